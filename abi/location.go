@@ -1,0 +1,141 @@
+package abi
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Reason says why a value, or a part of one, is absent. The zero Reason means
+// that it is present. Reasons reach the user as their text.
+type Reason uint8
+
+// The reasons of absence.
+const (
+	Present Reason = iota
+	// OptimizedOut: the compiler keeps the value nowhere at this point.
+	OptimizedOut
+	// RegisterNotReadable: the value is in a floating-point or vector register,
+	// which a uprobe program cannot see.
+	RegisterNotReadable
+	// NotResident: the target's memory could not be read; the page is not in
+	// memory, or the pointer is invalid.
+	NotResident
+	// Cut: the value lies beyond a limit on size or number.
+	Cut
+	// TooDeep: the value lies beyond the limit on the number of pointers that
+	// are followed.
+	TooDeep
+	// UnknownLayout: no table says how values of this type lie in memory.
+	UnknownLayout
+	// Disagreement: debug information and calling convention name different
+	// places for the value, and neither is known to be right.
+	Disagreement
+	// UnsupportedLocation: the debug information describes the place in a way
+	// that a probe cannot evaluate.
+	UnsupportedLocation
+	// UnknownType: the debug information does not describe the type.
+	UnknownType
+	// NotFollowed: the pointer is known, what it points to was not captured.
+	NotFollowed
+	// Implausible: a captured header contradicts itself, such as a slice whose
+	// length exceeds its capacity; the value was changing or is no Go value.
+	Implausible
+	reasonCount
+)
+
+var reasonText = [reasonCount]string{
+	"present",
+	"optimized out",
+	"register not readable",
+	"not resident",
+	"cut at the limit",
+	"too deep",
+	"unknown layout",
+	"debug information and calling convention disagree",
+	"unsupported location",
+	"unknown type",
+	"not followed",
+	"implausible",
+}
+
+// String returns the reason as users see it.
+func (r Reason) String() string {
+	if int(r) < len(reasonText) {
+		return reasonText[r]
+	}
+	return fmt.Sprintf("reason%d", uint8(r))
+}
+
+// CFAOffset is a distance in bytes from the canonical frame address: the value
+// of SP before the call instruction on amd64. DWARF's DW_OP_fbreg operand in
+// code by the Go compiler is one.
+type CFAOffset int64
+
+// PlaceKind says where a [Piece] is.
+type PlaceKind uint8
+
+// The kinds of places.
+const (
+	// Nowhere: the piece is absent, Reason says why.
+	Nowhere PlaceKind = iota
+	// InRegister: in Reg, in its low Size bytes.
+	InRegister
+	// InFrame: in memory at CFA + CFA.
+	InFrame
+	// InMemory: in memory at the address in Reg plus Disp.
+	InMemory
+	// Constant: the value is Const, little endian, in its low Size bytes.
+	Constant
+)
+
+// Piece is a run of bytes of a value that lies in one place.
+type Piece struct {
+	// Offset and Size delimit the piece in bytes within the value's memory
+	// layout.
+	Offset, Size int64
+	Kind         PlaceKind
+	Reg          Reg       // InRegister, InMemory
+	CFA          CFAOffset // InFrame
+	Disp         int64     // InMemory
+	Const        uint64    // Constant
+	Reason       Reason    // Nowhere
+}
+
+// Location is where a value lies: its pieces, by ascending offset, without
+// overlap. Bytes that no piece covers are padding or blank and carry no
+// information. A value of size zero has no pieces.
+type Location []Piece
+
+// Absent returns the location of a value of the given size in bytes that is
+// nowhere, for reason r.
+func Absent(size int64, r Reason) Location {
+	return Location{{Size: size, Kind: Nowhere, Reason: r}}
+}
+
+// Format returns the location in the notation of this package's tests and of
+// argtap inspect: "RAX", "RAX:8 RBX:8", "[CFA+0]:24".
+func (l Location) Format(a *Arch) string {
+	if len(l) == 0 {
+		return "(zero size)"
+	}
+	var b strings.Builder
+	for i, p := range l {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		switch p.Kind {
+		case InRegister:
+			b.WriteString(a.RegName(p.Reg))
+		case InFrame:
+			fmt.Fprintf(&b, "[CFA%+d]", int64(p.CFA))
+		case InMemory:
+			fmt.Fprintf(&b, "[%s%+d]", a.RegName(p.Reg), p.Disp)
+		case Constant:
+			fmt.Fprintf(&b, "$%#x", p.Const)
+		default:
+			fmt.Fprintf(&b, "(%s)", p.Reason)
+		}
+		fmt.Fprintf(&b, ":%d", p.Size)
+	}
+	return b.String()
+}
