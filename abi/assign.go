@@ -113,6 +113,9 @@ func assign(a *Arch, s *Signature, ints, floats []Reg) (*Assignment, error) {
 		out.Dict, out.dictSpill = EntryLocation{loc}, CFAOffset(spill)
 		return err
 	}
+	if s.Dict > DictAfterReceiver {
+		return nil, fmt.Errorf("assign %s: no such place of a dictionary: %d", s, s.Dict)
+	}
 	if s.Dict == DictAfterReceiver && (!s.Method || len(s.Params) == 0) {
 		return nil, fmt.Errorf("assign %s: a dictionary after the receiver, but no receiver", s)
 	}
