@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 )
 
 // Func is a function of the file.
@@ -66,7 +67,7 @@ func (f *File) Lookup(name string) (Func, error) {
 // lookup returns the functions of the given name by ascending entry, at most
 // maxAmbiguous of them.
 func (t *symtab) lookup(name string) ([]Func, error) {
-	if name == "" || len(name) > maxName {
+	if name == "" || len(name) > maxName || strings.IndexByte(name, 0) >= 0 {
 		return nil, nil
 	}
 	offsets, err := t.findName(name)
