@@ -1,0 +1,199 @@
+package capture
+
+import "github.com/argtap/argtap/abi"
+
+// Limits bound what one record holds. Zero fields mean the default.
+type Limits struct {
+	// String is the number of bytes captured of a string, []byte or other
+	// slice of one-byte elements. Default 512.
+	String int
+	// Elems is the number of elements captured of any other slice, and of
+	// elements of an array whose pointers are followed. Default 64.
+	Elems int
+	// Bytes is the size in bytes of the largest single value or chunk that is
+	// captured; the rest is cut. Default 4096, at most 8192.
+	Bytes int
+	// Depth is the number of pointers that are followed one after another;
+	// strings and slices inside what was reached do not count. Default 1,
+	// negative for none.
+	Depth int
+}
+
+const (
+	defaultString = 512
+	defaultElems  = 64
+	defaultBytes  = 4096
+	defaultDepth  = 1
+
+	maxBytes = 8192
+	maxDepth = 4
+	// maxNest bounds slices within slices: two levels are followed.
+	maxNest = 2
+	// innerElems bounds the inner of two nested slices, because the kernel
+	// checks the product of both bounds when it loads the program.
+	innerElems = 16
+	// maxRefs bounds the Refs of a plan, and maxCost the reads that the
+	// kernel's verifier must walk through, loops counted at their bounds.
+	maxRefs = 96
+	maxCost = 3000
+	// maxImages bounds the bytes of all parameter images of a plan.
+	maxImages = 16 << 10
+)
+
+// VarMax is the record size in bytes beyond which no further chunk is begun.
+// A record may exceed it by the last chunk.
+const VarMax = 24 << 10
+
+// WithDefaults returns l with defaults for zero fields and everything within
+// its bounds.
+func (l Limits) WithDefaults() Limits {
+	def := func(v *int, d, lim int) {
+		if *v == 0 {
+			*v = d
+		}
+		*v = min(max(*v, 0), lim)
+	}
+	if l.Depth == 0 {
+		l.Depth = defaultDepth
+	}
+	l.Depth = min(max(l.Depth, 0), maxDepth)
+	def(&l.Bytes, defaultBytes, maxBytes)
+	def(&l.String, defaultString, l.Bytes)
+	def(&l.Elems, defaultElems, 1024)
+	return l
+}
+
+// Input is a parameter to capture and where it lies at the probe site.
+type Input struct {
+	Name     string
+	Type     *abi.Type
+	Location abi.Location
+}
+
+// Plan is what one probe reads, and the layout of its record.
+type Plan struct {
+	Params []Param
+	// Stores are the register and constant pieces, Reads the pieces that lie
+	// in the target's memory. Offsets are from the start of the record.
+	Stores []Store
+	Reads  []Read
+	// SlotBase is the record offset of the first parameter slot, Slots their
+	// number, and Fixed the size of the record without chunks; all in bytes
+	// but Slots.
+	SlotBase, Slots, Fixed int
+	// Goroutine is the displacement of goid within g, 0 if unknown.
+	Goroutine int64
+	// MaxRecord bounds the size of a record in bytes.
+	MaxRecord int
+}
+
+// Variable reports whether records have chunks, and so differ in size.
+func (p *Plan) Variable() bool { return p.Slots > 0 }
+
+// Param is a parameter in a record.
+type Param struct {
+	Name  string
+	Image *Image
+	// Offset is the record offset of the image, Slots that of the slots of
+	// its Refs, in bytes.
+	Offset, Slots int
+}
+
+// Store is a piece of an image that is written without reading memory.
+type Store struct {
+	Offset  int // in the record
+	Size    int // 1, 2, 4 or 8 bytes
+	Reg     abi.Reg
+	Const   uint64 // when IsConst
+	IsConst bool
+}
+
+// Read is a piece of an image that is read from the target's memory.
+type Read struct {
+	Offset int  // in the record
+	Size   int  // bytes
+	Frame  bool // at CFA + Disp if true, else at Reg + Disp
+	Reg    abi.Reg
+	Disp   int64
+	Bit    int // in the header's word at OffFailed
+	// Param is the index of the parameter, and Within the piece's offset in
+	// its image.
+	Param  int
+	Within int64
+}
+
+// Image describes the bytes of a value in a record.
+type Image struct {
+	Type *abi.Type
+	// Size is the number of bytes captured. It is smaller than Type.Size when
+	// the value was cut at the limit.
+	Size  int64
+	Holes []Hole
+	// Refs are the pointers, strings and slices in the image, by ascending
+	// offset.
+	Refs []Ref
+	// Slots is the number of Refs that have a slot.
+	Slots int
+}
+
+// Hole is a run of bytes of an image that says nothing.
+type Hole struct {
+	Offset, Size int64
+	Reason       abi.Reason
+}
+
+// RefKind is the shape of a [Ref].
+type RefKind uint8
+
+// The kinds of references. A pointer has one element; strings and slices have
+// their length in the word after the pointer.
+const (
+	RefPointer RefKind = iota
+	RefString
+	RefSlice
+)
+
+// Ref is a place in an image from which more is read.
+type Ref struct {
+	Offset int64 // in the image
+	Kind   RefKind
+	// Slot is the index of the Ref's slot among those of its image, -1 if it
+	// is not followed, for Reason.
+	Slot   int
+	Reason abi.Reason
+	// Limit is the number of elements that are captured at most.
+	Limit int
+	Elem  *Image
+}
+
+// Ref returns the reference at the given offset of the image.
+func (m *Image) Ref(off int64) (*Ref, bool) {
+	lo, hi := 0, len(m.Refs)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if m.Refs[mid].Offset < off {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo < len(m.Refs) && m.Refs[lo].Offset == off {
+		return &m.Refs[lo], true
+	}
+	return nil, false
+}
+
+// Absent returns why bytes [off, off+size) of the image say nothing, or
+// [abi.Present].
+func (m *Image) Absent(off, size int64) abi.Reason {
+	for i := range m.Holes {
+		h := &m.Holes[i]
+		if off < h.Offset+h.Size && h.Offset < off+size {
+			return h.Reason
+		}
+	}
+	if off+size > m.Size {
+		return abi.Cut
+	}
+	return abi.Present
+}

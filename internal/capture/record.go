@@ -1,0 +1,36 @@
+package capture
+
+import "github.com/argtap/argtap/abi"
+
+// Offsets of the header's fields in a record, in bytes.
+const (
+	OffPlan      = 0  // u32: Plan.ID
+	OffKind      = 4  // u32: what was hit, [KindEntry]
+	OffTime      = 8  // u64: ns of CLOCK_MONOTONIC at the hit
+	OffPIDTID    = 16 // u64: process (thread group) ID << 32 | thread ID
+	OffGoroutine = 24 // u64: goroutine ID
+	OffFailed    = 32 // u64: bit i is set when fixed read i failed
+	HeaderSize   = 40
+)
+
+// KindEntry in the header marks the record of a function's entry.
+const KindEntry = 0
+
+// SlotSize is the size of a slot in bytes: u32 offset of the chunk in the
+// record, u32 count of its elements. Offset 0 means that there is no chunk:
+// the count is then 0 for a nil pointer or an empty string or slice, else the
+// [abi.Reason].
+const SlotSize = 8
+
+// MaxFixedReads is the number of reads whose failure a record can tell apart;
+// it is the number of bits in the header's word at OffFailed.
+const MaxFixedReads = 64
+
+// NoSlot is what a program writes to a slot for which there is no chunk.
+func NoSlot(r abi.Reason) uint64 { return uint64(r) << 32 }
+
+// Slot takes a slot's word apart.
+func Slot(w uint64) (off uint32, count uint32) { return uint32(w), uint32(w >> 32) }
+
+// Align8 rounds n up to a multiple of 8.
+func Align8(n int64) int64 { return (n + 7) &^ 7 }

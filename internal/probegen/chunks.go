@@ -1,0 +1,268 @@
+package probegen
+
+import (
+	"math/bits"
+
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/capture"
+)
+
+// Places on the program's stack, as offsets from the frame pointer.
+const (
+	stackCursor = -8  // the record offset of the chunk that is being read
+	stackCount  = -16 // its number of elements
+	// Each level of nesting has levelSize bytes below stackLevels.
+	stackLevels = -48
+	levelSize   = 32
+	levelIndex  = 0  // the element that is being processed
+	levelCount  = 8  // the number of elements
+	levelElem   = 16 // record offset of the element
+	levelSlots  = 24 // record offset of its slots
+)
+
+// maxLevels bounds the nesting: the depth of pointers and the nest of slices.
+const maxLevels = 8
+
+// place is a record offset: a constant, plus a word on the stack if stack is
+// not zero.
+type place struct {
+	stack int16
+	off   int64
+}
+
+// address puts the address of a place into dst, and returns the offset that
+// remains to be added by the instruction that uses it. It uses R5.
+func (g *gen) address(dst asm.Register, p place) int16 {
+	g.emit(asm.Mov.Reg(dst, regRecord))
+	if p.stack != 0 {
+		g.emit(asm.LoadMem(asm.R5, asm.RFP, p.stack, asm.DWord), asm.Add.Reg(dst, asm.R5))
+	}
+	return int16(p.off)
+}
+
+// takeScratch takes one of the scratch areas of this CPU.
+func (g *gen) takeScratch() {
+	got := g.fresh("got")
+	g.losses[LossBusy] = true
+	g.note("take a scratch area")
+	g.emit(
+		asm.FnGetSmpProcessorId.Call(),
+		asm.JGE.Imm(asm.R0, int32(g.opts.CPUs), lossLabel(LossBusy)),
+		asm.Mul.Imm(asm.R0, int32(areasPerCPU*scratchArea)),
+		asm.LoadMapValue(regRecord, 0, 0).WithReference(MapScratch),
+		asm.Add.Reg(regRecord, asm.R0),
+		asm.Mov.Imm(asm.R1, 1),
+		asm.Xchg.Mem(regRecord, asm.R1, asm.DWord, scratchLock),
+	)
+	// The address of the second area is the first's plus the old lock word
+	// times its size: both paths then reach the label with the same range, and
+	// the verifier follows the rest of the program once.
+	g.emit(
+		asm.And.Imm(asm.R1, 1),
+		asm.Mov.Reg(asm.R2, asm.R1),
+		asm.Mul.Imm(asm.R2, int32(scratchArea)),
+		asm.Add.Reg(regRecord, asm.R2),
+		asm.JEq.Imm(asm.R1, 0, got),
+		asm.Mov.Imm(asm.R1, 1),
+		asm.Xchg.Mem(regRecord, asm.R1, asm.DWord, scratchLock),
+		asm.JNE.Imm(asm.R1, 0, lossLabel(LossBusy)),
+	)
+	g.label(got)
+	g.emit(asm.Add.Imm(regRecord, scratchRecord))
+}
+
+// sendScratch sends the record and gives the scratch area back.
+func (g *gen) sendScratch() {
+	g.losses[LossRing] = true
+	skip := g.fresh("toolong")
+	g.note("send the record with its true length")
+	g.emit(
+		asm.LoadMem(asm.R3, regRecord, scratchCursor-scratchRecord, asm.DWord),
+		asm.Mov.Imm(asm.R0, -1),
+		asm.JGT.Imm(asm.R3, capture.VarMax+2*capture.MaxChunk, skip),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
+		asm.Mov.Reg(asm.R2, regRecord),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnRingbufOutput.Call(),
+	)
+	g.label(skip)
+	g.note("give the scratch area back")
+	g.emit(
+		asm.Mov.Imm(asm.R1, 0),
+		asm.Xchg.Mem(regRecord, asm.R1, asm.DWord, scratchLock-scratchRecord),
+		asm.JNE.Imm(asm.R0, 0, lossLabel(LossRing)),
+		asm.Ja.Label("exit"),
+	)
+}
+
+// chunks reads what the parameters refer to.
+func (g *gen) chunks(p *capture.Plan) {
+	g.note("cursor")
+	g.emit(
+		asm.Mov.Imm(asm.R1, int32(p.Fixed)),
+		asm.StoreMem(regRecord, scratchCursor-scratchRecord, asm.R1, asm.DWord),
+	)
+	for i := range p.Params {
+		q := &p.Params[i]
+		g.refs(q.Name, q.Image, place{off: int64(q.Offset)}, place{off: int64(q.Slots)}, 0)
+	}
+}
+
+// refs follows the references of the image at base whose slots are at slots.
+func (g *gen) refs(name string, m *capture.Image, base, slots place, level int) {
+	for i := range m.Refs {
+		r := &m.Refs[i]
+		if r.Slot >= 0 {
+			s := slots
+			s.off += int64(r.Slot * capture.SlotSize)
+			b := base
+			b.off += r.Offset
+			g.ref(name, r, b, s, level)
+		}
+	}
+}
+
+// ref follows one reference: it reads the chunk to the cursor, writes the
+// slot, and then follows the references of the chunk's elements.
+func (g *gen) ref(name string, r *capture.Ref, at, slot place, level int) {
+	limit := r.ChunkLimit()
+	ok, store, done := g.fresh("ok"), g.fresh("store"), g.fresh("done")
+	nested := r.Elem.Slots > 0 && level < maxLevels
+
+	g.notef("%s: follow %s+%d", name, r.Elem.Type.Name, at.off)
+	off := g.address(asm.R1, at)
+	g.emit(
+		asm.LoadMem(regAddr, asm.R1, off, asm.DWord),
+		asm.Mov.Imm(asm.R2, 0),
+		asm.JEq.Imm(regAddr, 0, store),
+	)
+	if r.Kind == capture.RefPointer {
+		g.emit(asm.Mov.Imm(regSize, 1))
+	} else {
+		bounded := g.fresh("bounded")
+		g.emit(
+			asm.LoadMem(regSize, asm.R1, off+8, asm.DWord),
+			asm.JEq.Imm(regSize, 0, store),
+			asm.LoadImm(asm.R2, int64(capture.NoSlot(abi.Implausible)), asm.DWord),
+			asm.JSLT.Imm(regSize, 0, store),
+			asm.JLE.Imm(regSize, int32(limit), bounded),
+			asm.Mov.Imm(regSize, int32(limit)),
+		)
+		g.label(bounded)
+	}
+	g.emit(
+		asm.LoadMem(asm.R1, regRecord, scratchCursor-scratchRecord, asm.DWord),
+		asm.LoadImm(asm.R2, int64(capture.NoSlot(abi.Cut)), asm.DWord),
+		asm.JGT.Imm(asm.R1, capture.VarMax, store),
+		asm.StoreMem(asm.RFP, stackCursor, asm.R1, asm.DWord),
+		asm.StoreMem(asm.RFP, stackCount, regSize, asm.DWord),
+	)
+	g.scale(regSize, r.Elem.Size)
+	g.emit(
+		asm.Add.Reg(asm.R1, regRecord),
+		asm.Mov.Reg(asm.R2, regSize),
+		asm.Mov.Reg(asm.R3, regAddr),
+		asm.FnProbeReadUser.Call(),
+		asm.JEq.Imm(asm.R0, 0, ok),
+	)
+	if g.opts.Sleepable {
+		g.note("fetch the page")
+		g.emit(
+			asm.LoadMem(asm.R1, asm.RFP, stackCursor, asm.DWord),
+			asm.Add.Reg(asm.R1, regRecord),
+			asm.Mov.Reg(asm.R2, regSize),
+			asm.Mov.Reg(asm.R3, regAddr),
+			asm.FnCopyFromUser.Call(),
+			asm.JEq.Imm(asm.R0, 0, ok),
+		)
+	}
+	g.emit(
+		asm.LoadImm(asm.R2, int64(capture.NoSlot(abi.NotResident)), asm.DWord),
+		asm.Ja.Label(store),
+	)
+
+	g.label(ok)
+	g.emit(
+		asm.LoadMem(asm.R1, asm.RFP, stackCursor, asm.DWord),
+		asm.LoadMem(asm.R3, asm.RFP, stackCount, asm.DWord),
+		asm.Mov.Reg(asm.R2, asm.R3),
+		asm.LSh.Imm(asm.R2, 32),
+		asm.Or.Reg(asm.R2, asm.R1),
+		asm.Add.Imm(regSize, 7),
+		asm.And.Imm(regSize, -8),
+		asm.Add.Reg(regSize, asm.R1),
+	)
+	if !nested {
+		g.emit(asm.StoreMem(regRecord, scratchCursor-scratchRecord, regSize, asm.DWord))
+		g.label(store)
+		off = g.address(asm.R1, slot)
+		g.emit(asm.StoreMem(asm.R1, off, asm.R2, asm.DWord))
+		return
+	}
+	l := int16(stackLevels - levelSize*level)
+	g.note("the elements' slots lie behind them")
+	g.emit(
+		asm.StoreMem(asm.RFP, l+levelElem, asm.R1, asm.DWord),
+		asm.StoreMem(asm.RFP, l+levelSlots, regSize, asm.DWord),
+		asm.StoreMem(asm.RFP, l+levelCount, asm.R3, asm.DWord),
+	)
+	g.scale(asm.R3, int64(r.Elem.Slots*capture.SlotSize))
+	g.emit(
+		asm.Add.Reg(regSize, asm.R3),
+		asm.StoreMem(regRecord, scratchCursor-scratchRecord, regSize, asm.DWord),
+	)
+	off = g.address(asm.R1, slot)
+	g.emit(asm.StoreMem(asm.R1, off, asm.R2, asm.DWord))
+	elem, slots := place{stack: l + levelElem}, place{stack: l + levelSlots}
+	if r.Kind == capture.RefPointer {
+		g.refs(name, r.Elem, elem, slots, level+1)
+		g.emit(asm.Ja.Label(done))
+	} else {
+		g.loop(name, r, elem, slots, l, level, done)
+	}
+	g.label(store)
+	off = g.address(asm.R1, slot)
+	g.emit(asm.StoreMem(asm.R1, off, asm.R2, asm.DWord))
+	g.label(done)
+}
+
+// loop follows the references of each element of a slice.
+func (g *gen) loop(name string, r *capture.Ref, elem, slots place, l int16, level int, done string) {
+	head := g.fresh("loop")
+	g.notef("%s: for each element", name)
+	g.emit(
+		asm.Mov.Imm(asm.R1, 0),
+		asm.StoreMem(asm.RFP, l+levelIndex, asm.R1, asm.DWord),
+	)
+	g.label(head)
+	g.refs(name, r.Elem, elem, slots, level+1)
+	step := func(field int16, by int64) {
+		g.emit(
+			asm.LoadMem(asm.R1, asm.RFP, l+field, asm.DWord),
+			asm.Add.Imm(asm.R1, int32(by)),
+			asm.StoreMem(asm.RFP, l+field, asm.R1, asm.DWord),
+		)
+	}
+	step(levelElem, r.Elem.Size)
+	step(levelSlots, int64(r.Elem.Slots*capture.SlotSize))
+	step(levelIndex, 1)
+	g.emit(
+		asm.JGE.Imm(asm.R1, int32(r.ChunkLimit()), done),
+		asm.LoadMem(asm.R2, asm.RFP, l+levelCount, asm.DWord),
+		asm.JLT.Reg(asm.R1, asm.R2, head),
+		asm.Ja.Label(done),
+	)
+}
+
+// scale multiplies a register by a constant.
+func (g *gen) scale(r asm.Register, by int64) {
+	switch {
+	case by == 1:
+	case bits.OnesCount64(uint64(by)) == 1:
+		g.emit(asm.LSh.Imm(r, int32(bits.TrailingZeros64(uint64(by)))))
+	default:
+		g.emit(asm.Mul.Imm(r, int32(by)))
+	}
+}

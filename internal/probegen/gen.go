@@ -1,0 +1,312 @@
+package probegen
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/capture"
+)
+
+// The registers that hold the same thing throughout a program. R0–R5 are lost
+// at each helper call.
+const (
+	regCtx    = asm.R6 // struct pt_regs
+	regRecord = asm.R7 // the record that is being built
+	regAddr   = asm.R8 // an address in the target
+	regSize   = asm.R9 // a size in bytes or a count
+)
+
+// gen accumulates the instructions of a program.
+type gen struct {
+	opts    Options
+	ins     asm.Instructions
+	comment string // for the next instruction
+	symbol  string // for the next instruction
+	labels  int
+	losses  [lossCount]bool
+	regs    map[abi.Reg]int16 // offsets in struct pt_regs
+	flags   int16
+}
+
+func (g *gen) start(funcs []Func) error {
+	if g.opts.CPUs <= 0 {
+		return &UnsupportedError{Reason: "the number of CPUs is unknown"}
+	}
+	for i := range funcs {
+		f := &funcs[i]
+		if f.Arch == nil || f.Arch.GOARCH != abi.AMD64.GOARCH {
+			return &UnsupportedError{f.Name, "unsupported architecture"}
+		}
+		for _, s := range f.Plan.Stores {
+			if _, ok := amd64Regs[s.Reg]; !s.IsConst && !ok {
+				return &UnsupportedError{f.Name, "register " + f.Arch.RegName(s.Reg) + " is not readable"}
+			}
+		}
+		for _, r := range f.Plan.Reads {
+			if _, ok := amd64Regs[r.Reg]; !r.Frame && !ok {
+				return &UnsupportedError{f.Name, "register " + f.Arch.RegName(r.Reg) + " is not readable"}
+			}
+		}
+	}
+	g.regs, g.flags = amd64Regs, amd64Flags
+	return nil
+}
+
+func (g *gen) emit(ins ...asm.Instruction) {
+	for _, in := range ins {
+		if g.symbol != "" {
+			in = in.WithSymbol(g.symbol)
+			g.symbol = ""
+		}
+		if g.comment != "" {
+			in = in.WithSource(asm.Comment(g.comment))
+			g.comment = ""
+		}
+		g.ins = append(g.ins, in)
+	}
+}
+
+// note attaches a source comment to the next instruction.
+func (g *gen) note(s string) { g.comment = s }
+
+func (g *gen) notef(format string, args ...any) { g.note(fmt.Sprintf(format, args...)) }
+
+// label names the next instruction. Two labels in one place need an
+// instruction between them.
+func (g *gen) label(name string) {
+	if g.symbol != "" {
+		g.emit(asm.Ja.Label(name))
+	}
+	g.symbol = name
+}
+
+// fresh returns an unused label.
+func (g *gen) fresh(prefix string) string {
+	g.labels++
+	return prefix + strconv.Itoa(g.labels)
+}
+
+func funcLabel(f *Func) string { return "func" + strconv.Itoa(int(f.ID)) }
+
+// dispatch jumps to the code of the function whose ID is the attach cookie, by
+// binary search.
+func (g *gen) dispatch(funcs []Func) {
+	g.note("program for " + funcs[0].Name)
+	g.emit(asm.Mov.Reg(regCtx, asm.R1))
+	if len(funcs) == 1 {
+		return
+	}
+	g.note("cookie = function ID")
+	g.emit(asm.FnGetAttachCookie.Call())
+	var search func(fs []Func)
+	search = func(fs []Func) {
+		if len(fs) == 1 {
+			// LongJump would need a newer instruction set; bundles are kept
+			// below the reach of a short one.
+			g.emit(asm.Ja.Label(funcLabel(&fs[0])))
+			return
+		}
+		mid := len(fs) / 2
+		upper := g.fresh("search")
+		g.emit(asm.JGE.Imm(asm.R0, int32(fs[mid].ID), upper))
+		search(fs[:mid])
+		g.label(upper)
+		search(fs[mid:])
+	}
+	search(funcs)
+}
+
+// entry generates the code of one function.
+func (g *gen) entry(f *Func) {
+	p := f.Plan
+	g.label(funcLabel(f))
+	g.note("entry of " + f.Name)
+	if g.opts.PID != 0 {
+		g.emit(
+			asm.FnGetCurrentPidTgid.Call(),
+			asm.RSh.Imm(asm.R0, 32),
+			asm.JNE.Imm(asm.R0, int32(g.opts.PID), "exit"),
+		)
+	}
+	if f.Skip != Never {
+		g.jumpIf(f.Skip, "exit")
+	}
+	if f.Repeats {
+		g.repeatKey(f)
+		g.note("announced by a back edge?")
+		g.emit(
+			asm.LoadMapPtr(asm.R1, 0).WithReference(MapRepeats),
+			asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
+			asm.FnMapDeleteElem.Call(),
+			asm.JEq.Imm(asm.R0, 0, "exit"),
+		)
+	}
+	if p.Variable() {
+		g.takeScratch()
+	} else {
+		g.losses[LossRing] = true
+		g.notef("reserve %d bytes", p.Fixed)
+		g.emit(
+			asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
+			asm.Mov.Imm(asm.R2, int32(p.Fixed)),
+			asm.Mov.Imm(asm.R3, 0),
+			asm.FnRingbufReserve.Call(),
+			asm.JEq.Imm(asm.R0, 0, lossLabel(LossRing)),
+			asm.Mov.Reg(regRecord, asm.R0),
+		)
+	}
+	g.header(f)
+	g.images(f)
+	if p.Variable() {
+		g.chunks(p)
+		g.sendScratch()
+		return
+	}
+	g.note("submit")
+	g.emit(
+		asm.Mov.Reg(asm.R1, regRecord),
+		asm.Mov.Imm(asm.R2, 0),
+		asm.FnRingbufSubmit.Call(),
+		asm.Ja.Label("exit"),
+	)
+}
+
+func (g *gen) header(f *Func) {
+	g.note("header")
+	g.emit(
+		asm.Mov.Imm(asm.R1, int32(f.ID)),
+		asm.StoreMem(regRecord, capture.OffPlan, asm.R1, asm.DWord),
+		asm.FnKtimeGetNs.Call(),
+		asm.StoreMem(regRecord, capture.OffTime, asm.R0, asm.DWord),
+		asm.FnGetCurrentPidTgid.Call(),
+		asm.StoreMem(regRecord, capture.OffPIDTID, asm.R0, asm.DWord),
+		asm.Mov.Imm(asm.R1, 0),
+		asm.StoreMem(regRecord, capture.OffFailed, asm.R1, asm.DWord),
+	)
+	if f.Plan.Goroutine == 0 {
+		g.emit(asm.StoreMem(regRecord, capture.OffGoroutine, asm.R1, asm.DWord))
+		return
+	}
+	g.note("g.goid")
+	g.emit(asm.LoadMem(asm.R3, regCtx, g.regs[f.Arch.G], asm.DWord))
+	g.readFixed(capture.OffGoroutine, 8, f.Plan.Goroutine, 0)
+}
+
+// readFixed reads size bytes at R3+disp into the record, and sets the given
+// bit of the failure word if that fails.
+func (g *gen) readFixed(off, size int, disp int64, bit int) {
+	ok := g.fresh("ok")
+	if disp != 0 {
+		g.emit(asm.Add.Imm(asm.R3, int32(disp)))
+	}
+	g.emit(
+		asm.Mov.Reg(asm.R1, regRecord),
+		asm.Add.Imm(asm.R1, int32(off)),
+		asm.Mov.Imm(asm.R2, int32(size)),
+		asm.FnProbeReadUser.Call(),
+		asm.JEq.Imm(asm.R0, 0, ok),
+	)
+	g.note("failed: say so")
+	g.emit(asm.LoadMem(asm.R1, regRecord, capture.OffFailed, asm.DWord))
+	if bit < 31 {
+		g.emit(asm.Or.Imm(asm.R1, 1<<bit))
+	} else {
+		g.emit(asm.LoadImm(asm.R2, int64(uint64(1)<<bit), asm.DWord), asm.Or.Reg(asm.R1, asm.R2))
+	}
+	g.emit(asm.StoreMem(regRecord, capture.OffFailed, asm.R1, asm.DWord))
+	g.label(ok)
+}
+
+// images writes the parameters. Bytes that no piece covers are zeroed, so that
+// a record never shows what the buffer held before.
+func (g *gen) images(f *Func) {
+	p := f.Plan
+	g.zeroGaps(p)
+	for _, s := range p.Stores {
+		size := memSize(s.Size)
+		if s.IsConst {
+			g.emit(asm.LoadImm(asm.R1, int64(s.Const), asm.DWord))
+		} else {
+			g.note(f.Arch.RegName(s.Reg))
+			g.emit(asm.LoadMem(asm.R1, regCtx, g.regs[s.Reg], asm.DWord))
+		}
+		g.emit(asm.StoreMem(regRecord, int16(s.Offset), asm.R1, size))
+	}
+	for _, r := range p.Reads {
+		reg, disp := r.Reg, r.Disp
+		if r.Frame {
+			reg, disp = f.Arch.SP, r.Disp+f.CFA
+			g.notef("%s at CFA%+d", p.Params[r.Param].Name, r.Disp)
+		}
+		g.emit(asm.LoadMem(asm.R3, regCtx, g.regs[reg], asm.DWord))
+		g.readFixed(r.Offset, r.Size, disp, r.Bit)
+	}
+}
+
+// zeroGaps stores zero to every word of the images that is not written whole
+// by one store or read.
+func (g *gen) zeroGaps(p *capture.Plan) {
+	words := (p.SlotBase - capture.HeaderSize) / 8
+	written := make([]int, words)
+	mark := func(off, size int) {
+		for b := off - capture.HeaderSize; b < off-capture.HeaderSize+size; b++ {
+			if b >= 0 && b/8 < words {
+				written[b/8]++
+			}
+		}
+	}
+	for _, s := range p.Stores {
+		mark(s.Offset, s.Size)
+	}
+	for _, r := range p.Reads {
+		mark(r.Offset, r.Size)
+	}
+	first := true
+	for i, n := range written {
+		if n >= 8 {
+			continue
+		}
+		if first {
+			g.note("padding")
+			g.emit(asm.Mov.Imm(asm.R1, 0))
+			first = false
+		}
+		g.emit(asm.StoreMem(regRecord, int16(capture.HeaderSize+8*i), asm.R1, asm.DWord))
+	}
+}
+
+func memSize(bytes int) asm.Size {
+	switch bytes {
+	case 1:
+		return asm.Byte
+	case 2:
+		return asm.Half
+	case 4:
+		return asm.Word
+	}
+	return asm.DWord
+}
+
+func lossLabel(cause int) string { return "lost" + strconv.Itoa(cause) }
+
+// epilogue ends the program: the counters of losses, and the exit.
+func (g *gen) epilogue() {
+	for cause, used := range g.losses {
+		if !used {
+			continue
+		}
+		g.label(lossLabel(cause))
+		g.note("count the loss")
+		g.emit(
+			asm.LoadMapValue(asm.R1, 0, uint32(cause*8)).WithReference(MapLosses),
+			asm.Mov.Imm(asm.R2, 1),
+			asm.AddAtomic.Mem(asm.R1, asm.R2, asm.DWord, 0),
+			asm.Ja.Label("exit"),
+		)
+	}
+	g.label("exit")
+	g.emit(asm.Mov.Imm(asm.R0, 0), asm.Return())
+}

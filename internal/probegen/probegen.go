@@ -1,0 +1,147 @@
+package probegen
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/capture"
+)
+
+// License is the licence that generated programs declare to the kernel. The
+// generator itself is under the project's licence.
+const License = "Dual BSD/GPL"
+
+// Names of the maps that programs refer to, to be given to
+// [asm.Instructions.AssociateMap].
+const (
+	// MapCalls is the ring buffer.
+	MapCalls = "calls"
+	// MapScratch is an array of one element of [ScratchSize] bytes.
+	MapScratch = "scratch"
+	// MapLosses is an array of one element of [LossesSize] bytes.
+	MapLosses = "losses"
+	// MapRepeats is a hash of [RepeatKeySize] to 1 byte. Only programs for
+	// functions with back edges refer to it.
+	MapRepeats = "repeats"
+)
+
+// Causes of loss: indexes of the u64 counters in MapLosses.
+const (
+	LossRing = iota // the ring buffer was full
+	LossBusy        // no scratch area was free
+	lossCount
+)
+
+// LossesSize is the size of the counters in bytes.
+const LossesSize = lossCount * 8
+
+// Layout of a scratch area, in bytes from its start.
+const (
+	scratchLock   = 0
+	scratchCursor = 8
+	scratchRecord = 16
+	// scratchArea holds the largest record: one that begins a chunk just
+	// below capture.VarMax.
+	scratchArea = scratchRecord + capture.VarMax + 2*capture.MaxChunk + 16
+	// areasPerCPU is explained in the package comment.
+	areasPerCPU = 2
+)
+
+// ScratchSize is the size in bytes of the scratch memory of a machine with the
+// given number of possible CPUs.
+func ScratchSize(cpus int) int { return cpus * areasPerCPU * scratchArea }
+
+// RepeatKeySize is the size of a key of MapRepeats: g, SP, and process with
+// plan.
+const RepeatKeySize = 24
+
+// Options are what a program needs to know of the machine and the tracer.
+type Options struct {
+	// CPUs is the number of possible CPUs.
+	CPUs int
+	// Sleepable programs fetch pages that are not in memory.
+	Sleepable bool
+	// PID restricts the program to one process, 0 for all.
+	PID uint32
+}
+
+// Cond is a condition on the flags register: an amd64 condition code (the low
+// four bits of Jcc's opcode), or one of the constants. The numbers are those of
+// site.Cond.
+type Cond uint8
+
+// Conditions that are no condition codes.
+const (
+	Never  Cond = 0xfe
+	Always Cond = 0xff
+)
+
+// Func is one probed function.
+type Func struct {
+	// ID comes back in the header of each record, and is the attach cookie
+	// when a program serves several functions.
+	ID   uint32
+	Name string
+	Arch *abi.Arch
+	Plan *capture.Plan
+	// CFA is the distance from SP up to the CFA at the probe site, in bytes.
+	CFA int64
+	// Skip is the condition under which a hit is not a call.
+	Skip Cond
+	// Repeats says that back edges of the function announce repeated hits.
+	Repeats bool
+}
+
+// Entry generates the program for the entry sites of the given functions. If
+// there are several, the program tells them apart by the attach cookie.
+func Entry(funcs []Func, opts Options) (asm.Instructions, error) {
+	g := &gen{opts: opts}
+	if err := g.start(funcs); err != nil {
+		return nil, err
+	}
+	g.dispatch(funcs)
+	for i := range funcs {
+		g.entry(&funcs[i])
+	}
+	g.epilogue()
+	return g.ins, nil
+}
+
+// BackEdge generates the program for a branch back to the entry site of f,
+// taken when cond holds: it announces that the next hit is not a call.
+func BackEdge(f Func, taken Cond, opts Options) (asm.Instructions, error) {
+	g := &gen{opts: opts}
+	if err := g.start([]Func{f}); err != nil {
+		return nil, err
+	}
+	g.note("back edge of " + f.Name)
+	g.emit(asm.Mov.Reg(asm.R6, asm.R1))
+	if taken != Always {
+		g.jumpIf(taken, "taken")
+		g.emit(asm.Ja.Label("exit"))
+	}
+	g.label("taken")
+	g.repeatKey(&f)
+	g.emit(
+		asm.StoreImm(asm.RFP, -32, 1, asm.DWord),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(MapRepeats),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
+		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -32),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnMapUpdateElem.Call(),
+	)
+	g.epilogue()
+	return g.ins, nil
+}
+
+// UnsupportedError says that no program can be generated for a function.
+type UnsupportedError struct {
+	Func   string
+	Reason string
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("function %s: cannot generate a program: %s", e.Func, e.Reason)
+}

@@ -1,0 +1,186 @@
+package uprobe
+
+import (
+	"encoding/binary"
+	"iter"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/capture"
+)
+
+// Call is one call of a traced function. A call that a handler is given is
+// valid until the handler returns; Clone makes a copy to keep. A Call may be
+// read by several goroutines at once.
+type Call struct {
+	fn *Func
+	// data is the record. Its layout is fn.plan's.
+	data []byte
+	// epoch is the wall-clock time at which CLOCK_MONOTONIC was zero.
+	epoch time.Time
+}
+
+// order is the byte order of records: that of all machines that are supported.
+var order = binary.LittleEndian
+
+// newCall checks that data can be a record of fn.
+func newCall(fn *Func, data []byte, epoch time.Time) (Call, bool) {
+	if len(data) < fn.plan.Fixed {
+		return Call{}, false
+	}
+	return Call{fn: fn, data: data, epoch: epoch}, true
+}
+
+// Func returns the function that was called. It is valid without limit.
+func (c *Call) Func() *Func { return c.fn }
+
+// Name returns the full name of the function that was called.
+func (c *Call) Name() string { return c.fn.name }
+
+// PID returns the process ID (thread group ID) of the caller, as seen in the
+// initial PID namespace.
+func (c *Call) PID() int { return int(order.Uint32(c.data[capture.OffPIDTID+4:])) }
+
+// TID returns the ID of the thread that ran the call.
+func (c *Call) TID() int { return int(order.Uint32(c.data[capture.OffPIDTID:])) }
+
+// Goroutine returns the ID of the goroutine that made the call. It is 0 for
+// code on a system stack, and when the ID could not be read.
+func (c *Call) Goroutine() uint64 { return order.Uint64(c.data[capture.OffGoroutine:]) }
+
+// Time returns when the probe was hit, in wall-clock time of the tracing
+// machine.
+func (c *Call) Time() time.Time {
+	return c.epoch.Add(time.Duration(order.Uint64(c.data[capture.OffTime:])))
+}
+
+// NumArgs returns the number of parameters, the receiver included.
+func (c *Call) NumArgs() int { return len(c.fn.plan.Params) }
+
+// Arg returns the value of the i-th parameter, counted from 0; the receiver of
+// a method comes first. It panics if i is out of range.
+func (c *Call) Arg(i int) Value {
+	p := &c.fn.plan.Params[i]
+	v := Value{
+		data: c.data, typ: p.Image.Type, img: p.Image,
+		base: uint32(p.Offset), slots: uint32(p.Slots),
+	}
+	if failed := order.Uint64(c.data[capture.OffFailed:]) &^ 1; failed != 0 {
+		v.img = c.withFailed(i, p.Image, failed)
+	}
+	return v
+}
+
+// withFailed returns the image of parameter i with holes for the reads that
+// failed in this call.
+func (c *Call) withFailed(i int, img *capture.Image, failed uint64) *capture.Image {
+	cp := *img
+	cp.Holes = slices.Clone(img.Holes)
+	for _, r := range c.fn.plan.Reads {
+		if r.Param == i && failed&(1<<r.Bit) != 0 {
+			cp.Holes = append(cp.Holes, capture.Hole{
+				Offset: r.Within, Size: int64(r.Size), Reason: abi.NotResident,
+			})
+		}
+	}
+	return &cp
+}
+
+// ArgName returns the name of the i-th parameter, "_" if it has none.
+func (c *Call) ArgName(i int) string { return c.fn.plan.Params[i].Name }
+
+// ArgByName returns the value of the parameter with the given name.
+func (c *Call) ArgByName(name string) (Value, bool) {
+	for i := range c.fn.plan.Params {
+		if c.fn.plan.Params[i].Name == name {
+			return c.Arg(i), true
+		}
+	}
+	return Value{}, false
+}
+
+// Args returns the parameters' names and values in order.
+func (c *Call) Args() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		for i := range c.NumArgs() {
+			if !yield(c.ArgName(i), c.Arg(i)) {
+				return
+			}
+		}
+	}
+}
+
+// Clone returns a copy of the call that stays valid.
+func (c *Call) Clone() *Call {
+	return &Call{fn: c.fn, data: slices.Clone(c.data), epoch: c.epoch}
+}
+
+// String returns the call in Go-like syntax: "main.computeE(iterations=100)".
+func (c *Call) String() string { return string(c.AppendText(nil)) }
+
+// AppendText appends what String returns to b.
+func (c *Call) AppendText(b []byte) []byte {
+	b = append(b, c.fn.name...)
+	b = append(b, '(')
+	for i := range c.NumArgs() {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(b, c.ArgName(i)...)
+		b = append(b, '=')
+		b = c.Arg(i).AppendText(b)
+	}
+	return append(b, ')')
+}
+
+// MarshalJSON returns the call as an object with time, func, pid, tid,
+// goroutine and args, the latter as a list of names, types and values.
+func (c *Call) MarshalJSON() ([]byte, error) { return c.AppendJSON(nil), nil }
+
+// AppendJSON appends what MarshalJSON returns to b.
+func (c *Call) AppendJSON(b []byte) []byte {
+	b = append(b, `{"time":"`...)
+	b = c.Time().UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","func":`...)
+	b = appendJSONString(b, c.fn.name)
+	b = append(b, `,"pid":`...)
+	b = appendInt(b, int64(c.PID()))
+	b = append(b, `,"tid":`...)
+	b = appendInt(b, int64(c.TID()))
+	b = append(b, `,"goroutine":`...)
+	b = appendUint(b, c.Goroutine())
+	b = append(b, `,"args":[`...)
+	for i := range c.NumArgs() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		v := c.Arg(i)
+		b = append(b, `{"name":`...)
+		b = appendJSONString(b, c.ArgName(i))
+		b = append(b, `,"type":`...)
+		b = appendJSONString(b, typeName(v.typ))
+		if r := v.reason(); r != abi.Present {
+			b = append(b, `,"absent":`...)
+			b = appendJSONString(b, r.String())
+		} else {
+			b = append(b, `,"value":`...)
+			b = v.AppendJSON(b)
+		}
+		b = append(b, '}')
+	}
+	return append(b, "]}"...)
+}
+
+// LogValue implements slog.LogValuer.
+func (c *Call) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 4+c.NumArgs())
+	attrs = append(attrs,
+		slog.String("func", c.Name()), slog.Int("pid", c.PID()),
+		slog.Int("tid", c.TID()), slog.Uint64("goroutine", c.Goroutine()))
+	for name, v := range c.Args() {
+		attrs = append(attrs, slog.Any(name, v))
+	}
+	return slog.GroupValue(attrs...)
+}

@@ -1,0 +1,113 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// kernelError explains an error of the bpf system call.
+func kernelError(op string, err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%s: %w", op, permissionError(err))
+	case errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("%s: %w: %w: Linux 5.8 or newer has BPF ring buffers", op, ErrKernel, err)
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}
+
+// loadError explains why a program was not loaded.
+func loadError(name string, err error) error {
+	var ve *ebpf.VerifierError
+	if errors.As(err, &ve) && len(ve.Log) > 0 {
+		return &VerifierError{Func: name, Log: fmt.Sprintf("%+v", ve), Err: err}
+	}
+	return &FuncError{name, kernelError("load the program", err)}
+}
+
+func (k *kernel) attachError(name string, err error) error {
+	switch {
+	case k.opts.pid != 0 && (errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist)):
+		err = processError(k.opts.pid, unix.ESRCH)
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		err = permissionError(err)
+	}
+	return &FuncError{name, fmt.Errorf("attach: %w", err)}
+}
+
+// Capability numbers (include/uapi/linux/capability.h).
+const (
+	capSysAdmin = 21
+	capPerfmon  = 38
+	capBPF      = 39
+)
+
+// permissionError says which privilege is missing, and how to get it.
+func permissionError(err error) error {
+	var why []string
+	caps := effectiveCaps()
+	if caps&(1<<capSysAdmin) == 0 {
+		if caps&(1<<capBPF) == 0 {
+			why = append(why, "CAP_BPF is missing")
+		}
+		if caps&(1<<capPerfmon) == 0 {
+			why = append(why, "CAP_PERFMON is missing")
+			if level, ok := perfParanoid(); ok && level > 1 {
+				why = append(why, fmt.Sprintf("kernel.perf_event_paranoid is %d", level))
+			}
+		}
+	}
+	if mode := lockdown(); mode == "confidentiality" {
+		why = append(why, "kernel lockdown is in confidentiality mode, which forbids reading memory from BPF")
+	}
+	if len(why) == 0 {
+		why = append(why, "the kernel refused although the capabilities are there (seccomp, LSM or a container?)")
+	}
+	self := "the program"
+	if exe, e := os.Executable(); e == nil {
+		self = exe
+	}
+	return fmt.Errorf("%w: %s; run it as root, or `sudo setcap cap_bpf,cap_perfmon+ep %s`: %w",
+		ErrPermission, strings.Join(why, ", "), self, err)
+}
+
+func effectiveCaps() uint64 {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			caps, _ := strconv.ParseUint(strings.TrimSpace(v), 16, 64)
+			return caps
+		}
+	}
+	return 0
+}
+
+func perfParanoid() (int, bool) {
+	b, err := os.ReadFile("/proc/sys/kernel/perf_event_paranoid")
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	return n, err == nil
+}
+
+// lockdown returns the kernel's lockdown mode, the word in brackets.
+func lockdown() string {
+	b, err := os.ReadFile("/sys/kernel/security/lockdown")
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(b), "[")
+	mode, _, _ := strings.Cut(rest, "]")
+	return mode
+}

@@ -1,0 +1,34 @@
+// Package uprobe shows the arguments of functions in running Go programs,
+// without recompiling, restarting or stopping them.
+//
+//	t, err := uprobe.Trace("./app", "main.computeE", func(c *uprobe.Call) { fmt.Println(c) })
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	defer t.Close()
+//	err = t.Wait()
+//
+// [Trace] finds the function in the binary, learns from its debug information
+// and from Go's calling convention where the parameters live, generates an
+// eBPF program for it, attaches it to every process that runs the file, and
+// hands each call to the handler. [Inspect] does the first half only: it needs
+// no privileges and works on any operating system.
+//
+// # What a value is
+//
+// A [Value] is decoded from the captured bytes when it is asked for. What could
+// not be captured is absent, with a reason; it is never zero or stale instead.
+// What a handler is given is valid until the handler returns: [Call.Clone]
+// makes a copy to keep.
+//
+// # What is counted
+//
+// Every call is delivered or counted as lost, by cause: see [Stats].
+//
+// # Privileges
+//
+// Trace needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), and a Linux kernel
+// with BPF ring buffers. The generated programs declare the licence "Dual
+// BSD/GPL", because the kernel offers some helpers to GPL-compatible programs
+// only; argtap itself is under the Apache License 2.0.
+package uprobe

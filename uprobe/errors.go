@@ -1,0 +1,89 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/argtap/argtap/symbols"
+)
+
+// Errors that Trace and Inspect return, wrapped with what happened to what.
+// Use errors.Is. A file that does not exist is fs.ErrNotExist, one that cannot
+// be opened fs.ErrPermission.
+var (
+	// ErrNotELF: the file is not an ELF binary.
+	ErrNotELF = symbols.ErrNotELF
+	// ErrNoFunc: the binary has no function of that name, or none that matches
+	// the pattern. The error lists similar names.
+	ErrNoFunc = symbols.ErrNoFunc
+	// ErrNoSymbols: the binary was stripped of its symbol table.
+	ErrNoSymbols = symbols.ErrNoSymbols
+	// ErrArch: the binary is for an architecture that is not supported, or not
+	// the one of this machine.
+	ErrArch = errors.New("unsupported architecture")
+	// ErrInlined: the function was inlined into all of its callers, so there
+	// is no instruction that begins it.
+	ErrInlined = errors.New("function was inlined everywhere")
+	// ErrNoDebugInfo: the binary does not describe the function's parameters.
+	ErrNoDebugInfo = errors.New("no debug information")
+	// ErrNoSite: no instruction of the function runs exactly once a call while
+	// the arguments are in place.
+	ErrNoSite = errors.New("no safe probe site")
+	// ErrPermission: a capability is missing, or the kernel is locked down.
+	ErrPermission = errors.New("not permitted")
+	// ErrKernel: the kernel lacks a feature that is needed.
+	ErrKernel = errors.New("kernel feature missing")
+	// ErrMemlock: the limit on locked memory is too low (kernels before 5.11).
+	ErrMemlock = errors.New("locked memory limit too low")
+	// ErrNoProcess: there is no process with the given ID.
+	ErrNoProcess = errors.New("no such process")
+	// ErrWrongProcess: the process does not run the binary.
+	ErrWrongProcess = errors.New("process does not run the binary")
+	// ErrVerifier: the kernel rejected a generated program. This is a defect
+	// of argtap; please report it. See [VerifierError].
+	ErrVerifier = errors.New("kernel rejected the program")
+	// ErrBinaryReplaced ended a tracer because the file that it traces was
+	// replaced or changed: processes started from now on run another program.
+	ErrBinaryReplaced = errors.New("binary was replaced")
+)
+
+// FuncError is an error that concerns one function.
+type FuncError struct {
+	Func string
+	Err  error
+}
+
+func (e *FuncError) Error() string { return fmt.Sprintf("function %s: %v", e.Func, e.Err) }
+
+// Unwrap returns the cause.
+func (e *FuncError) Unwrap() error { return e.Err }
+
+// VerifierError says that the kernel rejected a generated program. It is
+// [ErrVerifier].
+type VerifierError struct {
+	// Func names the function, or the first of several that share a program.
+	Func string
+	// Log is the verifier's log.
+	Log string
+	Err error
+}
+
+// Error names the function and the verifier's verdict. Format with %+v for the
+// whole log.
+func (e *VerifierError) Error() string {
+	return fmt.Sprintf("function %s: %v: %v", e.Func, ErrVerifier, e.Err)
+}
+
+// Format implements fmt.Formatter: %+v prints the whole log.
+func (e *VerifierError) Format(f fmt.State, verb rune) {
+	fmt.Fprint(f, e.Error())
+	if verb == 'v' && f.Flag('+') {
+		fmt.Fprintf(f, "\n%s", e.Log)
+	}
+}
+
+// Is reports whether target is [ErrVerifier].
+func (e *VerifierError) Is(target error) bool { return target == ErrVerifier }
+
+// Unwrap returns the kernel's error.
+func (e *VerifierError) Unwrap() error { return e.Err }

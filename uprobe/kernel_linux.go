@@ -1,0 +1,242 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+
+	"github.com/argtap/argtap/internal/probegen"
+)
+
+// kernel holds everything that a tracer has in the kernel.
+type kernel struct {
+	opts *options
+	caps capabilities
+	cpus int
+
+	calls, scratch, lossMap, repeats *ebpf.Map
+	ring                             *ringbuf.Reader
+	progs                            []*ebpf.Program
+
+	mu    sync.Mutex
+	links []link.Link
+	// last are the counts of losses when the maps were closed.
+	last   *Stats
+	missed uint64
+
+	drained chan struct{} // closed when the reader has returned
+}
+
+// capabilities are the kernel features that make a difference, found by
+// trying.
+type capabilities struct {
+	multi     bool // uprobe_multi links: many sites in one, detached in one go
+	pidFilter bool // their PID filter selects processes, not threads
+	sleepable bool // programs may wait for a page
+}
+
+func probeCapabilities() capabilities {
+	var c capabilities
+	c.multi = features.HaveBPFLinkUprobeMulti() == nil
+	p, err := emptyProgram(c.multi, unix.BPF_F_SLEEPABLE)
+	if err != nil {
+		return c
+	}
+	defer p.Close()
+	c.sleepable = true
+	if !c.multi {
+		return c
+	}
+	// Kernels that filter by process also reject what is no process ID.
+	ex, err := link.OpenExecutable("/proc/self/exe")
+	if err != nil {
+		return c
+	}
+	l, err := ex.UprobeMulti(nil, p, &link.UprobeMultiOptions{Addresses: []uint64{0}, PID: 1<<32 - 1})
+	if err == nil {
+		l.Close()
+	}
+	c.pidFilter = errors.Is(err, unix.EINVAL)
+	return c
+}
+
+func emptyProgram(multi bool, flags uint32) (*ebpf.Program, error) {
+	return ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "argtap_probe", Type: ebpf.Kprobe, AttachType: attachType(multi), Flags: flags,
+		License:      probegen.License,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+}
+
+func attachType(multi bool) ebpf.AttachType {
+	if multi {
+		return ebpf.AttachTraceUprobeMulti
+	}
+	return ebpf.AttachNone
+}
+
+// newKernel makes the maps.
+func newKernel(o *options) (_ *kernel, err error) {
+	k := &kernel{opts: o, drained: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			k.close()
+		}
+	}()
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("%w: the kernel counts BPF maps against it: "+
+			"run `ulimit -l unlimited` first, or grant CAP_SYS_RESOURCE: %w", ErrMemlock, err)
+	}
+	if k.cpus, err = ebpf.PossibleCPU(); err != nil {
+		return nil, fmt.Errorf("number of CPUs: %w", err)
+	}
+	size := uint32(max(os.Getpagesize(), minBuffer))
+	for int(size) < o.buffer {
+		size *= 2
+	}
+	if k.calls, err = ebpf.NewMap(&ebpf.MapSpec{Name: "argtap_calls", Type: ebpf.RingBuf, MaxEntries: size}); err != nil {
+		return nil, kernelError("create the ring buffer", err)
+	}
+	if k.lossMap, err = ebpf.NewMap(&ebpf.MapSpec{
+		Name: "argtap_losses", Type: ebpf.Array, KeySize: 4, ValueSize: probegen.LossesSize, MaxEntries: 1,
+	}); err != nil {
+		return nil, kernelError("create a map", err)
+	}
+	if k.ring, err = ringbuf.NewReader(k.calls); err != nil {
+		return nil, kernelError("map the ring buffer", err)
+	}
+	k.caps = probeCapabilities()
+	return k, nil
+}
+
+// needScratch makes the maps that not every tracer needs.
+func (k *kernel) needMaps(funcs []*Func) (err error) {
+	for _, f := range funcs {
+		if f.plan.Variable() && k.scratch == nil {
+			if k.scratch, err = ebpf.NewMap(&ebpf.MapSpec{
+				Name: "argtap_scratch", Type: ebpf.Array, KeySize: 4,
+				ValueSize: uint32(probegen.ScratchSize(k.cpus)), MaxEntries: 1,
+			}); err != nil {
+				return kernelError("create the scratch map", err)
+			}
+		}
+		if len(f.repeats) > 0 && k.repeats == nil {
+			if k.repeats, err = ebpf.NewMap(&ebpf.MapSpec{
+				Name: "argtap_repeats", Type: ebpf.Hash, KeySize: probegen.RepeatKeySize,
+				ValueSize: 1, MaxEntries: 16 << 10,
+			}); err != nil {
+				return kernelError("create the map of back edges", err)
+			}
+		}
+	}
+	return nil
+}
+
+// load loads a program.
+func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.Program, error) {
+	for sym, m := range map[string]*ebpf.Map{
+		probegen.MapCalls: k.calls, probegen.MapScratch: k.scratch,
+		probegen.MapLosses: k.lossMap, probegen.MapRepeats: k.repeats,
+	} {
+		if m == nil {
+			continue
+		}
+		if err := ins.AssociateMap(sym, m); err != nil && !errors.Is(err, asm.ErrUnreferencedSymbol) {
+			return nil, err
+		}
+	}
+	spec := &ebpf.ProgramSpec{
+		Name: "argtap_entry", Type: ebpf.Kprobe, AttachType: attachType(k.caps.multi),
+		License: probegen.License, Instructions: ins,
+	}
+	if sleepable {
+		spec.Flags = unix.BPF_F_SLEEPABLE
+	}
+	p, err := ebpf.NewProgram(spec)
+	if err != nil {
+		return nil, loadError(name, err)
+	}
+	return p, nil
+}
+
+// losses reads the counters.
+func (k *kernel) losses() Stats {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.last != nil {
+		return *k.last
+	}
+	var s Stats
+	var counters [probegen.LossesSize / 8]uint64
+	if k.lossMap != nil && k.lossMap.Lookup(uint32(0), &counters) == nil {
+		s.LostRing = counters[probegen.LossRing]
+		s.LostBusy = counters[probegen.LossBusy]
+	}
+	s.LostMissed = k.missed
+	for _, p := range k.progs {
+		if info, err := p.Info(); err == nil {
+			if n, ok := info.RecursionMisses(); ok {
+				s.LostMissed += n
+			}
+		}
+	}
+	return s
+}
+
+// detach removes all probes. Each removal waits until no program runs any
+// more, all together wait no longer than one.
+func (k *kernel) detach() {
+	k.mu.Lock()
+	links := k.links
+	k.links = nil
+	k.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, l := range links {
+		wg.Go(func() {
+			if err := l.Close(); err != nil {
+				k.opts.log.Warn("cannot detach a probe", "err", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (k *kernel) flush() {
+	if err := k.ring.Flush(); err != nil {
+		k.ring.Close()
+	}
+}
+
+// close releases everything.
+func (k *kernel) close() {
+	k.detach()
+	last := k.losses()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.last = &last
+	if k.ring != nil {
+		k.ring.Close()
+	}
+	for _, p := range k.progs {
+		p.Close()
+	}
+	k.progs = nil
+	for _, m := range []*ebpf.Map{k.calls, k.scratch, k.lossMap, k.repeats} {
+		if m != nil {
+			m.Close()
+		}
+	}
+}
+
+// loaders is how many programs are loaded at the same time.
+func loaders() int { return runtime.GOMAXPROCS(0) }

@@ -1,0 +1,141 @@
+package uprobe
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/argtap/argtap/internal/capture"
+)
+
+// Limits bound what one call's record holds; what lies beyond is cut, and says
+// so. Zero fields mean the default.
+type Limits struct {
+	// String is the number of bytes captured of a string, []byte or other
+	// slice of one-byte elements. Default 512.
+	String int
+	// Elems is the number of elements captured of any other slice. Default 64.
+	Elems int
+	// Bytes is the size in bytes of the largest single value that is captured
+	// whole. Default 4096, at most 8192.
+	Bytes int
+	// Depth is the number of pointers that are followed one after another.
+	// Default 1, at most 4; negative for none.
+	Depth int
+}
+
+const (
+	defaultBuffer = 16 << 20
+	defaultDelay  = 5 * time.Millisecond
+	maxDelay      = time.Second
+	minBuffer     = 4 << 10
+	maxBuffer     = 1 << 30
+)
+
+// Option changes how [Trace] works.
+type Option func(*options) error
+
+type options struct {
+	funcs  []string
+	pid    int
+	ctx    context.Context
+	limits capture.Limits
+	buffer int
+	delay  time.Duration
+	log    *slog.Logger
+	first  bool // probe the first instruction; for measurements
+}
+
+func newOptions(opts []Option) (*options, error) {
+	o := &options{
+		ctx:    context.Background(),
+		buffer: defaultBuffer,
+		delay:  defaultDelay,
+		log:    slog.New(slog.DiscardHandler),
+	}
+	for _, opt := range opts {
+		if err := opt(o); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// WithFuncs traces further functions, by full name or by pattern as described
+// at [Trace], with the same tracer, ring buffer and handler.
+func WithFuncs(patterns ...string) Option {
+	return func(o *options) error {
+		o.funcs = append(o.funcs, patterns...)
+		return nil
+	}
+}
+
+// WithPID restricts the tracer to one process. It then ends when the process
+// ends.
+func WithPID(pid int) Option {
+	return func(o *options) error {
+		if pid <= 0 {
+			return fmt.Errorf("process ID %d: %w: a process ID is positive", pid, ErrNoProcess)
+		}
+		o.pid = pid
+		return nil
+	}
+}
+
+// WithContext ends the tracer when the context does. [Tracer.Err] is then the
+// context's cause.
+func WithContext(ctx context.Context) Option {
+	return func(o *options) error {
+		o.ctx = ctx
+		return nil
+	}
+}
+
+// WithLimits bounds what is captured of each call.
+func WithLimits(l Limits) Option {
+	return func(o *options) error {
+		o.limits = capture.Limits(l)
+		return nil
+	}
+}
+
+// WithBufferSize sets the size in bytes of the ring buffer between the kernel
+// and the reader. It is rounded up to a power of two of at least one page; the
+// default is 16 MiB. A burst of calls that does not fit is lost, and counted.
+func WithBufferSize(bytes int) Option {
+	return func(o *options) error {
+		if bytes <= 0 || bytes > maxBuffer {
+			return fmt.Errorf("buffer size %d: must be between 1 and %d bytes", bytes, maxBuffer)
+		}
+		o.buffer = bytes
+		return nil
+	}
+}
+
+// WithDelay bounds how long a call may wait in the buffer before the handler
+// sees it. Waking the reader costs the target more than the capture itself, so
+// the reader is woken at most about once per delay. The default is 5 ms. Zero
+// delivers at once, like [WithImmediate].
+func WithDelay(d time.Duration) Option {
+	return func(o *options) error {
+		if d < 0 || d > maxDelay {
+			return fmt.Errorf("delay %v: must be between 0 and %v", d, maxDelay)
+		}
+		o.delay = d
+		return nil
+	}
+}
+
+// WithImmediate delivers each call as soon as it happens, at the price of
+// waking the reader for it.
+func WithImmediate() Option { return WithDelay(0) }
+
+// WithLogger reports what the tracer does, and what it cannot do, to l.
+// Nothing is logged by default.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		o.log = l
+		return nil
+	}
+}

@@ -1,0 +1,274 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/dwarfargs"
+	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/goruntime"
+	"github.com/argtap/argtap/internal/site"
+	"github.com/argtap/argtap/symbols"
+)
+
+// Inspect finds the functions that the names and patterns select in a binary,
+// and works out how they would be traced. It needs no privileges and works on
+// any operating system. Names and patterns are as in [Trace].
+//
+// A name that selects a function that cannot be traced is an error; of those
+// that a pattern selects, the ones that cannot be traced are left out, unless
+// that are all. [InspectAll] tells about those too.
+func Inspect(binary string, patterns ...string) ([]*Func, error) {
+	b, err := openBinary(binary)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	return b.resolve(patterns, &options{log: slog.New(slog.DiscardHandler)})
+}
+
+// InspectAll is like [Inspect], but calls found for each function that the
+// patterns select, by ascending address for each pattern, with the function or
+// with the error that keeps it from being traced. It stops when found returns
+// false.
+func InspectAll(binary string, found func(name string, f *Func, err error) bool, patterns ...string) error {
+	b, err := openBinary(binary)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	for _, p := range patterns {
+		syms, err := b.find(p)
+		if err != nil {
+			return err
+		}
+		for _, s := range syms {
+			f, err := b.function(s, &options{})
+			if !found(s.Name, f, err) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// binary is an executable file that is being analysed.
+type binary struct {
+	file  *symbols.File
+	arch  *abi.Arch
+	dwarf *dwarfargs.Data
+	// noDwarf is why there is no debug information, nil if there is.
+	noDwarf error
+	goid    int64 // offset in g, 0 if unknown
+}
+
+func openBinary(path string) (*binary, error) {
+	f, err := symbols.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return newBinary(f)
+}
+
+// newBinary takes over f.
+func newBinary(f *symbols.File) (*binary, error) {
+	b := &binary{file: f, arch: abi.ArchFor(f.GOARCH())}
+	if b.arch == nil {
+		err := fmt.Errorf("%s: %w: built for %s, only amd64 can be traced", f.Path(), ErrArch, f.GOARCH())
+		f.Close()
+		return nil, err
+	}
+	b.dwarf, b.noDwarf = dwarfargs.Open(f)
+	return b, nil
+}
+
+func (b *binary) close() {
+	if b.dwarf != nil {
+		b.dwarf.Close()
+	}
+	b.file.Close()
+}
+
+// find returns the functions that a name or pattern selects.
+func (b *binary) find(pattern string) ([]symbols.Func, error) {
+	if symbols.IsPattern(pattern) {
+		return b.file.Glob(pattern)
+	}
+	fn, err := b.file.Lookup(pattern)
+	if err == nil {
+		return []symbols.Func{fn}, nil
+	}
+	if b.dwarf != nil && errors.Is(err, symbols.ErrNoFunc) {
+		// Only the debug information still knows a function that is nowhere
+		// in the code.
+		if inlined, ierr := b.dwarf.Inlined(pattern); ierr == nil && inlined {
+			return nil, &FuncError{pattern, fmt.Errorf("%w: no code of its own is left to probe; "+
+				"trace a caller, or build it with //go:noinline", ErrInlined)}
+		}
+	}
+	return nil, err
+}
+
+// resolve works out all functions that the patterns select, once each.
+func (b *binary) resolve(patterns []string, o *options) ([]*Func, error) {
+	if len(patterns) == 0 {
+		return nil, errors.New("no function given: name one, or a pattern such as \"main.*\"")
+	}
+	var funcs []*Func
+	seen := make(map[symbols.VirtAddr]bool)
+	for _, p := range patterns {
+		syms, err := b.find(p)
+		if err != nil {
+			return nil, err
+		}
+		var first error
+		found := false
+		for _, s := range syms {
+			if seen[s.Entry] {
+				found = true
+				continue
+			}
+			f, err := b.function(s, o)
+			if err != nil {
+				if first == nil {
+					first = err
+				}
+				o.log.Info("function cannot be traced", "func", s.Name, "err", err)
+				continue
+			}
+			seen[s.Entry] = true
+			found = true
+			funcs = append(funcs, f)
+		}
+		if !found {
+			return nil, first
+		}
+	}
+	return funcs, nil
+}
+
+// typeDepth is how many pointers deep types are read. It is more than is
+// followed, so that a pointer that is not followed still has a type.
+func typeDepth(l capture.Limits) int { return l.WithDefaults().Depth + 2 }
+
+// function works out one function.
+func (b *binary) function(s symbols.Func, o *options) (*Func, error) {
+	fail := func(err error) (*Func, error) { return nil, &FuncError{s.Name, err} }
+	if b.dwarf == nil {
+		return fail(fmt.Errorf("%w: %w", ErrNoDebugInfo, b.noDwarf))
+	}
+	d, err := b.dwarf.Func(s, typeDepth(o.limits))
+	if err != nil {
+		if errors.Is(err, dwarfargs.ErrNoEntry) {
+			err = fmt.Errorf("%w: %w", ErrNoDebugInfo, err)
+		}
+		return fail(err)
+	}
+	resolved, err := d.AtEntry(b.arch)
+	if err != nil {
+		return fail(err)
+	}
+	code, err := b.file.Code(s)
+	if err != nil {
+		return fail(err)
+	}
+	f := &Func{name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.Signature()}
+	inputs := make([]capture.Input, len(resolved))
+	live := []abi.Reg{b.arch.G}
+	for i, r := range resolved {
+		inputs[i] = capture.Input{Name: r.Param.Name, Type: r.Param.Type, Location: b.readable(r.Location)}
+		f.params = append(f.params, Param{
+			Name: r.Param.Name, Type: r.Param.Type, Location: r.Location,
+			Source: r.Agreement.String(), arch: b.arch,
+		})
+		for _, p := range r.Location {
+			if p.Kind == abi.InRegister || p.Kind == abi.InMemory {
+				live = append(live, p.Reg)
+			}
+		}
+	}
+	if err := b.place(f, s, code, live, o); err != nil {
+		return fail(err)
+	}
+	f.plan = capture.Build(inputs, o.limits)
+	f.plan.Goroutine = b.goidOffset()
+	return f, nil
+}
+
+// readable replaces the pieces that a uprobe program cannot read by holes.
+func (b *binary) readable(l abi.Location) abi.Location {
+	out := make(abi.Location, len(l))
+	for i, p := range l {
+		if (p.Kind == abi.InRegister || p.Kind == abi.InMemory) && b.arch.IsFloat(p.Reg) {
+			p = abi.Piece{Offset: p.Offset, Size: p.Size, Kind: abi.Nowhere, Reason: abi.RegisterNotReadable}
+		}
+		out[i] = p
+	}
+	return out
+}
+
+// place chooses the probe sites.
+func (b *binary) place(f *Func, s symbols.Func, code []byte, live []abi.Reg, o *options) error {
+	sites, err := site.FindIn(b.arch, code, s.Entry, live, b.file.ReadOnlyAt)
+	if err != nil {
+		if errors.Is(err, site.ErrNoSite) {
+			err = fmt.Errorf("%w: %w", ErrNoSite, err)
+		}
+		return err
+	}
+	if o.first {
+		p, err := site.First(b.arch, code, s.Entry)
+		if err != nil {
+			return err
+		}
+		sites = &site.Sites{Entry: p, Why: "the first instruction, as asked"}
+	}
+	f.sites = sites
+	if f.offset, err = b.file.FileOffset(sites.Entry.Addr); err != nil {
+		return err
+	}
+	for _, e := range sites.Repeats {
+		off, err := b.file.FileOffset(e.Addr)
+		if err != nil {
+			return err
+		}
+		f.repeats = append(f.repeats, off)
+	}
+	return nil
+}
+
+// goidOffset returns the offset of goid in g: from the table of releases, or
+// for an unknown release from the debug information.
+func (b *binary) goidOffset() int64 {
+	if b.goid != 0 {
+		return max(b.goid, 0)
+	}
+	b.goid = -1
+	version, _ := b.file.GoVersion()
+	if minor, ok := goruntime.Release(version); ok {
+		if off, ok := goruntime.GoroutineID(minor); ok {
+			b.goid = off
+			return off
+		}
+	}
+	if g, err := b.dwarf.Struct("runtime.g", 0); err == nil && g != nil {
+		for _, f := range g.Fields {
+			if f.Name == "goid" && f.Type.Size == 8 {
+				b.goid = f.Offset
+			}
+		}
+	}
+	return max(b.goid, 0)
+}
+
+// checkMachine reports whether the binary's code can run on this machine.
+func (b *binary) checkMachine() error {
+	if b.arch.GOARCH != runtime.GOARCH {
+		return fmt.Errorf("%s: %w: built for %s, this machine is %s",
+			b.file.Path(), ErrArch, b.arch.GOARCH, runtime.GOARCH)
+	}
+	return nil
+}

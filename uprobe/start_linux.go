@@ -1,0 +1,135 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/argtap/argtap/symbols"
+)
+
+// start analyses the binary, attaches the probes and begins to read. When it
+// fails, nothing is left behind.
+func (t *Tracer) start(path string, patterns []string) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	w, err := newWatcher(f, path, t.opts.pid)
+	if err != nil {
+		return err
+	}
+	// Maps and feature probes do not depend on the binary: make them while
+	// the debug information is read.
+	type prepared struct {
+		k   *kernel
+		err error
+	}
+	ready := make(chan prepared, 1)
+	go func() {
+		k, err := newKernel(t.opts)
+		ready <- prepared{k, err}
+	}()
+	funcs, rerr := resolveFile(f, path, patterns, t.opts)
+	p := <-ready
+	defer func() {
+		if err != nil {
+			w.close()
+			if p.k != nil {
+				p.k.close()
+			}
+		}
+	}()
+	if rerr != nil {
+		return rerr
+	}
+	if p.err != nil {
+		return p.err
+	}
+	t.funcs, t.kernel, t.epoch = funcs, p.k, wallEpoch()
+	// The kernel resolves this path to the very file that was analysed, even
+	// if another has taken its name since.
+	if err := p.k.attach(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), funcs); err != nil {
+		return err
+	}
+	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
+	go t.read()
+	go t.watch(w)
+	go t.supervise(f, w)
+	return nil
+}
+
+func resolveFile(f *os.File, path string, patterns []string, o *options) ([]*Func, error) {
+	sf, err := symbols.NewFile(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	b, err := newBinary(sf)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	defer b.close()
+	if err := b.checkMachine(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	funcs, err := b.resolve(patterns, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return funcs, nil
+}
+
+// supervise waits for the end and carries it out.
+func (t *Tracer) supervise(f *os.File, w *watcher) {
+	select {
+	case <-t.stop:
+	case <-t.opts.ctx.Done():
+		t.end(t.opts.ctx.Err())
+	}
+	w.wake()
+	t.kernel.detach()
+	t.kernel.flush() // the reader delivers what is left, then returns
+	<-t.kernel.drained
+	<-w.ended
+	t.kernel.close()
+	w.close()
+	f.Close()
+	s := t.Stats()
+	t.opts.log.Info("ended", "calls", s.Calls, "delivered", s.Delivered, "lost", s.Lost, "err", t.cause)
+	close(t.done)
+}
+
+// wallEpoch returns the wall-clock time at which CLOCK_MONOTONIC, which the
+// programs read, was zero.
+func wallEpoch() time.Time {
+	var best time.Time
+	shortest := time.Duration(1<<63 - 1)
+	for range 5 {
+		var ts unix.Timespec
+		before := time.Now()
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+			continue
+		}
+		if d := time.Since(before); d < shortest {
+			shortest = d
+			best = before.Add(d / 2).Round(0).Add(-time.Duration(ts.Nano()))
+		}
+	}
+	return best
+}
+
+// processError explains why a process cannot be traced.
+func processError(pid int, err error) error {
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("process %d: %w", pid, ErrNoProcess)
+	}
+	return fmt.Errorf("process %d: %w", pid, err)
+}

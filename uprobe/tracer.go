@@ -1,0 +1,165 @@
+package uprobe
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Tracer is a running trace. Its methods are safe for concurrent use.
+type Tracer struct {
+	funcs   []*Func
+	opts    *options
+	handler func(*Call)
+	epoch   time.Time
+
+	kernel *kernel
+
+	stop     chan struct{} // closed when the tracer begins to end
+	stopOnce sync.Once
+	cause    error         // why it ended; set before stop is closed
+	done     chan struct{} // closed when everything is released
+	reader   atomic.Uint64 // ID of the goroutine that calls the handler
+
+	delivered atomic.Uint64
+	malformed atomic.Uint64
+}
+
+// Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered, but
+// for calls that are still in the buffer.
+type Stats struct {
+	// Calls is the number of calls that were seen.
+	Calls uint64
+	// Delivered is the number of calls that the handler was given.
+	Delivered uint64
+	// Lost is the number of calls that were seen but not delivered. It is the
+	// sum of the counts by cause that follow.
+	Lost uint64
+	// LostRing calls found the ring buffer full: the handler was too slow for
+	// the buffer's size.
+	LostRing uint64
+	// LostBusy calls found no free memory to build a record in, because other
+	// threads were interrupted while they built theirs on the same CPU.
+	LostBusy uint64
+	// LostMissed hits did not run the program, by the kernel's count, because
+	// another program was running on the same CPU.
+	LostMissed uint64
+	// LostMalformed records could not be decoded.
+	LostMalformed uint64
+	// Filtered is the number of calls that a condition kept back.
+	Filtered uint64
+}
+
+// Trace traces the function fn of an executable file: handler is called for
+// each call that any process makes that runs the file, whether it is running
+// already or will be started later. Calls are handed over one at a time, in
+// the order in which their probes were hit on each CPU.
+//
+// fn is a function's full name as the symbol table has it, such as
+// "main.computeE", "net/http.(*conn).serve" or "main.Map[go.shape.int]"; or a
+// pattern, in which * stands for any run of characters and ? for one:
+// "main.(*Server).*" selects the methods of *Server. Functions that a pattern
+// selects but that cannot be traced are left out, and reported to the logger.
+// [WithFuncs] adds further functions.
+//
+// Trace returns when the probes are in place. The tracer runs until Close,
+// until the context or the process given as options end, or until an error:
+// see [Tracer.Wait].
+func Trace(binary, fn string, handler func(*Call), opts ...Option) (*Tracer, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := context.Cause(o.ctx); err != nil {
+		return nil, err
+	}
+	patterns := o.funcs
+	if fn != "" {
+		patterns = append([]string{fn}, patterns...)
+	}
+	t := &Tracer{
+		opts:    o,
+		handler: handler,
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	if err := t.start(binary, patterns); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Funcs returns the functions that are traced.
+func (t *Tracer) Funcs() []*Func { return t.funcs }
+
+// end begins to end the tracer, for the given cause.
+func (t *Tracer) end(cause error) {
+	t.stopOnce.Do(func() {
+		t.cause = cause
+		close(t.stop)
+	})
+}
+
+// Close ends the tracer: it removes the probes, delivers the calls that were
+// captured, and releases everything. It returns the error that ended the
+// tracer before, if any, like Err. Further calls do nothing but wait.
+//
+// When the handler calls Close, it returns at once, and the rest happens when
+// the handler has returned.
+func (t *Tracer) Close() error {
+	t.end(nil)
+	if t.reader.Load() == goroutineID() {
+		return nil
+	}
+	return t.Wait()
+}
+
+// Wait waits until the tracer has ended and all calls are delivered. It
+// returns the error that ended it, nil after Close or the end of the process.
+// The handler must not call it.
+func (t *Tracer) Wait() error {
+	<-t.done
+	return t.Err()
+}
+
+// Done returns a channel that is closed when the tracer has ended.
+func (t *Tracer) Done() <-chan struct{} { return t.done }
+
+// Err returns the error that ended the tracer: [ErrBinaryReplaced], the
+// context's cause, or what the kernel said. It is nil while the tracer runs,
+// and after an ordinary end.
+func (t *Tracer) Err() error {
+	select {
+	case <-t.stop:
+		return t.cause
+	default:
+		return nil
+	}
+}
+
+// Stats returns the counts up to now. After the tracer has ended they are
+// final.
+func (t *Tracer) Stats() Stats {
+	s := t.kernel.losses()
+	s.Delivered = t.delivered.Load()
+	s.LostMalformed = t.malformed.Load()
+	s.Lost = s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed
+	s.Calls = s.Delivered + s.Lost + s.Filtered
+	return s
+}
+
+// goroutineID returns the ID of the calling goroutine. It is slow, and used
+// only to recognise that Close was called by the handler.
+func goroutineID() uint64 {
+	var buf [64]byte
+	b, _ := bytes.CutPrefix(buf[:runtime.Stack(buf[:], false)], []byte("goroutine "))
+	if i := bytes.IndexByte(b, ' '); i > 0 {
+		id, _ := strconv.ParseUint(string(b[:i]), 10, 64)
+		return id
+	}
+	return 0
+}

@@ -1,0 +1,424 @@
+package uprobe
+
+import (
+	"math"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/capture"
+)
+
+// Value is a captured value: a view over the bytes of a call. It is decoded
+// when it is asked for. A Value is valid as long as its [Call].
+//
+// The accessors return false when the value is of another kind or absent.
+type Value struct {
+	data []byte // the record
+	typ  *abi.Type
+	// img is the image in which the value lies, base its place in the record,
+	// slots the place of the slots of its references, off the value's offset
+	// within the image.
+	img         *capture.Image
+	base, slots uint32
+	off         int64
+	why         abi.Reason // why there is no value at all
+}
+
+// maxDecodeDepth bounds the recursion of decoding. Values nest as deep as
+// their types' text allows, and no deeper than captured references.
+const maxDecodeDepth = 100
+
+func absent(t *abi.Type, r abi.Reason) Value { return Value{typ: t, why: r} }
+
+// Type returns the type of the value, nil for the zero Value.
+func (v Value) Type() *abi.Type { return v.typ }
+
+// Kind returns the kind of the value's type.
+func (v Value) Kind() abi.Kind {
+	if v.typ == nil {
+		return abi.Invalid
+	}
+	return v.typ.Kind
+}
+
+// TypeName returns the type's name as %T would print it: with the package's
+// name, not its path.
+func (v Value) TypeName() string { return typeName(v.typ) }
+
+// Absent returns why the value is absent, and whether it is. A struct or array
+// of which only parts are absent is present; ask its fields and elements.
+func (v Value) Absent() (reason string, absent bool) {
+	if r := v.reason(); r != abi.Present {
+		return r.String(), true
+	}
+	return "", false
+}
+
+func (v Value) reason() abi.Reason {
+	switch {
+	case v.why != abi.Present:
+		return v.why
+	case v.typ == nil || v.img == nil:
+		return abi.UnknownType
+	case v.typ.Kind == abi.Invalid:
+		return abi.UnknownType
+	case v.typ.Kind == abi.Struct || v.typ.Kind == abi.Array:
+		for i := range v.img.Holes {
+			h := &v.img.Holes[i]
+			if v.typ.Size > 0 && h.Offset <= v.off && v.off+v.typ.Size <= h.Offset+h.Size {
+				return h.Reason
+			}
+		}
+		if v.typ.Size > 0 && v.off >= v.img.Size {
+			return abi.Cut
+		}
+		return abi.Present
+	}
+	if r := v.img.Absent(v.off, v.typ.Size); r != abi.Present {
+		return r
+	}
+	if v.bytes(v.typ.Size) == nil && v.typ.Size > 0 {
+		return abi.Implausible
+	}
+	return abi.Present
+}
+
+// bytes returns the first n bytes of the value's image, nil if the record does
+// not hold them.
+func (v Value) bytes(n int64) []byte {
+	at := int64(v.base) + v.off
+	if n < 0 || at < 0 || at+n > int64(len(v.data)) {
+		return nil
+	}
+	return v.data[at : at+n]
+}
+
+// raw returns the value's bytes if it is present and of the given size.
+func (v Value) raw(size int64) []byte {
+	if v.typ == nil || v.typ.Size != size || v.reason() != abi.Present {
+		return nil
+	}
+	return v.bytes(size)
+}
+
+// word returns word i of the value; the value must be present.
+func (v Value) word(i int64) uint64 {
+	w := v
+	w.off += 8 * i
+	if b := w.bytes(8); b != nil {
+		return order.Uint64(b)
+	}
+	return 0
+}
+
+// Bool returns the value of a bool. A byte that is neither 0 nor 1 is no bool
+// and reported as absent.
+func (v Value) Bool() (value, ok bool) {
+	if v.Kind() != abi.Bool {
+		return false, false
+	}
+	b := v.raw(1)
+	if b == nil || b[0] > 1 {
+		return false, false
+	}
+	return b[0] == 1, true
+}
+
+// Int returns the value of a signed integer.
+func (v Value) Int() (int64, bool) {
+	if k := v.Kind(); k < abi.Int || k > abi.Int64 {
+		return 0, false
+	}
+	u, size, ok := v.integer()
+	shift := 64 - 8*size
+	return int64(u<<shift) >> shift, ok
+}
+
+// Uint returns the value of an unsigned integer or uintptr.
+func (v Value) Uint() (uint64, bool) {
+	if k := v.Kind(); k < abi.Uint || k > abi.Uintptr {
+		return 0, false
+	}
+	u, _, ok := v.integer()
+	return u, ok
+}
+
+func (v Value) integer() (u uint64, size int64, ok bool) {
+	b := v.raw(v.typ.Size)
+	switch len(b) {
+	case 1:
+		u = uint64(b[0])
+	case 2:
+		u = uint64(order.Uint16(b))
+	case 4:
+		u = uint64(order.Uint32(b))
+	case 8:
+		u = order.Uint64(b)
+	default:
+		return 0, 8, false
+	}
+	return u, int64(len(b)), true
+}
+
+// Float returns the value of a float32 or float64.
+func (v Value) Float() (float64, bool) {
+	switch v.Kind() {
+	case abi.Float32:
+		if b := v.raw(4); b != nil {
+			return float64(math.Float32frombits(order.Uint32(b))), true
+		}
+	case abi.Float64:
+		if b := v.raw(8); b != nil {
+			return math.Float64frombits(order.Uint64(b)), true
+		}
+	}
+	return 0, false
+}
+
+// Complex returns the value of a complex64 or complex128.
+func (v Value) Complex() (complex128, bool) {
+	switch v.Kind() {
+	case abi.Complex64:
+		if b := v.raw(8); b != nil {
+			return complex(float64(math.Float32frombits(order.Uint32(b))),
+				float64(math.Float32frombits(order.Uint32(b[4:])))), true
+		}
+	case abi.Complex128:
+		if b := v.raw(16); b != nil {
+			return complex(math.Float64frombits(order.Uint64(b)),
+				math.Float64frombits(order.Uint64(b[8:]))), true
+		}
+	}
+	return 0, false
+}
+
+// Str returns the captured bytes of a string as a string. They are a prefix if
+// the string is longer than the limit: compare with Len.
+func (v Value) Str() (string, bool) {
+	b, ok := v.stringBytes()
+	return string(b), ok
+}
+
+// stringBytes returns the captured bytes of a string.
+func (v Value) stringBytes() ([]byte, bool) {
+	if v.Kind() != abi.String {
+		return nil, false
+	}
+	s, n, r := v.elems()
+	if r != abi.Present {
+		return nil, false
+	}
+	return s.bytes(n), true
+}
+
+// Bytes returns the captured elements of a slice of one-byte integers, as a
+// view that is valid as long as the call. They are a prefix if the slice is
+// longer than the limit: compare with Len.
+func (v Value) Bytes() ([]byte, bool) {
+	if v.Kind() != abi.Slice || v.typ.Elem == nil || v.typ.Elem.Size != 1 {
+		return nil, false
+	}
+	s, n, r := v.elems()
+	if r != abi.Present {
+		return nil, false
+	}
+	return s.bytes(n), true
+}
+
+// Len returns the length of a string, slice or array: that of the value in the
+// target, not of what was captured. It is -1 if it is not known.
+func (v Value) Len() int {
+	switch v.Kind() {
+	case abi.Array:
+		return int(v.typ.Len)
+	case abi.String, abi.Slice:
+		if v.reason() == abi.Present {
+			if n := int64(v.word(1)); n >= 0 {
+				return int(n)
+			}
+		}
+	}
+	return -1
+}
+
+// Cap returns the capacity of a slice, -1 if it is not known.
+func (v Value) Cap() int {
+	if v.Kind() == abi.Slice && v.reason() == abi.Present {
+		if n := int64(v.word(2)); n >= 0 {
+			return int(n)
+		}
+	}
+	return -1
+}
+
+// Captured returns how many elements of a string, slice or array were
+// captured, 0 if there are none.
+func (v Value) Captured() int {
+	switch v.Kind() {
+	case abi.Array:
+		if v.typ.Elem == nil || v.typ.Elem.Size <= 0 || v.typ.Len <= 0 {
+			return max(int(v.typ.Len), 0)
+		}
+		return int(min(v.typ.Len, max(0, v.img.Size-v.off)/v.typ.Elem.Size))
+	case abi.String, abi.Slice:
+		if _, n, r := v.elems(); r == abi.Present {
+			return int(n)
+		}
+	}
+	return 0
+}
+
+// Index returns element i of a slice or array. An element that was not
+// captured is absent.
+func (v Value) Index(i int) Value {
+	if v.typ == nil || v.typ.Elem == nil || i < 0 {
+		return absent(nil, abi.UnknownType)
+	}
+	switch v.Kind() {
+	case abi.Array:
+		if int64(i) >= v.typ.Len {
+			break
+		}
+		if r := v.reason(); r != abi.Present {
+			return absent(v.typ.Elem, r)
+		}
+		v.off += int64(i) * v.typ.Elem.Size
+		v.typ = v.typ.Elem
+		return v
+	case abi.Slice:
+		e, n, r := v.elems()
+		if r != abi.Present {
+			return absent(v.typ.Elem, r)
+		}
+		if int64(i) >= n {
+			return absent(v.typ.Elem, abi.Cut)
+		}
+		return e.element(i)
+	}
+	return absent(v.typ.Elem, abi.Cut)
+}
+
+// element returns element i of the chunk whose first element is v.
+func (v Value) element(i int) Value {
+	v.base += uint32(i) * uint32(v.img.Size)
+	v.slots += uint32(i * v.img.Slots * capture.SlotSize)
+	return v
+}
+
+// NumField returns the number of fields of a struct, blank ones included.
+func (v Value) NumField() int {
+	if v.Kind() != abi.Struct {
+		return 0
+	}
+	return len(v.typ.Fields)
+}
+
+// Field returns field i of a struct.
+func (v Value) Field(i int) Value {
+	if i < 0 || i >= v.NumField() {
+		return absent(nil, abi.UnknownType)
+	}
+	f := &v.typ.Fields[i]
+	if v.why != abi.Present {
+		return absent(f.Type, v.why)
+	}
+	v.off += f.Offset
+	v.typ = f.Type
+	return v
+}
+
+// FieldByName returns the field of a struct with the given name.
+func (v Value) FieldByName(name string) (Value, bool) {
+	for i := range v.NumField() {
+		if v.typ.Fields[i].Name == name {
+			return v.Field(i), true
+		}
+	}
+	return Value{}, false
+}
+
+// Pointer returns the address that a pointer, map, channel, func or
+// unsafe.Pointer holds, 0 for nil. It is an address in the target.
+func (v Value) Pointer() (uint64, bool) {
+	switch v.Kind() {
+	case abi.Pointer, abi.Map, abi.Chan, abi.Func, abi.UnsafePointer, abi.String, abi.Slice:
+		if v.reason() == abi.Present {
+			return v.word(0), true
+		}
+	}
+	return 0, false
+}
+
+// IsNil reports whether a pointer, slice, map, channel, func, interface or
+// unsafe.Pointer is nil. It is false if the value is absent.
+func (v Value) IsNil() bool {
+	switch v.Kind() {
+	case abi.Pointer, abi.Map, abi.Chan, abi.Func, abi.UnsafePointer, abi.Slice, abi.Interface:
+		return v.reason() == abi.Present && v.word(0) == 0
+	}
+	return false
+}
+
+// Elem returns what a pointer points to. It is absent if the pointer is nil or
+// was not followed.
+func (v Value) Elem() Value {
+	if v.Kind() != abi.Pointer {
+		return absent(nil, abi.UnknownType)
+	}
+	e, _, r := v.elems()
+	if r != abi.Present {
+		return absent(v.typ.Elem, r)
+	}
+	return e
+}
+
+// elems returns the first of the n elements captured of what a pointer, string
+// or slice refers to.
+func (v Value) elems() (first Value, n int64, r abi.Reason) {
+	if r := v.reason(); r != abi.Present {
+		return Value{}, 0, r
+	}
+	length := int64(1)
+	if v.typ.Kind != abi.Pointer {
+		length = int64(v.word(1))
+	}
+	switch {
+	case length < 0 || v.typ.Kind == abi.Slice && length > int64(v.word(2)):
+		return Value{}, 0, abi.Implausible
+	case v.word(0) == 0 && v.typ.Kind == abi.Pointer:
+		return Value{}, 0, abi.NotFollowed
+	case length == 0:
+		return Value{}, 0, abi.Present
+	}
+	if e := v.typ.Elem; e != nil && e.Kind != abi.Invalid && e.Size == 0 {
+		// Elements of size zero are all there without any bytes.
+		img := &capture.Image{Type: e}
+		return Value{data: v.data, typ: e, img: img}, length, abi.Present
+	}
+	ref, ok := v.img.Ref(v.off)
+	if !ok {
+		return Value{}, 0, abi.NotFollowed
+	}
+	if ref.Slot < 0 {
+		return Value{}, 0, ref.Reason
+	}
+	at := int64(v.slots) + int64(ref.Slot)*capture.SlotSize
+	if at < 0 || at+capture.SlotSize > int64(len(v.data)) {
+		return Value{}, 0, abi.Implausible
+	}
+	off, count := capture.Slot(order.Uint64(v.data[at:]))
+	if off == 0 {
+		r := abi.Reason(count)
+		if count == 0 || count > math.MaxUint8 {
+			r = abi.NotFollowed
+		}
+		return Value{}, 0, r
+	}
+	size := int64(count) * ref.Elem.Size
+	if int64(count) > length || int64(off)+size > int64(len(v.data)) {
+		return Value{}, 0, abi.Implausible
+	}
+	return Value{
+		data: v.data, typ: ref.Elem.Type, img: ref.Elem,
+		base: off, slots: off + uint32(capture.Align8(size)),
+	}, int64(count), abi.Present
+}
