@@ -1,0 +1,449 @@
+package dwarfargs
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/symbols"
+)
+
+const (
+	// maxParams bounds a function's parameters and results together.
+	maxParams = 1 << 12
+	// maxOrigins bounds a chain of DW_AT_abstract_origin and _specification.
+	maxOrigins = 8
+)
+
+// Func is what DWARF says of a function.
+type Func struct {
+	// Name as DWARF has it: full, without a suffix for the ABI.
+	Name string
+	// Entry and End are the first byte of the function's code and the byte
+	// after its last, as the file has it: link-time addresses.
+	Entry, End symbols.VirtAddr
+	// Line of the declaration, 0 if it is not known.
+	Line int
+
+	// Unit is the name of the compile unit: the import path of the package
+	// that was compiled, in Go.
+	Unit string
+	// Producer is the compiler's own word on itself and its flags, as in
+	// "Go cmd/compile go1.26.8; -N -l regabi".
+	Producer string
+	// Go says that it is Go code, GoVersion by which release ("go1.26.8"), ""
+	// where the producer does not tell.
+	Go        bool
+	GoVersion string
+	// Optimized is false for what -N has built. It is true for all that is not
+	// Go: nothing tells.
+	Optimized bool
+	// RegABI says that the function takes its arguments by ABIInternal: the
+	// compiler had a register ABI, and the symbol is not that of an ABI0
+	// function.
+	RegABI bool
+	// Wrapper says that the compiler made the function up: a method wrapper
+	// (DW_AT_trampoline), a method value (-fm), a deferred call's (deferwrap,
+	// gowrap), or the bridge between two ABIs.
+	Wrapper bool
+	// BlanksMissing says that blank and unnamed inputs are missing in Params,
+	// as the compiler left them out: Go up to 1.21. A calling convention must
+	// not be applied to such a signature unchecked.
+	BlanksMissing bool
+	// Method says that Params[0] is the receiver.
+	Method bool
+	// Dict is where the hidden dictionary of shaped generic code goes. It is
+	// known from the name where the compiler does not mention it.
+	Dict abi.DictPlace
+
+	Params, Results []Param
+}
+
+// Param is a parameter or a result.
+type Param struct {
+	// Name is "_" if it is blank or the source gives none. Results without a
+	// name keep the compiler's: "~r0", "~r1", ….
+	Name string
+	// Type is never nil. Its layout is complete but for what is behind
+	// pointers, or it is of kind Invalid, where the debug information has none.
+	Type *abi.Type
+	// TypeParam is the number of the dictionary's word that has the true type
+	// of a parameter whose type is a type parameter (DW_AT_go_dict_index,
+	// 0x2906); -1 for all others. Type is its shape then.
+	TypeParam int
+
+	loc  locDesc
+	ev   evaluator
+	low  uint64 // the function's entry
+	ptr  int64
+	isGo bool
+}
+
+// At returns where DWARF says that the parameter is when the instruction at pc
+// is about to run: its pieces, of which some or all may be [abi.Nowhere]. The
+// location holds at pc only. It is the compiler's word, which is wrong in known
+// cases: see [Func.AtEntry] for a location that can be relied on.
+//
+// ok is false if DWARF gives the parameter no location anywhere. If it gives
+// one elsewhere, but none at pc, the value is optimised out at pc.
+func (p *Param) At(pc symbols.VirtAddr) (l abi.Location, ok bool) {
+	expr := p.loc.expr
+	if p.loc.isList {
+		if len(p.loc.list) == 0 {
+			return nil, false
+		}
+		expr = nil
+		for i := range p.loc.list {
+			if e := &p.loc.list[i]; e.low <= uint64(pc) && uint64(pc) < e.high {
+				expr = e.expr
+				break
+			}
+		}
+	} else if len(expr) == 0 {
+		return nil, false
+	}
+	if p.Type.Kind == abi.Invalid && p.Type.Size == 0 {
+		return abi.Absent(0, abi.UnknownType), true
+	}
+	ev := p.ev
+	ev.atEntry = uint64(pc) == p.low
+	return location(p.Type, ev.eval(expr), p.isGo, p.ptr), true
+}
+
+// Signature returns the function's signature, for a calling convention to
+// place.
+func (f *Func) Signature() *abi.Signature {
+	conv := func(ps []Param) []abi.Param {
+		out := make([]abi.Param, len(ps))
+		for i := range ps {
+			out[i] = abi.Param{Name: ps[i].Name, Type: ps[i].Type}
+		}
+		return out
+	}
+	return &abi.Signature{Method: f.Method, Dict: f.Dict, Params: conv(f.Params), Results: conv(f.Results)}
+}
+
+// Func returns what DWARF says of the function fn, whose Entry is what counts;
+// its Name only says where to look first, and whether it is an ABI0 symbol.
+// Types are read to depth pointer hops: 0 reads none of the types that
+// pointers, slices, maps and channels of the parameters lead to, but leaves
+// stubs (kind Invalid, with a name).
+//
+// The error is [ErrNoEntry] if DWARF has no function at fn.Entry, as for
+// assembly and linker-made code, [ErrClosed], or a [*DecodeError].
+func (d *Data) Func(fn symbols.Func, depth int) (*Func, error) {
+	defer d.hurry()()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f, err := d.readFunc(fn, min(max(depth, 0), maxDepth))
+	if err != nil {
+		return nil, fmt.Errorf("func %s: %w", fn.Name, err)
+	}
+	return f, nil
+}
+
+func (d *Data) readFunc(fn symbols.Func, depth int) (*Func, error) {
+	name, abi0 := strings.CutSuffix(fn.Name, ".abi0")
+	u, off, err := d.subprogramAt(uint64(fn.Entry), unitNames(name))
+	if err != nil {
+		return nil, err
+	}
+	chain, err := d.origins(u, off)
+	if err != nil {
+		return nil, err
+	}
+	f := &Func{
+		Entry: fn.Entry, End: fn.End(), Unit: u.name, Producer: u.producer, Go: u.isGo(), Optimized: true,
+	}
+	var frameBase []byte
+	for _, o := range chain {
+		if f.Name == "" {
+			if f.Name, err = d.str(o.u, o.e, attrName_); err != nil {
+				return nil, err
+			}
+		}
+		if f.Line == 0 {
+			if n := o.e.uint(attrDeclLine); n < 1<<31 {
+				f.Line = int(n)
+			}
+		}
+		f.Wrapper = f.Wrapper || o.e.uint(attrTrampoline) != 0
+		if v, ok := o.e.get(attrFrameBase); ok && v.isBlock() && frameBase == nil {
+			frameBase = append([]byte{}, v.b...)
+		}
+	}
+	if high, ok, err := d.highPC(u, chain[0].e, uint64(fn.Entry)); err != nil {
+		return nil, err
+	} else if ok && high > uint64(fn.Entry) {
+		f.End = symbols.VirtAddr(high)
+	}
+	if f.Go {
+		f.readProducer()
+		f.RegABI = f.RegABI && !abi0
+		f.Wrapper = f.Wrapper || abi0 || isMadeUp(f.Name)
+		if !f.Wrapper && f.Line <= 1 {
+			if f.Wrapper, err = d.autogenerated(u, chain); err != nil {
+				return nil, err
+			}
+		}
+	}
+
+	r := d.newTypeReader()
+	raw, err := d.readParams(r, chain, depth)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.commit(); err != nil {
+		return nil, err
+	}
+	ev := evaluator{order: d.order, addrSize: u.addrSize, dwarf64: u.dwarf64, frameBase: frameBase}
+	dict := false
+	for i := range raw {
+		p := &raw[i]
+		p.ev, p.low, p.ptr, p.isGo = ev, uint64(fn.Entry), d.ptrSize, f.Go
+		switch {
+		case p.result:
+			f.Results = append(f.Results, p.Param)
+		case f.Go && p.Name == ".dict":
+			dict = true
+		case f.Go && strings.HasPrefix(p.Name, "."):
+			// .closureptr and the like are the compiler's, and no arguments.
+		default:
+			f.Params = append(f.Params, p.Param)
+		}
+	}
+	if f.Go {
+		f.place(dict)
+	}
+	return f, nil
+}
+
+// place decides on method and dictionary, which the name tells.
+func (f *Func) place(dict bool) {
+	n := parseName(f.Name)
+	f.Method = n.recv != "" && !f.closureLike(n)
+	if !dict && !n.shaped {
+		return
+	}
+	f.Dict = abi.DictFirst
+	if f.Method && !f.before(20) {
+		f.Dict = abi.DictAfterReceiver
+	}
+}
+
+// closureLike reports whether what looks like a method by its name is none:
+// its first parameter is not of the type.
+func (f *Func) closureLike(n funcName) bool {
+	if len(f.Params) == 0 {
+		return !f.BlanksMissing
+	}
+	have := f.Params[0].Type.Name
+	if isPtr := strings.HasPrefix(have, "*"); isPtr != n.ptr {
+		return true
+	}
+	have = stripTypeArgs(strings.TrimPrefix(have, "*"))
+	return have != n.recv && !strings.HasSuffix(have, "."+n.recv)
+}
+
+// readProducer takes apart what cmd/link writes (ld/dwarf.go, "Go cmd/compile
+// "), with the flags of cmd/internal/dwarf: "-N", "-l", "-shared", "regabi".
+func (f *Func) readProducer() {
+	rest, ok := strings.CutPrefix(f.Producer, "Go cmd/compile ")
+	if !ok {
+		return
+	}
+	version, flags, _ := strings.Cut(rest, ";")
+	if v := strings.Fields(version); len(v) > 0 {
+		f.GoVersion = v[0]
+	}
+	for _, flag := range strings.Fields(flags) {
+		switch flag {
+		case "-N":
+			f.Optimized = false
+		case "regabi":
+			f.RegABI = true
+		}
+	}
+	f.BlanksMissing = f.before(22)
+}
+
+// before reports whether the code was compiled by a release before go1.minor.
+// Versions without a number, as of development builds, count as new.
+func (f *Func) before(minor int) bool {
+	rest, ok := strings.CutPrefix(f.GoVersion, "go1.")
+	n := 0
+	digits := 0
+	for digits < len(rest) && digits < 4 && rest[digits] >= '0' && rest[digits] <= '9' {
+		n = n*10 + int(rest[digits]-'0')
+		digits++
+	}
+	return ok && digits > 0 && n < minor
+}
+
+// origin is a DIE of a function: the one with its code, or one that it refers
+// to for what all its instances have in common.
+type origin struct {
+	u *unit
+	e *die
+}
+
+// origins returns the DIE at off and those that it refers to.
+func (d *Data) origins(u *unit, off int) ([]origin, error) {
+	var chain []origin
+	for {
+		if len(chain) == maxOrigins {
+			return nil, decodeErr(".debug_info", off, errTooDeep)
+		}
+		u, e, err := d.dieAt(off)
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, origin{u, e})
+		next, ok, err := d.ref(u, e, attrAbstractOrigin)
+		if err == nil && !ok {
+			next, ok, err = d.ref(u, e, attrSpecification)
+		}
+		if err != nil || !ok {
+			return chain, err
+		}
+		off = next
+	}
+}
+
+// rawParam is a parameter, before it is known what it is for.
+type rawParam struct {
+	Param
+	result bool
+	origin int // offset of the abstract parameter, 0 if none
+}
+
+// readParams reads the parameters of the function with the DIEs in chain.
+func (d *Data) readParams(r *typeReader, chain []origin, depth int) ([]rawParam, error) {
+	var params []rawParam
+	add := func(u *unit, e *die, o *die, ou *unit) error {
+		// e is the parameter, o the abstract one that it refers to, or e.
+		if len(params) == maxParams {
+			return decodeErr(".debug_info", e.off, fmt.Errorf("more than %d parameters", maxParams))
+		}
+		p := rawParam{Param: Param{TypeParam: -1}}
+		var err error
+		if p.Name, err = d.firstStr(u, e, ou, o, attrName_); err != nil {
+			return err
+		}
+		p.result = e.uint(attrVariableParam) != 0 || o.uint(attrVariableParam) != 0
+		if o != e {
+			p.origin = o.off
+		}
+		tu, te := u, e
+		if _, ok := e.get(attrType); !ok {
+			tu, te = ou, o
+		}
+		off, ok, err := d.ref(tu, te, attrType)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			p.Type = &abi.Type{Name: "void", Align: 1}
+		} else {
+			if p.TypeParam, err = d.dictIndex(off); err != nil {
+				return err
+			}
+			if p.Type, err = r.read(off, depth, 0); err != nil {
+				return err
+			}
+		}
+		if p.loc, err = d.location(u, e); err != nil {
+			return err
+		}
+		if p.Name == "" || !p.result && strings.HasPrefix(p.Name, "~p") {
+			p.Name = "_"
+		}
+		// A named result that a deferred closure modifies is there twice, in
+		// Go 1.21 to 1.26.
+		for i := range params {
+			q := &params[i]
+			if p.result == q.result && (p.origin != 0 && p.origin == q.origin ||
+				p.result && p.Name != "_" && p.Name == q.Name && chain[0].u.isGo()) {
+				if len(q.loc.expr) == 0 && len(q.loc.list) == 0 {
+					q.loc = p.loc
+				}
+				return nil
+			}
+		}
+		params = append(params, p)
+		return nil
+	}
+	err := d.children(chain[0].u, chain[0].e, func(e *die) (bool, error) {
+		if e.tag != tagFormalParameter {
+			return true, nil
+		}
+		ou, o := chain[0].u, e
+		off, ok, err := d.ref(ou, e, attrAbstractOrigin)
+		if err == nil && ok {
+			ou, o, err = d.dieAt(off)
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, add(chain[0].u, e, o, ou)
+	})
+	if err != nil || len(chain) == 1 {
+		return params, err
+	}
+
+	// What the concrete instance lacks, the abstract one has, with the order.
+	order := make(map[int]int)
+	concrete := len(params)
+	abstract := chain[1]
+	err = d.children(abstract.u, abstract.e, func(e *die) (bool, error) {
+		if e.tag != tagFormalParameter {
+			return true, nil
+		}
+		order[e.off] = len(order)
+		for i := range params[:concrete] {
+			if params[i].origin == e.off || params[i].origin == 0 {
+				return true, nil
+			}
+		}
+		n := len(params)
+		if err := add(abstract.u, e, e, abstract.u); err != nil {
+			return false, err
+		}
+		if len(params) > n {
+			params[n].origin = e.off
+		}
+		return true, nil
+	})
+	if len(params) > concrete {
+		slices.SortStableFunc(params, func(a, b rawParam) int { return cmp.Compare(order[a.origin], order[b.origin]) })
+	}
+	return params, err
+}
+
+// firstStr returns the first of two DIEs' strings that is there.
+func (d *Data) firstStr(u *unit, e *die, ou *unit, o *die, name attrName) (string, error) {
+	s, err := d.str(u, e, name)
+	if s == "" && err == nil && o != e {
+		s, err = d.str(ou, o, name)
+	}
+	return s, err
+}
+
+// dictIndex returns the dictionary index of a type that stands for a type
+// parameter, -1 for any other type.
+func (d *Data) dictIndex(off int) (int, error) {
+	_, e, err := d.dieAt(off)
+	if err != nil {
+		return -1, err
+	}
+	v, ok := e.get(attrGoDictIndex)
+	if !ok || e.tag != tagTypedef {
+		return -1, nil
+	}
+	if v.u > 1<<20 {
+		return -1, decodeErr(".debug_info", off, errTooBig)
+	}
+	return int(v.u), nil
+}

@@ -1,0 +1,483 @@
+package dwarfargs
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"strings"
+
+	"github.com/argtap/argtap/abi"
+)
+
+const (
+	// maxTypeNest bounds structs in structs, arrays of arrays and chains of
+	// typedefs.
+	maxTypeNest = 128
+	// maxTypes bounds what one call reads.
+	maxTypes = 1 << 17
+	// maxFields bounds one struct. reflect stops at 65535 too.
+	maxFields = 1 << 16
+	// maxTypeSize bounds one type, in bytes: Go's own limit on 64-bit targets
+	// (cmd/compile/internal/types.MaxWidth).
+	maxTypeSize = 1 << 50
+	// maxDepth is where a wish for more pointer hops ends.
+	maxDepth = 64
+)
+
+// typeKey identifies a type as it was read: to a number of pointer hops.
+// Because that number is part of the key, a type never changes once it is
+// returned, what a call gets does not depend on the calls before it, and types
+// are still shared by whoever wants the same.
+type typeKey struct {
+	off  int // of the DIE
+	hops int // stub: -1
+}
+
+// typeNode is a type that is being read.
+type typeNode struct {
+	key   typeKey
+	t     *abi.Type
+	state int8 // 0 only promised, 1 being read, 2 read
+}
+
+// typeReader reads the types of one call. They become visible to others when
+// all of them are complete.
+type typeReader struct {
+	d     *Data
+	fresh map[typeKey]*typeNode
+	queue []*typeNode
+}
+
+func (d *Data) newTypeReader() *typeReader {
+	return &typeReader{d: d, fresh: make(map[typeKey]*typeNode)}
+}
+
+// commit reads all that was promised and publishes it. Data.mu is held.
+func (r *typeReader) commit() error {
+	for len(r.queue) > 0 {
+		n := r.queue[0]
+		r.queue = r.queue[1:]
+		if n.state == 0 {
+			if err := r.fill(n, 0); err != nil {
+				return err
+			}
+		}
+	}
+	types := make(map[typeKey]*abi.Type, len(r.fresh))
+	for k, n := range r.fresh {
+		types[k] = n.t
+	}
+	maps.Copy(r.d.types, types)
+	return nil
+}
+
+// promise returns a type that commit is going to read.
+func (r *typeReader) promise(off, hops int) (*abi.Type, error) {
+	key := typeKey{off, hops}
+	if t := r.d.types[key]; t != nil {
+		return t, nil
+	}
+	if n := r.fresh[key]; n != nil {
+		return n.t, nil
+	}
+	n, err := r.node(key)
+	if err != nil {
+		return nil, err
+	}
+	r.queue = append(r.queue, n)
+	return n.t, nil
+}
+
+func (r *typeReader) node(key typeKey) (*typeNode, error) {
+	if len(r.fresh) == maxTypes {
+		return nil, decodeErr(".debug_info", key.off, fmt.Errorf("more than %d types", maxTypes))
+	}
+	n := &typeNode{key: key, t: new(abi.Type)}
+	r.fresh[key] = n
+	return n, nil
+}
+
+// read returns the type whose DIE is at off, complete but for what is promised
+// behind its pointers.
+func (r *typeReader) read(off, hops, nest int) (*abi.Type, error) {
+	key := typeKey{off, hops}
+	if t := r.d.types[key]; t != nil {
+		return t, nil
+	}
+	n := r.fresh[key]
+	if n == nil {
+		var err error
+		if n, err = r.node(key); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case n.state == 2:
+		return n.t, nil
+	case n.state == 1:
+		return nil, decodeErr(".debug_info", off, errors.New("type contains itself"))
+	case nest > maxTypeNest:
+		return nil, decodeErr(".debug_info", off, errTooDeep)
+	}
+	return n.t, r.fill(n, nest)
+}
+
+// pointee returns the type that the attribute of e refers to, one pointer hop
+// away from a type that is read to the given number of hops. It is nil where
+// there is no such attribute.
+func (r *typeReader) pointee(u *unit, e *die, name attrName, hops int) (*abi.Type, error) {
+	off, ok, err := r.d.ref(u, e, name)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if hops > 0 {
+		return r.promise(off, hops-1)
+	}
+	key := typeKey{off, -1}
+	if t := r.d.types[key]; t != nil {
+		return t, nil
+	}
+	if n := r.fresh[key]; n != nil {
+		return n.t, nil
+	}
+	n, err := r.node(key)
+	if err != nil {
+		return nil, err
+	}
+	n.state = 2
+	n.t.Name, err = r.d.typeName(off, 0)
+	return n.t, err
+}
+
+// fill reads the DIE of n.
+func (r *typeReader) fill(n *typeNode, nest int) error {
+	n.state = 1
+	u, e, err := r.d.dieAt(n.key.off)
+	if err != nil {
+		return err
+	}
+	t := n.t
+	if t.Name, err = r.d.str(u, e, attrName_); err != nil {
+		return err
+	}
+	kind := e.uint(attrGoKind)
+	if kind > uint64(abi.UnsafePointer) {
+		return decodeErr(".debug_info", e.off, fmt.Errorf("type %s: kind %d: not known", t.Name, kind))
+	}
+	t.Kind = abi.Kind(kind)
+	t.RuntimeType = e.uint(attrGoRuntimeType)
+	if size := e.uint(attrByteSize); size <= maxTypeSize {
+		t.Size = int64(size)
+	} else {
+		return decodeErr(".debug_info", e.off, fmt.Errorf("type %s: %d bytes: %w", t.Name, size, errTooBig))
+	}
+	if u.isGo() {
+		err = r.fillGo(u, e, t, n.key.hops, nest)
+	} else {
+		err = r.fillC(u, e, t, n.key.hops, nest)
+	}
+	if err != nil {
+		return err
+	}
+	n.state = 2
+	return nil
+}
+
+// fillGo reads a DIE as cmd/link/internal/ld/dwarf.go (newtype) writes it.
+func (r *typeReader) fillGo(u *unit, e *die, t *abi.Type, hops, nest int) (err error) {
+	ptr := r.d.ptrSize
+	bad := func(format string, args ...any) error {
+		return decodeErr(".debug_info", e.off, fmt.Errorf("type %s: "+format, append([]any{t.Name}, args...)...))
+	}
+	switch e.tag {
+	case tagBaseType:
+		t.Align = r.scalarAlign(t)
+		if want := basicSize(t.Kind, ptr); want == 0 || want != t.Size {
+			return bad("%d bytes for kind %s", t.Size, t.Kind)
+		}
+		return nil
+
+	case tagPointerType:
+		t.Size, t.Align = ptr, ptr
+		if t.Elem, err = r.pointee(u, e, attrType, hops); err != nil {
+			return err
+		}
+		t.Kind = abi.Pointer
+		if t.Elem == nil {
+			t.Kind = abi.UnsafePointer
+		}
+		return nil
+
+	case tagSubroutineType:
+		t.Kind, t.Size, t.Align = abi.Func, ptr, ptr
+		return nil
+
+	case tagArrayType:
+		t.Kind = abi.Array
+		off, ok, err := r.d.ref(u, e, attrType)
+		if err != nil || !ok {
+			return errors.Join(err, bad("array without element type"))
+		}
+		if t.Elem, err = r.read(off, hops, nest+1); err != nil {
+			return err
+		}
+		counts, err := r.counts(u, e)
+		if err != nil || len(counts) != 1 {
+			return errors.Join(err, bad("array of %d dimensions", len(counts)))
+		}
+		t.Len, t.Align = counts[0], t.Elem.Align
+		if !sizedArray(t) {
+			return bad("%d bytes for %d elements of %d", t.Size, t.Len, t.Elem.Size)
+		}
+		return nil
+
+	case tagStructureType:
+		switch t.Kind {
+		case abi.String:
+			if t.Align = ptr; t.Size != 2*ptr {
+				return bad("string of %d bytes", t.Size)
+			}
+			return nil
+		case abi.Slice:
+			if t.Align = ptr; t.Size != 3*ptr {
+				return bad("slice of %d bytes", t.Size)
+			}
+			if t.Elem, err = r.pointee(u, e, attrGoElem, hops); err == nil && t.Elem == nil {
+				err = bad("slice without element type")
+			}
+			return err
+		}
+		t.Kind = abi.Struct // the runtime's own helper types carry no kind
+		return r.fields(u, e, t, hops, nest)
+
+	case tagTypedef:
+		switch t.Kind {
+		case abi.Map, abi.Chan:
+			t.Size, t.Align = ptr, ptr
+			if t.Key, err = r.pointee(u, e, attrGoKey, hops); err != nil {
+				return err
+			}
+			t.Elem, err = r.pointee(u, e, attrGoElem, hops)
+			if err == nil && (t.Elem == nil || t.Kind == abi.Map && t.Key == nil) {
+				err = bad("%s without element or key type", t.Kind)
+			}
+			return err
+		case abi.Interface:
+			t.Size, t.Align = 2*ptr, ptr
+			off, ok, err := r.d.ref(u, e, attrType)
+			if err != nil || !ok {
+				return errors.Join(err, bad("interface without representation"))
+			}
+			under, err := r.d.typeName(off, 0)
+			if under == "runtime.iface" {
+				t.NumMethod = 1
+			}
+			return err
+		}
+		return r.named(u, e, t, hops, nest)
+
+	case tagUnspecifiedType:
+		t.Kind, t.Size = abi.Invalid, 0
+		return nil
+	}
+	return bad("DWARF tag %#x is no Go type", uint32(e.tag))
+}
+
+// named reads a typedef: the type that it names, under the name.
+func (r *typeReader) named(u *unit, e *die, t *abi.Type, hops, nest int) error {
+	off, ok, err := r.d.ref(u, e, attrType)
+	if err != nil {
+		return err
+	}
+	if !ok { // C: void
+		t.Kind = abi.Invalid
+		return nil
+	}
+	under, err := r.read(off, hops, nest+1)
+	if err != nil {
+		return err
+	}
+	name := t.Name
+	*t = *under
+	if name != "" && !strings.HasPrefix(name, ".param") {
+		// The names .param0, .param1, … stand for type parameters.
+		t.Name = name
+	}
+	return nil
+}
+
+// fields reads the members of a struct.
+func (r *typeReader) fields(u *unit, e *die, t *abi.Type, hops, nest int) error {
+	align := int64(1)
+	err := r.d.children(u, e, func(m *die) (bool, error) {
+		if m.tag != tagMember && m.tag != tagInheritance {
+			return true, nil
+		}
+		if len(t.Fields) == maxFields {
+			return false, decodeErr(".debug_info", m.off, fmt.Errorf("type %s: more than %d fields", t.Name, maxFields))
+		}
+		f := abi.Field{Embedded: m.tag == tagInheritance || m.uint(attrGoEmbeddedField) != 0}
+		var err error
+		if f.Name, err = r.d.str(u, m, attrName_); err != nil {
+			return false, err
+		}
+		var ok bool
+		if f.Offset, ok = r.memberOffset(m); !ok {
+			if !u.isGo() {
+				return true, nil // a static member, or a base at an offset known at run time
+			}
+			return false, decodeErr(".debug_info", m.off, fmt.Errorf("type %s: field %s: no offset", t.Name, f.Name))
+		}
+		off, ok, err := r.d.ref(u, m, attrType)
+		if err != nil || !ok {
+			return false, decodeErr(".debug_info", m.off, errors.Join(err, fmt.Errorf("type %s: field %s: no type", t.Name, f.Name)))
+		}
+		if f.Type, err = r.read(off, hops, nest+1); err != nil {
+			return false, err
+		}
+		if _, bits := m.get(attrBitSize); bits {
+			f.Type = &abi.Type{Name: f.Type.Name, Size: f.Type.Size, Align: f.Type.Align}
+		}
+		if f.Offset < 0 || f.Type.Size > t.Size || f.Offset > t.Size-f.Type.Size {
+			return false, decodeErr(".debug_info", m.off, fmt.Errorf("type %s: field %s does not fit in %d bytes", t.Name, f.Name, t.Size))
+		}
+		align = max(align, f.Type.Align)
+		t.Fields = append(t.Fields, f)
+		return true, nil
+	})
+	if t.Align == 0 {
+		t.Align = align
+	}
+	// cmd/compile/internal/types/size.go: the empty struct that asks for 64-bit
+	// alignment on 32-bit targets. It has changed its package.
+	if t.Size == 0 && strings.HasSuffix(t.Name, "/atomic.align64") {
+		t.Align = 8
+	}
+	return err
+}
+
+// memberOffset returns where a member lies, in bytes.
+func (r *typeReader) memberOffset(m *die) (int64, bool) {
+	v, ok := m.get(attrMemberLocation)
+	switch {
+	case !ok:
+		return 0, r.isUnionLike(m)
+	case v.isConst() && v.u <= maxTypeSize:
+		return int64(v.u), true
+	case v.isBlock():
+		// DWARF 2 wrote DW_OP_plus_uconst n; an address stood on the stack.
+		c := cursor{data: v.b, end: len(v.b), order: r.d.order}
+		if c.u8() == opPlusUconst {
+			if n := c.uleb(); c.err == nil && !c.more() && n <= maxTypeSize {
+				return int64(n), true
+			}
+		}
+	}
+	return 0, false
+}
+
+// isUnionLike reports whether a member without an offset begins where its
+// parent does (DWARF 5 §5.7.6), rather than being static.
+func (r *typeReader) isUnionLike(m *die) bool {
+	return m.tag == tagMember && m.uint(attrDeclaration) == 0
+}
+
+// counts returns the numbers of elements of an array, outermost dimension
+// first.
+func (r *typeReader) counts(u *unit, e *die) ([]int64, error) {
+	var counts []int64
+	err := r.d.children(u, e, func(s *die) (bool, error) {
+		if s.tag != tagSubrangeType {
+			return true, nil
+		}
+		n := int64(0)
+		if v, ok := s.get(attrCount); ok && v.isConst() {
+			n = int64(v.u)
+		} else if v, ok := s.get(attrUpperBound); ok && v.isConst() && v.u != math.MaxUint64 && v.u != math.MaxUint32 {
+			n = int64(v.u) + 1
+		}
+		if n < 0 || len(counts) == maxTypeNest {
+			return false, decodeErr(".debug_info", s.off, errTooBig)
+		}
+		counts = append(counts, n)
+		return true, nil
+	})
+	return counts, err
+}
+
+// sizedArray reports whether an array's size is that of its elements.
+func sizedArray(t *abi.Type) bool {
+	e := t.Elem.Size
+	if e != 0 && t.Len > maxTypeSize/e {
+		return false
+	}
+	return t.Size == e*t.Len
+}
+
+// basicSize returns the bytes of a kind that DW_TAG_base_type describes, 0 for
+// any other.
+func basicSize(k abi.Kind, ptr int64) int64 {
+	switch k {
+	case abi.Bool, abi.Int8, abi.Uint8:
+		return 1
+	case abi.Int16, abi.Uint16:
+		return 2
+	case abi.Int32, abi.Uint32, abi.Float32:
+		return 4
+	case abi.Int64, abi.Uint64, abi.Float64, abi.Complex64:
+		return 8
+	case abi.Complex128:
+		return 16
+	case abi.Int, abi.Uint, abi.Uintptr:
+		return ptr
+	}
+	return 0
+}
+
+// scalarAlign returns the Go alignment of a basic type: that of its size, of
+// its halves if it is complex, and never more than a pointer's
+// (cmd/compile/internal/types.CalcSize, with RegSize).
+func (r *typeReader) scalarAlign(t *abi.Type) int64 {
+	size := t.Size
+	if t.Kind == abi.Complex64 || t.Kind == abi.Complex128 {
+		size /= 2
+	}
+	return max(1, min(size, r.d.ptrSize))
+}
+
+// typeName returns how a type is called, without reading it.
+func (d *Data) typeName(off, nest int) (string, error) {
+	u, e, err := d.dieAt(off)
+	if err != nil {
+		return "", err
+	}
+	name, err := d.str(u, e, attrName_)
+	if err != nil || name != "" && !strings.HasPrefix(name, ".param") {
+		return name, err
+	}
+	target, ok, err := d.ref(u, e, attrType)
+	if err != nil {
+		return "", err
+	}
+	under := "void"
+	if ok {
+		if nest > maxTypeNest {
+			return "", decodeErr(".debug_info", off, errTooDeep)
+		}
+		if under, err = d.typeName(target, nest+1); err != nil {
+			return "", err
+		}
+	}
+	switch e.tag {
+	case tagPointerType, tagReferenceType, tagRvalueReference:
+		return "*" + under, nil
+	case tagArrayType:
+		return "[]" + under, nil
+	case tagSubroutineType:
+		return "func", nil
+	case tagStructureType, tagClassType, tagUnionType, tagEnumerationType:
+		return "(anonymous)", nil
+	}
+	return under, nil
+}
