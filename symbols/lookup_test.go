@@ -206,19 +206,17 @@ func TestFindName(t *testing.T) {
 }
 
 func TestStripped(t *testing.T) {
-	for _, v := range []variant{noSymbols} {
-		f := v.open(t)
-		_, errLookup := f.Lookup("main.main")
-		_, errGlob := f.Glob("main.*")
-		_, errAt := f.At(f.ImageBase() + 0x1000)
-		var errFuncs error
-		for _, err := range f.Funcs() {
-			errFuncs = err
-		}
-		for i, err := range []error{errLookup, errGlob, errAt, errFuncs} {
-			if !errors.Is(err, ErrNoSymbols) || !strings.Contains(err.Error(), "-ldflags=-s") || !strings.Contains(err.Error(), f.Path()) {
-				t.Errorf("%s: %d: %v", v.name, i, err)
-			}
+	f := noSymbols.open(t)
+	_, errLookup := f.Lookup("main.main")
+	_, errGlob := f.Glob("main.*")
+	_, errAt := f.At(f.ImageBase() + 0x1000)
+	var errFuncs error
+	for _, err := range f.Funcs() {
+		errFuncs = err
+	}
+	for i, err := range []error{errLookup, errGlob, errAt, errFuncs} {
+		if !errors.Is(err, ErrNoSymbols) || !strings.Contains(err.Error(), "-ldflags=-s") || !strings.Contains(err.Error(), f.Path()) {
+			t.Errorf("%d: %v", i, err)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package symbols
 import (
 	"bytes"
 	"debug/elf"
-	"fmt"
 	"strings"
 )
 
@@ -231,8 +230,5 @@ func (t *symtab) eachFunc(visit func(s symbol, name []byte) bool) error {
 	if fault != nil {
 		return fault
 	}
-	if err != nil {
-		return fmt.Errorf("read functions: %w", err)
-	}
-	return nil
+	return err
 }
