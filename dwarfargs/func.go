@@ -74,11 +74,11 @@ type Param struct {
 	// 0x2906); -1 for all others. Type is its shape then.
 	TypeParam int
 
-	loc  locDesc
-	ev   evaluator
-	low  uint64 // the function's entry
-	ptr  int64
-	isGo bool
+	loc     locDesc
+	ev      evaluator
+	low     uint64 // the function's entry
+	ptr     int64
+	dialect dialect
 }
 
 // At returns where DWARF says that the parameter is when the instruction at pc
@@ -109,7 +109,7 @@ func (p *Param) At(pc symbols.VirtAddr) (l abi.Location, ok bool) {
 	}
 	ev := p.ev
 	ev.atEntry = uint64(pc) == p.low
-	return location(p.Type, ev.eval(expr), p.isGo, p.ptr), true
+	return location(p.Type, ev.eval(expr), p.dialect, p.ptr), true
 }
 
 // Signature returns the function's signature, for a calling convention to
@@ -202,7 +202,8 @@ func (d *Data) readFunc(fn symbols.Func, depth int) (*Func, error) {
 	dict := false
 	for i := range raw {
 		p := &raw[i]
-		p.ev, p.low, p.ptr, p.isGo = ev, uint64(fn.Entry), d.ptrSize, f.Go
+		p.ev, p.low, p.ptr = ev, uint64(fn.Entry), d.ptrSize
+		p.dialect = dialect{isGo: f.Go, split: f.Go && f.Optimized && p.loc.isList}
 		switch {
 		case p.result:
 			f.Results = append(f.Results, p.Param)

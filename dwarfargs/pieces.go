@@ -55,9 +55,19 @@ func leaves(dst []leaf, t *abi.Type, offset, ptr int64, nest int) (_ []leaf, ok 
 	return words(1, t.Size)
 }
 
+// dialect is who wrote an expression, which decides on what it means.
+type dialect struct {
+	isGo bool
+	// split says that the variable was split into its words, as Go's optimising
+	// compiler does with all that it describes by location lists. If it uses
+	// one word only, it describes that one and leaves out which one it is:
+	// "fbreg 8" for a string on the stack can be the string, or its length.
+	split bool
+}
+
 // location makes of an expression's pieces the location of a value of type t.
 // What cannot be brought into accord with the type is unsupported.
-func location(t *abi.Type, pieces []exprPiece, isGo bool, ptr int64) abi.Location {
+func location(t *abi.Type, pieces []exprPiece, di dialect, ptr int64) abi.Location {
 	if t.Size == 0 {
 		return abi.Location{}
 	}
@@ -65,8 +75,8 @@ func location(t *abi.Type, pieces []exprPiece, isGo bool, ptr int64) abi.Locatio
 	ok := false
 	switch {
 	case len(pieces) == 1 && pieces[0].size < 0:
-		l, ok = wholeLocation(t, pieces[0].place, isGo, ptr)
-	case isGo:
+		l, ok = wholeLocation(t, pieces[0].place, di, ptr)
+	case di.isGo:
 		if l, ok = byLeaf(t, pieces, ptr); !ok {
 			l, ok = byOffset(t, pieces, true, ptr)
 		}
@@ -80,11 +90,14 @@ func location(t *abi.Type, pieces []exprPiece, isGo bool, ptr int64) abi.Locatio
 }
 
 // wholeLocation places a value that is in one place.
-func wholeLocation(t *abi.Type, p place, isGo bool, ptr int64) (abi.Location, bool) {
-	if p.kind == abi.InRegister && isGo {
+func wholeLocation(t *abi.Type, p place, di dialect, ptr int64) (abi.Location, bool) {
+	if p.kind != abi.Nowhere && (di.split || di.isGo && p.kind == abi.InRegister) {
 		// Go never packs two words into a register.
 		ls, ok := leaves(nil, t, 0, ptr, 0)
 		if !ok || len(ls) != 1 {
+			return nil, false
+		}
+		if p.kind != abi.InRegister && ls[0].offset != 0 {
 			return nil, false
 		}
 		return p.at(nil, ls[0].offset, ls[0].size)
