@@ -31,8 +31,7 @@ type kernel struct {
 	mu    sync.Mutex
 	links []link.Link
 	// last are the counts of losses when the maps were closed.
-	last   *Stats
-	missed uint64
+	last *Stats
 
 	drained chan struct{} // closed when the reader has returned
 }
@@ -182,12 +181,9 @@ func (k *kernel) losses() Stats {
 		s.LostRing = counters[probegen.LossRing]
 		s.LostBusy = counters[probegen.LossBusy]
 	}
-	s.LostMissed = k.missed
 	for _, p := range k.progs {
-		if info, err := p.Info(); err == nil {
-			if n, ok := info.RecursionMisses(); ok {
-				s.LostMissed += n
-			}
+		if st, err := p.Stats(); err == nil {
+			s.LostMissed += st.RecursionMisses
 		}
 	}
 	return s

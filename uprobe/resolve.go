@@ -55,8 +55,8 @@ func InspectAll(binary string, found func(name string, f *Func, err error) bool,
 	return nil
 }
 
-// binary is an executable file that is being analysed.
-type binary struct {
+// executable is an executable file that is being analysed.
+type executable struct {
 	file  *symbols.File
 	arch  *abi.Arch
 	dwarf *dwarfargs.Data
@@ -65,7 +65,7 @@ type binary struct {
 	goid    int64 // offset in g, 0 if unknown
 }
 
-func openBinary(path string) (*binary, error) {
+func openBinary(path string) (*executable, error) {
 	f, err := symbols.Open(path)
 	if err != nil {
 		return nil, err
@@ -74,8 +74,8 @@ func openBinary(path string) (*binary, error) {
 }
 
 // newBinary takes over f.
-func newBinary(f *symbols.File) (*binary, error) {
-	b := &binary{file: f, arch: abi.ArchFor(f.GOARCH())}
+func newBinary(f *symbols.File) (*executable, error) {
+	b := &executable{file: f, arch: abi.ArchFor(f.GOARCH())}
 	if b.arch == nil {
 		err := fmt.Errorf("%s: %w: built for %s, only amd64 can be traced", f.Path(), ErrArch, f.GOARCH())
 		f.Close()
@@ -85,7 +85,7 @@ func newBinary(f *symbols.File) (*binary, error) {
 	return b, nil
 }
 
-func (b *binary) close() {
+func (b *executable) close() {
 	if b.dwarf != nil {
 		b.dwarf.Close()
 	}
@@ -93,7 +93,7 @@ func (b *binary) close() {
 }
 
 // find returns the functions that a name or pattern selects.
-func (b *binary) find(pattern string) ([]symbols.Func, error) {
+func (b *executable) find(pattern string) ([]symbols.Func, error) {
 	if symbols.IsPattern(pattern) {
 		return b.file.Glob(pattern)
 	}
@@ -113,7 +113,7 @@ func (b *binary) find(pattern string) ([]symbols.Func, error) {
 }
 
 // resolve works out all functions that the patterns select, once each.
-func (b *binary) resolve(patterns []string, o *options) ([]*Func, error) {
+func (b *executable) resolve(patterns []string, o *options) ([]*Func, error) {
 	if len(patterns) == 0 {
 		return nil, errors.New("no function given: name one, or a pattern such as \"main.*\"")
 	}
@@ -155,7 +155,7 @@ func (b *binary) resolve(patterns []string, o *options) ([]*Func, error) {
 func typeDepth(l capture.Limits) int { return l.WithDefaults().Depth + 2 }
 
 // function works out one function.
-func (b *binary) function(s symbols.Func, o *options) (*Func, error) {
+func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	fail := func(err error) (*Func, error) { return nil, &FuncError{s.Name, err} }
 	if b.dwarf == nil {
 		return fail(fmt.Errorf("%w: %w", ErrNoDebugInfo, b.noDwarf))
@@ -199,7 +199,7 @@ func (b *binary) function(s symbols.Func, o *options) (*Func, error) {
 }
 
 // readable replaces the pieces that a uprobe program cannot read by holes.
-func (b *binary) readable(l abi.Location) abi.Location {
+func (b *executable) readable(l abi.Location) abi.Location {
 	out := make(abi.Location, len(l))
 	for i, p := range l {
 		if (p.Kind == abi.InRegister || p.Kind == abi.InMemory) && b.arch.IsFloat(p.Reg) {
@@ -211,7 +211,7 @@ func (b *binary) readable(l abi.Location) abi.Location {
 }
 
 // place chooses the probe sites.
-func (b *binary) place(f *Func, s symbols.Func, code []byte, live []abi.Reg, o *options) error {
+func (b *executable) place(f *Func, s symbols.Func, code []byte, live []abi.Reg, o *options) error {
 	sites, err := site.FindIn(b.arch, code, s.Entry, live, b.file.ReadOnlyAt)
 	if err != nil {
 		if errors.Is(err, site.ErrNoSite) {
@@ -242,7 +242,7 @@ func (b *binary) place(f *Func, s symbols.Func, code []byte, live []abi.Reg, o *
 
 // goidOffset returns the offset of goid in g: from the table of releases, or
 // for an unknown release from the debug information.
-func (b *binary) goidOffset() int64 {
+func (b *executable) goidOffset() int64 {
 	if b.goid != 0 {
 		return max(b.goid, 0)
 	}
@@ -265,7 +265,7 @@ func (b *binary) goidOffset() int64 {
 }
 
 // checkMachine reports whether the binary's code can run on this machine.
-func (b *binary) checkMachine() error {
+func (b *executable) checkMachine() error {
 	if b.arch.GOARCH != runtime.GOARCH {
 		return fmt.Errorf("%s: %w: built for %s, this machine is %s",
 			b.file.Path(), ErrArch, b.arch.GOARCH, runtime.GOARCH)

@@ -2,6 +2,7 @@ package probegen
 
 import (
 	"math/bits"
+	"strconv"
 
 	"github.com/cilium/ebpf/asm"
 
@@ -16,9 +17,9 @@ const (
 	// Each level of nesting has levelSize bytes below stackLevels.
 	stackLevels = -48
 	levelSize   = 32
-	levelIndex  = 0  // the element that is being processed
+	levelRecord = 0  // the record, for the function that a loop calls
 	levelCount  = 8  // the number of elements
-	levelElem   = 16 // record offset of the element
+	levelElem   = 16 // record offset of the first element
 	levelSlots  = 24 // record offset of its slots
 )
 
@@ -54,7 +55,7 @@ func (g *gen) takeScratch() {
 		asm.LoadMapValue(regRecord, 0, 0).WithReference(MapScratch),
 		asm.Add.Reg(regRecord, asm.R0),
 		asm.Mov.Imm(asm.R1, 1),
-		asm.Xchg.Mem(regRecord, asm.R1, asm.DWord, scratchLock),
+		xchg(regRecord, asm.R1, scratchLock),
 	)
 	// The address of the second area is the first's plus the old lock word
 	// times its size: both paths then reach the label with the same range, and
@@ -66,7 +67,7 @@ func (g *gen) takeScratch() {
 		asm.Add.Reg(regRecord, asm.R2),
 		asm.JEq.Imm(asm.R1, 0, got),
 		asm.Mov.Imm(asm.R1, 1),
-		asm.Xchg.Mem(regRecord, asm.R1, asm.DWord, scratchLock),
+		xchg(regRecord, asm.R1, scratchLock),
 		asm.JNE.Imm(asm.R1, 0, lossLabel(LossBusy)),
 	)
 	g.label(got)
@@ -91,7 +92,7 @@ func (g *gen) sendScratch() {
 	g.note("give the scratch area back")
 	g.emit(
 		asm.Mov.Imm(asm.R1, 0),
-		asm.Xchg.Mem(regRecord, asm.R1, asm.DWord, scratchLock-scratchRecord),
+		xchg(regRecord, asm.R1, scratchLock-scratchRecord),
 		asm.JNE.Imm(asm.R0, 0, lossLabel(LossRing)),
 		asm.Ja.Label("exit"),
 	)
@@ -215,45 +216,67 @@ func (g *gen) ref(name string, r *capture.Ref, at, slot place, level int) {
 	)
 	off = g.address(asm.R1, slot)
 	g.emit(asm.StoreMem(asm.R1, off, asm.R2, asm.DWord))
-	elem, slots := place{stack: l + levelElem}, place{stack: l + levelSlots}
 	if r.Kind == capture.RefPointer {
-		g.refs(name, r.Elem, elem, slots, level+1)
-		g.emit(asm.Ja.Label(done))
+		g.refs(name, r.Elem, place{stack: l + levelElem}, place{stack: l + levelSlots}, level+1)
 	} else {
-		g.loop(name, r, elem, slots, l, level, done)
+		g.loop(name, r, l)
 	}
+	g.emit(asm.Ja.Label(done))
 	g.label(store)
 	off = g.address(asm.R1, slot)
 	g.emit(asm.StoreMem(asm.R1, off, asm.R2, asm.DWord))
 	g.label(done)
 }
 
-// loop follows the references of each element of a slice.
-func (g *gen) loop(name string, r *capture.Ref, elem, slots place, l int16, level int, done string) {
-	head := g.fresh("loop")
+// loop follows the references of each element of a slice, of which there are
+// count. It calls bpf_loop with a function of its own, because the verifier
+// walks through that once, but through a loop of branches once for each turn.
+func (g *gen) loop(name string, r *capture.Ref, l int16) {
+	g.labels++
+	callback := "each" + strconv.Itoa(g.labels)
 	g.notef("%s: for each element", name)
 	g.emit(
-		asm.Mov.Imm(asm.R1, 0),
-		asm.StoreMem(asm.RFP, l+levelIndex, asm.R1, asm.DWord),
+		asm.StoreMem(asm.RFP, l+levelRecord, regRecord, asm.DWord),
+		asm.LoadMem(asm.R1, asm.RFP, l+levelCount, asm.DWord),
+		asm.Instruction{
+			OpCode: asm.LoadImmOp(asm.DWord), Dst: asm.R2, Src: asm.PseudoFunc, Constant: -1,
+		}.WithReference(callback),
+		asm.Mov.Reg(asm.R3, asm.RFP),
+		asm.Add.Imm(asm.R3, int32(l)),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnLoop.Call(),
 	)
-	g.label(head)
-	g.refs(name, r.Elem, elem, slots, level+1)
-	step := func(field int16, by int64) {
+	g.callbacks = append(g.callbacks, func() { g.each(callback, name, r) })
+}
+
+// each generates the function that bpf_loop calls for every element: R1 is its
+// index, R2 the level of the caller.
+func (g *gen) each(callback, name string, r *capture.Ref) {
+	const self = stackLevels
+	g.function(callback, each)
+	g.notef("%s: one element", name)
+	g.emit(
+		asm.LoadMem(regRecord, asm.R2, levelRecord, asm.DWord),
+		asm.Mov.Imm(asm.R0, 1),
+		asm.JGE.Imm(asm.R1, int32(r.ChunkLimit()), callback+"end"),
+	)
+	at := func(field int16, size int64) {
 		g.emit(
-			asm.LoadMem(asm.R1, asm.RFP, l+field, asm.DWord),
-			asm.Add.Imm(asm.R1, int32(by)),
-			asm.StoreMem(asm.RFP, l+field, asm.R1, asm.DWord),
+			asm.LoadMem(asm.R3, asm.R2, field, asm.DWord),
+			asm.Mov.Reg(asm.R4, asm.R1),
+		)
+		g.scale(asm.R4, size)
+		g.emit(
+			asm.Add.Reg(asm.R3, asm.R4),
+			asm.StoreMem(asm.RFP, self+field, asm.R3, asm.DWord),
 		)
 	}
-	step(levelElem, r.Elem.Size)
-	step(levelSlots, int64(r.Elem.Slots*capture.SlotSize))
-	step(levelIndex, 1)
-	g.emit(
-		asm.JGE.Imm(asm.R1, int32(r.ChunkLimit()), done),
-		asm.LoadMem(asm.R2, asm.RFP, l+levelCount, asm.DWord),
-		asm.JLT.Reg(asm.R1, asm.R2, head),
-		asm.Ja.Label(done),
-	)
+	at(levelElem, r.Elem.Size)
+	at(levelSlots, int64(r.Elem.Slots*capture.SlotSize))
+	g.refs(name, r.Elem, place{stack: self + levelElem}, place{stack: self + levelSlots}, 1)
+	g.emit(asm.Mov.Imm(asm.R0, 0))
+	g.label(callback + "end")
+	g.emit(asm.Return())
 }
 
 // scale multiplies a register by a constant.
@@ -265,4 +288,13 @@ func (g *gen) scale(r asm.Register, by int64) {
 	default:
 		g.emit(asm.Mul.Imm(r, int32(by)))
 	}
+}
+
+// xchg exchanges src with the word at dst+off atomically. cilium/ebpf v0.22
+// encodes an atomic operation's code from Constant, which its own constructor
+// leaves at zero: the exchange would become an addition.
+func xchg(dst, src asm.Register, off int16) asm.Instruction {
+	ins := asm.Xchg.Mem(dst, src, asm.DWord, off)
+	ins.Constant = int64(asm.Xchg >> 8)
+	return ins
 }

@@ -22,7 +22,8 @@
 // The kernel's verifier follows every path. Paths must therefore meet again in
 // the same state: the cursor, the only thing that differs behind a read that
 // may fail, lives in scratch memory, where the verifier knows nothing of its
-// value, and is checked against its bound wherever it is loaded. The work is
+// value, and is checked against its bound wherever it is loaded. Loops are
+// calls of bpf_loop, whose body the verifier walks through once. The work is
 // then linear in the length of the program.
 //
 // # Licence

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
@@ -23,12 +24,15 @@ const (
 type gen struct {
 	opts    Options
 	ins     asm.Instructions
-	comment string // for the next instruction
-	symbol  string // for the next instruction
+	comment string    // for the next instruction
+	symbol  string    // for the next instruction
+	fn      *btf.Func // begins with the next instruction
 	labels  int
-	losses  [lossCount]bool
-	regs    map[abi.Reg]int16 // offsets in struct pt_regs
-	flags   int16
+	// callbacks generate the functions that follow the program.
+	callbacks []func()
+	losses    [lossCount]bool
+	regs      map[abi.Reg]int16 // offsets in struct pt_regs
+	flags     int16
 }
 
 func (g *gen) start(funcs []Func) error {
@@ -65,6 +69,10 @@ func (g *gen) emit(ins ...asm.Instruction) {
 			in = in.WithSource(asm.Comment(g.comment))
 			g.comment = ""
 		}
+		if g.fn != nil {
+			in = btf.WithFuncMetadata(in, g.fn)
+			g.fn = nil
+		}
 		g.ins = append(g.ins, in)
 	}
 }
@@ -94,6 +102,7 @@ func funcLabel(f *Func) string { return "func" + strconv.Itoa(int(f.ID)) }
 // dispatch jumps to the code of the function whose ID is the attach cookie, by
 // binary search.
 func (g *gen) dispatch(funcs []Func) {
+	g.function("argtap_entry", probe)
 	g.note("program for " + funcs[0].Name)
 	g.emit(asm.Mov.Reg(regCtx, asm.R1))
 	if len(funcs) == 1 {
@@ -309,4 +318,25 @@ func (g *gen) epilogue() {
 	}
 	g.label("exit")
 	g.emit(asm.Mov.Imm(asm.R0, 0), asm.Return())
+	for len(g.callbacks) > 0 {
+		next := g.callbacks[0]
+		g.callbacks = g.callbacks[1:]
+		next()
+	}
+}
+
+// Prototypes of the functions in a program. The kernel wants types for the
+// functions that bpf_loop calls.
+var (
+	tInt  = &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
+	tU32  = &btf.Int{Name: "unsigned int", Size: 4}
+	tPtr  = &btf.Pointer{Target: (*btf.Void)(nil)}
+	probe = &btf.FuncProto{Return: tInt, Params: []btf.FuncParam{{Name: "ctx", Type: tPtr}}}
+	each  = &btf.FuncProto{Return: tInt, Params: []btf.FuncParam{{Name: "index", Type: tU32}, {Name: "level", Type: tPtr}}}
+)
+
+// function makes the next instruction the first of a function.
+func (g *gen) function(name string, proto *btf.FuncProto) {
+	g.symbol = name
+	g.fn = &btf.Func{Name: name, Type: proto, Linkage: btf.StaticFunc}
 }

@@ -116,16 +116,20 @@ func BackEdge(f Func, taken Cond, opts Options) (asm.Instructions, error) {
 	if err := g.start([]Func{f}); err != nil {
 		return nil, err
 	}
+	g.function("argtap_back_edge", probe)
 	g.note("back edge of " + f.Name)
 	g.emit(asm.Mov.Reg(asm.R6, asm.R1))
-	if taken != Always {
-		g.jumpIf(taken, "taken")
-		g.emit(asm.Ja.Label("exit"))
+	switch taken {
+	case Always:
+	case Never:
+		return nil, &UnsupportedError{f.Name, "a back edge that is never taken"}
+	default:
+		g.jumpIf(taken^1, "exit")
 	}
-	g.label("taken")
 	g.repeatKey(&f)
 	g.emit(
-		asm.StoreImm(asm.RFP, -32, 1, asm.DWord),
+		asm.Mov.Imm(asm.R1, 1),
+		asm.StoreMem(asm.RFP, -32, asm.R1, asm.DWord),
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapRepeats),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
 		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -32),

@@ -1,0 +1,102 @@
+package probegen_test
+
+import (
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/probegen"
+)
+
+// Types of the test plans.
+var (
+	tInt    = &abi.Type{Name: "int", Kind: abi.Int, Size: 8, Align: 8}
+	tUint8  = &abi.Type{Name: "uint8", Kind: abi.Uint8, Size: 1, Align: 1}
+	tFloat  = &abi.Type{Name: "float64", Kind: abi.Float64, Size: 8, Align: 8}
+	tString = &abi.Type{Name: "string", Kind: abi.String, Size: 16, Align: 8}
+)
+
+func slice(e *abi.Type) *abi.Type {
+	return &abi.Type{Name: "[]" + e.Name, Kind: abi.Slice, Size: 24, Align: 8, Elem: e}
+}
+
+func pointer(e *abi.Type) *abi.Type {
+	return &abi.Type{Name: "*" + e.Name, Kind: abi.Pointer, Size: 8, Align: 8, Elem: e}
+}
+
+func array(n int64, e *abi.Type) *abi.Type {
+	return &abi.Type{Name: "[n]" + e.Name, Kind: abi.Array, Size: n * e.Size, Align: e.Align, Len: n, Elem: e}
+}
+
+// structOf lays out fields whose sizes are multiples of their alignments.
+func structOf(name string, fields ...*abi.Type) *abi.Type {
+	t := &abi.Type{Name: name, Kind: abi.Struct, Align: 1}
+	for i, f := range fields {
+		t.Size = (t.Size + f.Align - 1) / f.Align * f.Align
+		t.Fields = append(t.Fields, abi.Field{Name: string(rune('A' + i)), Type: f, Offset: t.Size})
+		t.Size += f.Size
+		t.Align = max(t.Align, f.Align)
+	}
+	t.Size = (t.Size + t.Align - 1) / t.Align * t.Align
+	return t
+}
+
+type planCase struct {
+	name   string
+	params []*abi.Type
+	limits capture.Limits
+}
+
+// fn makes the function: the parameters by the calling convention.
+func (c planCase) fn(id uint32) probegen.Func {
+	sig := &abi.Signature{}
+	for _, t := range c.params {
+		sig.Params = append(sig.Params, abi.Param{Name: "p", Type: t})
+	}
+	asg, err := abi.Internal(abi.AMD64, sig)
+	if err != nil {
+		panic(err)
+	}
+	var in []capture.Input
+	for i, t := range c.params {
+		loc := asg.Params[i].AtEntry()
+		for j := range loc {
+			if loc[j].Kind == abi.InRegister && abi.AMD64.IsFloat(loc[j].Reg) {
+				loc[j] = abi.Piece{Offset: loc[j].Offset, Size: loc[j].Size, Reason: abi.RegisterNotReadable}
+			}
+		}
+		in = append(in, capture.Input{Name: string(rune('a' + i)), Type: t, Location: loc})
+	}
+	plan := capture.Build(in, c.limits)
+	plan.Goroutine = 152
+	return probegen.Func{
+		ID: id, Name: "main." + c.name, Arch: abi.AMD64, Plan: plan, CFA: 8, Skip: probegen.Never,
+	}
+}
+
+func plans() []planCase {
+	point := structOf("main.Point", tInt, tInt)
+	person := structOf("main.Person", tString, tInt, slice(tUint8))
+	deep := structOf("main.Deep", tString, slice(tString), pointer(person))
+	many := make([]*abi.Type, 30)
+	for i := range many {
+		many[i] = tString
+	}
+	return []planCase{
+		{name: "none"},
+		{name: "int", params: []*abi.Type{tInt}},
+		{name: "float", params: []*abi.Type{tFloat, tInt}},
+		{name: "stack", params: []*abi.Type{array(3, tInt), tInt}},
+		{name: "bigStack", params: []*abi.Type{array(3000, tInt)}},
+		{name: "string", params: []*abi.Type{tString}},
+		{name: "issue", params: []*abi.Type{tInt, tString, pointer(point)}},
+		{name: "bytes", params: []*abi.Type{slice(tUint8), slice(tInt)}},
+		{name: "person", params: []*abi.Type{person, pointer(person)}},
+		{name: "strings", params: []*abi.Type{slice(tString)}},
+		{name: "people", params: []*abi.Type{slice(person)}},
+		{name: "nested", params: []*abi.Type{slice(slice(tString))}},
+		{name: "deep", params: []*abi.Type{deep, pointer(deep)}, limits: capture.Limits{Depth: 2}},
+		{name: "pointers", params: []*abi.Type{slice(pointer(deep))}, limits: capture.Limits{Depth: 3}},
+		{name: "manyStrings", params: many},
+		{name: "wide", params: []*abi.Type{structOf("main.Wide", many...)}},
+		{name: "limits", params: []*abi.Type{slice(tString), slice(person), tString}, limits: capture.Limits{Elems: 1024, Bytes: 8192, String: 8192, Depth: 4}},
+	}
+}
