@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"strings"
 	"time"
@@ -45,6 +46,13 @@ func run() error {
 		return err
 	}
 	defer srv.stop()
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, os.Interrupt)
+	go func() {
+		<-interrupt
+		srv.stop()
+		os.Exit(1)
+	}()
 
 	funcs, err := uprobe.Inspect(srv.binary, function)
 	if err != nil {
@@ -57,7 +65,7 @@ func run() error {
 	}
 	fmt.Printf("server     process %d, %s, built from examples/app\n", srv.pid(), srv.url)
 	fmt.Printf("function   %s, %s\n", funcs[0].Name(), funcs[0].Signature())
-	fmt.Printf("argument   %s is in register %s\n", funcs[0].Params()[0].Name, funcs[0].Params()[0].LocationText())
+	fmt.Printf("argument   %s, in %s\n", funcs[0].Params()[0].Name, funcs[0].Params()[0].LocationText())
 	fmt.Printf("probe      on %s, %s\n\n", probe.Instruction, funcs[0].Why())
 
 	before, err := showMemory(srv.pid(), addr, "before")

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/symbols"
+	"github.com/argtap/argtap/uprobe"
+)
+
+// inspector prints how functions of one binary would be traced.
+type inspector struct {
+	binary  string
+	arch    *abi.Arch
+	version string // of Go
+	style   style
+	out     *bufio.Writer
+}
+
+// inspect prints for each function that is named how it would be traced, and a
+// table for each pattern.
+func inspect(args []string) error {
+	fs := flag.NewFlagSet("inspect", flag.ContinueOnError)
+	if done, err := parse(fs, args, "BINARY FUNC..."); done || err != nil {
+		return err
+	}
+	if fs.NArg() < 1 {
+		return &usageError{"inspect", "no BINARY given"}
+	}
+	if fs.NArg() < 2 {
+		return &usageError{"inspect", "no FUNC given"}
+	}
+	in := &inspector{binary: fs.Arg(0), style: styleOf(os.Stdout), out: bufio.NewWriter(os.Stdout)}
+	f, err := symbols.Open(in.binary)
+	if err != nil {
+		return err
+	}
+	in.arch = abi.ArchFor(f.GOARCH())
+	in.version, _ = f.GoVersion()
+	f.Close()
+
+	var failed error
+	for i, name := range fs.Args()[1:] {
+		if i > 0 {
+			fmt.Fprintln(in.out)
+		}
+		inspectOne := in.function
+		if symbols.IsPattern(name) {
+			inspectOne = in.pattern
+		}
+		if err := inspectOne(name); err != nil {
+			if failed != nil {
+				complain(failed)
+			}
+			failed = err
+		}
+	}
+	if err := in.out.Flush(); err != nil {
+		return err
+	}
+	return failed
+}
+
+// function prints everything about one function.
+func (in *inspector) function(name string) error {
+	funcs, err := uprobe.Inspect(in.binary, name)
+	if err != nil {
+		return err
+	}
+	f := funcs[0]
+	p := f.EntryProbe()
+	version := ""
+	if in.version != "" {
+		version = ", " + in.version
+	}
+	fmt.Fprintln(in.out, in.style.paint(bold, f.Name()))
+	about := table{style: in.style, indent: "  "}
+	fact := func(name, text string) { about.row(cell{name, dim}, cell{text, ""}) }
+	fact("signature", f.Signature().String())
+	fact("entry", fmt.Sprintf("%#x, %d bytes%s", uint64(f.Entry()), f.Size(), version))
+	fact("probe", fmt.Sprintf("%#x  %s", uint64(p.Addr), p.Instruction))
+	fact("cost", steps(p))
+	fact("why there", f.Why())
+	fact("record", recordSize(f))
+	about.print(in.out)
+
+	args := table{style: in.style, indent: "    "}
+	for _, p := range f.Params() {
+		missing := in.missing(p)
+		first, colour := "", ""
+		if len(missing) > 0 {
+			first, colour = missing[0], yellow
+		}
+		args.row(cell{p.Name, cyan}, cell{p.TypeName(), ""}, cell{p.LocationText(), ""},
+			cell{p.Source, dim}, cell{first, colour})
+		for _, m := range missing[min(1, len(missing)):] {
+			args.row(cell{}, cell{}, cell{}, cell{}, cell{m, colour})
+		}
+	}
+	switch n := len(f.Params()); n {
+	case 0:
+		fmt.Fprintln(in.out, "  no arguments")
+	default:
+		fmt.Fprintf(in.out, "  %s\n", in.style.paint(dim, "arguments: name, type, location at entry, debug information, what is missing"))
+	}
+	args.print(in.out)
+	return nil
+}
+
+func steps(p uprobe.Probe) string {
+	if p.Emulated {
+		return "emulated by the kernel"
+	}
+	return "single-stepped by the kernel, about ten times as slow as an emulated instruction"
+}
+
+func recordSize(f *uprobe.Func) string {
+	least, most := f.RecordSize()
+	if least == most {
+		return fmt.Sprintf("%d bytes a call", least)
+	}
+	return fmt.Sprintf("%d to %d bytes a call", least, most)
+}
+
+// pattern prints a table of the functions that match a pattern, and how many
+// can be traced.
+func (in *inspector) pattern(pattern string) error {
+	var (
+		rows             = table{style: in.style}
+		total, emulated  int
+		failures         = map[string]int{}
+		partial, complet int
+	)
+	err := uprobe.InspectAll(in.binary, func(name string, f *uprobe.Func, err error) bool {
+		total++
+		if err != nil {
+			why, kind := reason(err)
+			failures[kind]++
+			rows.row(cell{name, bold}, cell{"-", ""}, cell{"-", ""}, cell{"cannot be traced", red}, cell{why, ""})
+			return true
+		}
+		p := f.EntryProbe()
+		how, colour := "emulated", green
+		if p.Emulated {
+			emulated++
+		} else {
+			how, colour = "single-stepped", yellow
+		}
+		whole := 0
+		for _, p := range f.Params() {
+			if len(in.missing(p)) == 0 {
+				whole++
+			}
+		}
+		if whole == len(f.Params()) {
+			complet++
+		} else {
+			partial++
+		}
+		rows.row(cell{name, bold}, cell{fmt.Sprintf("%#x", uint64(p.Addr)), dim}, cell{p.Instruction, ""},
+			cell{how, colour}, cell{fmt.Sprintf("%d of %d arguments whole", whole, len(f.Params())), ""})
+		return true
+	}, pattern)
+	if err != nil {
+		return err
+	}
+	rows.print(in.out)
+	traced := total - sum(failures)
+	fmt.Fprintf(in.out, "\ntotal: %d functions, %d can be traced, %d on an emulated instruction, %d with all arguments whole\n",
+		total, traced, emulated, complet)
+	in.failures(failures)
+	if traced == 0 {
+		return fmt.Errorf("none of the %d functions that match %s can be traced", total, pattern)
+	}
+	return nil
+}
+
+func sum(counts map[string]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// failures prints how many functions cannot be traced for each kind of reason,
+// the most frequent first.
+func (in *inspector) failures(counts map[string]int) {
+	if len(counts) == 0 {
+		return
+	}
+	fmt.Fprintf(in.out, "%d cannot be traced:\n", sum(counts))
+	kinds := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	t := table{style: in.style, indent: "  "}
+	for _, k := range kinds {
+		t.row(cell{fmt.Sprintf("%6d", counts[k]), ""}, cell{k, ""})
+	}
+	t.print(in.out)
+}
+
+// reason returns why a function cannot be traced, and the kind of reason to
+// count it under.
+func reason(err error) (why, kind string) {
+	var fe *uprobe.FuncError
+	if errors.As(err, &fe) {
+		err = fe.Err
+	}
+	for _, known := range []error{
+		uprobe.ErrNoSite, uprobe.ErrNoDebugInfo, uprobe.ErrInlined, uprobe.ErrArch, symbols.ErrNoCode,
+	} {
+		if errors.Is(err, known) {
+			return err.Error(), known.Error()
+		}
+	}
+	return err.Error(), err.Error()
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/uprobe"
+)
+
+// maxMissing bounds how many missing parts of one parameter are listed.
+const maxMissing = 6
+
+// missing returns what of a parameter is known not to be captured, and why:
+// nothing if it is captured whole.
+func (in *inspector) missing(p uprobe.Param) []string {
+	if why, absent := p.Absent(); absent {
+		return []string{why}
+	}
+	var parts []string
+	for _, piece := range p.Location {
+		why := piece.Reason
+		switch {
+		case piece.Kind == abi.InRegister && in.arch.IsFloat(piece.Reg):
+			why = abi.RegisterNotReadable
+		case piece.Kind != abi.Nowhere:
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s: %s", partAt(p.Type, piece.Offset), why))
+	}
+	parts = undecoded(parts, p.Type, "", 1)
+	if len(parts) > maxMissing {
+		more := len(parts) - maxMissing + 1
+		parts = append(parts[:maxMissing-1], fmt.Sprintf("and %d more", more))
+	}
+	return parts
+}
+
+// partAt names the field or element of t at an offset in bytes, as a selector:
+// ".origin.x", "[0].name".
+func partAt(t *abi.Type, offset int64) string {
+	path := ""
+	for t != nil {
+		var next *abi.Type
+		switch {
+		case t.Kind == abi.Struct:
+			for i := range t.Fields {
+				f := &t.Fields[i]
+				if f.Offset <= offset && offset < f.Offset+f.Type.Size {
+					next = f.Type
+					path += "." + f.Name
+					offset -= f.Offset
+					break
+				}
+			}
+		case t.Kind == abi.Array && t.Elem != nil && t.Elem.Size > 0:
+			next = t.Elem
+			path += fmt.Sprintf("[%d]", offset/t.Elem.Size)
+			offset %= t.Elem.Size
+		}
+		t = next
+	}
+	if path == "" {
+		return fmt.Sprintf("bytes from %d", offset)
+	}
+	return path
+}
+
+// undecoded appends to parts those parts of a value of type t that are shown
+// as raw words only. It looks through as many pointers as are followed.
+func undecoded(parts []string, t *abi.Type, path string, pointers int) []string {
+	if t == nil || len(parts) > 64 {
+		return parts
+	}
+	switch t.Kind {
+	case abi.Interface, abi.Map, abi.Chan, abi.Func, abi.UnsafePointer:
+		if path != "" {
+			path += ": "
+		}
+		return append(parts, fmt.Sprintf("%s%s as raw words", path, t.Kind))
+	case abi.Struct:
+		for i := range t.Fields {
+			parts = undecoded(parts, t.Fields[i].Type, path+"."+t.Fields[i].Name, pointers)
+		}
+	case abi.Array:
+		if t.Len > 0 {
+			parts = undecoded(parts, t.Elem, path+"[]", pointers)
+		}
+	case abi.Slice:
+		parts = undecoded(parts, t.Elem, path+"[]", 0)
+	case abi.Pointer:
+		if pointers > 0 {
+			parts = undecoded(parts, t.Elem, path, pointers-1)
+		}
+	}
+	return parts
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/argtap/argtap/uprobe"
+)
+
+// request is what trace was asked for.
+type request struct {
+	pid      int
+	json     bool
+	count    bool
+	limit    int // calls; 0 for no limit
+	duration time.Duration
+	binary   string
+	funcs    []string
+	command  []string // nil if there is none
+}
+
+const traceSynopsis = `[flags] BINARY FUNC... [-- COMMAND ARGS...]
+
+Prints the calls of the functions, one a line, by every process that runs BINARY.
+It attaches first and then starts COMMAND, whose output goes to standard error.
+It ends when COMMAND ends, after -n calls, after -duration, or on an interrupt.
+A COMMAND that still runs then is ended with it, and its status does not count.
+
+flags:`
+
+func parseTrace(args []string) (r *request, done bool, err error) {
+	r = &request{}
+	fs := flag.NewFlagSet("trace", flag.ContinueOnError)
+	fs.IntVar(&r.pid, "p", 0, "trace only the process `PID`, and end when it ends")
+	fs.BoolVar(&r.json, "json", false, "print each call as a JSON object")
+	fs.BoolVar(&r.count, "count", false, "print no calls, only count them")
+	fs.IntVar(&r.limit, "n", 0, "end after `N` calls")
+	fs.DurationVar(&r.duration, "duration", 0, "end after `D`, such as 10s or 1m30s")
+	own, command := splitCommand(args)
+	if done, err := parse(fs, own, traceSynopsis); done || err != nil {
+		return nil, done, err
+	}
+	fail := func(format string, args ...any) (*request, bool, error) {
+		return nil, false, &usageError{"trace", fmt.Sprintf(format, args...)}
+	}
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	switch {
+	case given["p"] && r.pid <= 0:
+		return fail("-p %d: a process ID is positive", r.pid)
+	case given["n"] && r.limit <= 0:
+		return fail("-n %d: the number of calls must be positive", r.limit)
+	case given["duration"] && r.duration <= 0:
+		return fail("-duration %v: must be positive", r.duration)
+	case fs.NArg() < 1:
+		return fail("no BINARY given")
+	case fs.NArg() < 2:
+		return fail("no FUNC given")
+	case command != nil && len(command) == 0:
+		return fail("no COMMAND behind --")
+	}
+	r.binary, r.funcs, r.command = fs.Arg(0), fs.Args()[1:], command
+	return r, false, nil
+}
+
+// trace prints calls until one of the ends that the usage lists.
+func trace(args []string) error {
+	r, done, err := parseTrace(args)
+	if done || err != nil {
+		return err
+	}
+	var cmd *command
+	if r.command != nil {
+		// A mistake in its name should show before anything is attached.
+		if cmd, err = newCommand(r.command); err != nil {
+			return err
+		}
+	}
+	interrupts := make(chan os.Signal, 4)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+
+	out := newSink(os.Stdout, r)
+	left := &leftOut{}
+	opts := []uprobe.Option{uprobe.WithFuncs(r.funcs[1:]...), uprobe.WithLogger(slog.New(left))}
+	if r.pid != 0 {
+		opts = append(opts, uprobe.WithPID(r.pid))
+	}
+	t, err := uprobe.Trace(r.binary, r.funcs[0], out.call, opts...)
+	if err != nil {
+		return err
+	}
+	announce(r, t, left)
+	err = follow(r, t, out, cmd, interrupts)
+	failed := cmd.stop()
+	// The counts come last, so errors are told before.
+	var code exitCode
+	for _, e := range []error{err, failed} {
+		switch {
+		case e == nil || errors.As(e, &code):
+		default:
+			complain(e)
+			code = max(code, 1)
+		}
+	}
+	out.summary(t.Stats())
+	if code != 0 {
+		return code
+	}
+	return nil
+}
+
+// announce says on standard error what is traced.
+func announce(r *request, t *uprobe.Tracer, left *leftOut) {
+	what := t.Funcs()[0].Name()
+	if n := len(t.Funcs()); n > 1 {
+		what = fmt.Sprintf("%d functions", n)
+	}
+	who := "every process that runs " + r.binary
+	if r.pid != 0 {
+		who = fmt.Sprintf("process %d", r.pid)
+	}
+	fmt.Fprintf(os.Stderr, "argtap: tracing %s in %s\n", what, who)
+	if left.count > 0 {
+		fmt.Fprintf(os.Stderr, "argtap: %d functions cannot be traced: \"argtap inspect %s '%s'\" says why\n",
+			left.count, r.binary, strings.Join(r.funcs, "' '"))
+	}
+}
+
+// follow runs the command, if there is one, and waits for the end. It returns
+// when everything that was captured is printed.
+func follow(r *request, t *uprobe.Tracer, out *sink, cmd *command, interrupts <-chan os.Signal) (err error) {
+	var timeout <-chan time.Time
+	if r.duration > 0 {
+		timeout = time.After(r.duration)
+	}
+	if cmd != nil {
+		err = cmd.start()
+	}
+	if err == nil {
+		select {
+		case <-cmd.ended():
+		case <-out.enough:
+		case <-timeout:
+		case <-t.Done():
+		case sig := <-interrupts:
+			// Calls that the command makes while it ends still count.
+			cmd.interrupt(sig, interrupts)
+		}
+	}
+	// A second interrupt must find a way out even if standard output is stuck.
+	go func() {
+		for range interrupts {
+			cmd.kill()
+			os.Exit(1)
+		}
+	}()
+	return errors.Join(err, t.Close(), out.close())
+}
+
+// leftOut is a slog handler that counts the functions which a pattern selects
+// but which cannot be traced.
+type leftOut struct{ count int }
+
+func (l *leftOut) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *leftOut) Handle(_ context.Context, r slog.Record) error {
+	switch {
+	case r.Message == "function cannot be traced":
+		l.count++
+	case r.Level >= slog.LevelWarn:
+		text := r.Message
+		r.Attrs(func(a slog.Attr) bool {
+			text += fmt.Sprintf(", %s: %v", a.Key, a.Value)
+			return true
+		})
+		fmt.Fprintln(os.Stderr, "argtap:", text)
+	}
+	return nil
+}
+
+func (l *leftOut) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l *leftOut) WithGroup(string) slog.Handler      { return l }
