@@ -200,6 +200,10 @@ func (r *typeReader) fillGo(u *unit, e *die, t *abi.Type, hops, nest int) (err e
 
 	case tagPointerType:
 		t.Size, t.Align = ptr, ptr
+		if isPointerShape(t.Name) {
+			t.Kind = abi.Pointer
+			return nil
+		}
 		if t.Elem, err = r.pointee(u, e, attrType, hops); err != nil {
 			return err
 		}
@@ -304,7 +308,19 @@ func (r *typeReader) named(u *unit, e *die, t *abi.Type, hops, nest int) error {
 		// The names .param0, .param1, … stand for type parameters.
 		t.Name = name
 	}
+	if isPointerShape(t.Name) {
+		t.Elem = nil
+	}
 	return nil
+}
+
+// isPointerShape reports whether a type is the shape of all pointer types:
+// code for type arguments that are pointers is shared, and the compiler
+// (cmd/compile/internal/noder, shapify) writes *uint8 for each of them, up to
+// Go 1.19 with an index behind. What such a pointer points to is not known.
+func isPointerShape(name string) bool {
+	rest, ok := strings.CutPrefix(name, "go.shape.*uint8")
+	return ok && (rest == "" || rest[0] == '_')
 }
 
 // fields reads the members of a struct.
