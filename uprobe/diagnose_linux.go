@@ -78,6 +78,9 @@ func permissionError(err error) error {
 		ErrPermission, strings.Join(why, ", "), self, err)
 }
 
+// mayUseBPF reports whether the process has the capability for BPF maps.
+func mayUseBPF() bool { return effectiveCaps()&(1<<capSysAdmin|1<<capBPF) != 0 }
+
 func effectiveCaps() uint64 {
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -185,7 +185,7 @@ func (v Value) appendSliceJSON(b []byte, depth int) []byte {
 }
 
 func (v Value) appendElemsJSON(b []byte, n, length, depth int) []byte {
-	if v.typ.Elem != nil && v.typ.Elem.Size == 0 {
+	if v.Kind() == abi.Array && v.typ.Elem.Size == 0 {
 		n = min(n, maxZeroSized)
 	}
 	if n < length {

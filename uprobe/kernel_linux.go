@@ -93,6 +93,9 @@ func newKernel(o *options) (_ *kernel, err error) {
 		}
 	}()
 	if err := rlimit.RemoveMemlock(); err != nil {
+		if !mayUseBPF() {
+			return nil, permissionError(err)
+		}
 		return nil, fmt.Errorf("%w: the kernel counts BPF maps against it: "+
 			"run `ulimit -l unlimited` first, or grant CAP_SYS_RESOURCE: %w", ErrMemlock, err)
 	}

@@ -70,14 +70,18 @@ func openBinary(path string) (*executable, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newBinary(f)
+	b, err := newBinary(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return b, nil
 }
 
 // newBinary takes over f.
 func newBinary(f *symbols.File) (*executable, error) {
 	b := &executable{file: f, arch: abi.ArchFor(f.GOARCH())}
 	if b.arch == nil {
-		err := fmt.Errorf("%s: %w: built for %s, only amd64 can be traced", f.Path(), ErrArch, f.GOARCH())
+		err := fmt.Errorf("%w: built for %s, only amd64 can be traced", ErrArch, f.GOARCH())
 		f.Close()
 		return nil, err
 	}
@@ -267,8 +271,7 @@ func (b *executable) goidOffset() int64 {
 // checkMachine reports whether the binary's code can run on this machine.
 func (b *executable) checkMachine() error {
 	if b.arch.GOARCH != runtime.GOARCH {
-		return fmt.Errorf("%s: %w: built for %s, this machine is %s",
-			b.file.Path(), ErrArch, b.arch.GOARCH, runtime.GOARCH)
+		return fmt.Errorf("%w: built for %s, this machine is %s", ErrArch, b.arch.GOARCH, runtime.GOARCH)
 	}
 	return nil
 }

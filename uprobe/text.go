@@ -108,11 +108,12 @@ func (v Value) appendSlice(b []byte, depth int) []byte {
 	return v.appendElems(b, int(n), v.Len(), depth)
 }
 
-// maxZeroSized bounds how many elements of size zero are printed.
+// maxZeroSized bounds how many elements of size zero of an array are printed:
+// an array of any length takes no memory.
 const maxZeroSized = 64
 
 func (v Value) appendElems(b []byte, n, length, depth int) []byte {
-	if v.typ.Elem != nil && v.typ.Elem.Size == 0 {
+	if v.Kind() == abi.Array && v.typ.Elem.Size == 0 {
 		n = min(n, maxZeroSized)
 	}
 	b = append(b, '{')
@@ -250,7 +251,7 @@ func (v Value) anyElems(depth int) any {
 		}
 	}
 	n := v.Captured()
-	if v.typ.Elem != nil && v.typ.Elem.Size == 0 {
+	if v.Kind() == abi.Array && v.typ.Elem.Size == 0 {
 		n = min(n, maxZeroSized)
 	}
 	s := make([]any, 0, n+1)

@@ -389,14 +389,14 @@ func (v Value) elems() (first Value, n int64, r abi.Reason) {
 	case length == 0:
 		return Value{}, 0, abi.Present
 	}
-	if e := v.typ.Elem; e != nil && e.Kind != abi.Invalid && e.Size == 0 {
-		// Elements of size zero are all there without any bytes.
-		img := &capture.Image{Type: e}
-		return Value{data: v.data, typ: e, img: img}, length, abi.Present
-	}
 	ref, ok := v.img.Ref(v.off)
 	if !ok {
 		return Value{}, 0, abi.NotFollowed
+	}
+	if e := v.typ.Elem; ref.Slot < 0 && ref.Reason == abi.Present && e != nil {
+		// Elements of size zero are there without any bytes.
+		img := &capture.Image{Type: e}
+		return Value{data: v.data, typ: e, img: img}, min(length, int64(ref.Limit)), abi.Present
 	}
 	if ref.Slot < 0 {
 		return Value{}, 0, ref.Reason

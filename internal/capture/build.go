@@ -177,9 +177,12 @@ func (b *builder) ref(p pending, r Ref, width int64, elem *abi.Type) {
 			r.Reason = abi.TooDeep
 		}
 	case elem.Size == 0:
-		return // nothing to read; the header says it all
-	case elem.Kind == abi.Func:
-		r.Reason = abi.UnknownLayout
+		// Nothing to read: the header says it all. The limit still holds.
+		if r.Kind == RefSlice {
+			r.Limit = b.limits.Elems
+		}
+		p.image.Refs = append(p.image.Refs, r)
+		return
 	}
 	if r.Reason == abi.Present {
 		r.Reason = b.bound(p, &next, &r, elem)

@@ -158,7 +158,7 @@ type Ref struct {
 	Offset int64 // in the image
 	Kind   RefKind
 	// Slot is the index of the Ref's slot among those of its image, -1 if it
-	// is not followed, for Reason.
+	// is not followed, for Reason; elements of size zero need not be.
 	Slot   int
 	Reason abi.Reason
 	// Limit is the number of elements that are captured at most.
