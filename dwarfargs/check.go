@@ -6,122 +6,306 @@ import (
 	"github.com/argtap/argtap/abi"
 )
 
-// Agreement says how the two sources of a parameter's place compare: the
-// calling convention, and the location that DWARF gives for the entry.
+// Agreement says how the two words on a value's place compare: the calling
+// convention's and DWARF's. All but [Foreign], [Contradicted] and [Unconfirmed]
+// mean that the convention is believed. The rules are exact: a case that meets
+// none of them is Contradicted. How often each comes up in real binaries is
+// counted by TestCorpus, which also says where the machine code was read.
 type Agreement uint8
 
+// The agreements, for a function's entry and, where it is said, for its return.
 const (
-	// Agree: both name the same places.
+	// Agree: DWARF names the same place for every byte. For a result: it is on
+	// the stack, and DWARF names its place in the caller's frame, and no other
+	// there.
 	Agree Agreement = iota
-	// NoBytes: the value has no size, so it is in no place.
+	// NoBytes: the value has no size, so there is nothing to place.
 	NoBytes
-	// Silent: DWARF has no location at the entry.
+	// Silent: DWARF gives no place at this point. The compiler describes
+	// variables, and a parameter that is blank, unnamed or never read again is
+	// none; but the caller has passed it all the same. Results are variables
+	// only inside the function, so this is the rule for them.
 	Silent
-	// DeadPieces
+	// DeadPieces: DWARF leaves out some parts of the value, and agrees on the
+	// others. The parts left out, such as the capacity of a slice, are not
+	// used by the function; the caller has passed them all the same.
 	DeadPieces
-	// SpillSlot
+	// SpillSlot: DWARF names the memory that the caller has reserved for the
+	// value, in case the callee must put it there (abi-internal.md, "spill
+	// space"). Nothing has filled it at the entry, where the value is in
+	// registers. Seen where the compiler keeps the parameter in memory from its
+	// first instructions on: receivers of more than four words in wrappers, and
+	// in Go 1.17 and 1.27 much else (FACTS: DWARF as emitted by Go).
+	//
+	// The rule: some parts have exactly the address in the slot that
+	// [abi.Assignment.SpillSlot] computes, and all others agree or are dead.
 	SpillSlot
-	// Reassigned
+	// Reassigned: DWARF names a register that holds another argument. The
+	// function assigns one to the other (x, y = y, x), or finds them equal, and
+	// the compiler's location lists take the variable's later register for its
+	// first one.
+	//
+	// The rule: for each part on which DWARF disagrees, it names a register in
+	// which convention and DWARF agree that another part of the arguments is.
+	// Two arguments cannot be in one register, so it is DWARF that contradicts
+	// itself, and the convention is not contradicted.
 	Reassigned
-	// DWARFOnly
-	DWARFOnly
-	// Unexplained
-	Unexplained
+	// InBody: a result that is returned in registers, or a copy of one that is
+	// returned on the stack, for which DWARF names the place that it has inside
+	// the function. That says nothing of the place at a return. Builds with -N
+	// describe all results so.
+	//
+	// The rule: DWARF names no place in the caller's frame.
+	InBody
+	// Foreign: not compiled by Go. DWARF is believed, where it can be at an
+	// entry: see [Func.AtEntry].
+	Foreign
+	// Unconfirmed: what would be [Silent], [SpillSlot] or [Reassigned], in a
+	// function of which the signature is in doubt: another value is
+	// Contradicted, or the compiler leaves out blank parameters
+	// ([Func.BlanksMissing]). One parameter more or less moves all others, so
+	// the convention is not believed where DWARF does not confirm it. The value
+	// is absent.
+	Unconfirmed
+	// Contradicted: the words differ, and nothing here explains it. The value
+	// is absent.
+	Contradicted
 	agreementCount
 )
 
-var agreementText = [agreementCount]string{"agree", "no bytes", "silent", "dead pieces", "spill slot", "reassigned", "DWARF only", "unexplained"}
+var agreementText = [agreementCount]string{
+	"agree", "no bytes", "silent", "dead pieces", "spill slot", "reassigned",
+	"in body", "foreign", "unconfirmed", "contradicted",
+}
 
-func (a Agreement) String() string { return agreementText[a] }
+// String returns the agreement as argtap inspect shows it.
+func (a Agreement) String() string {
+	if int(a) < len(agreementText) {
+		return agreementText[a]
+	}
+	return fmt.Sprintf("agreement%d", uint8(a))
+}
 
-// Resolved is a parameter and the place that is believed.
+// Resolved is a parameter or result and the place that is believed.
 type Resolved struct {
-	Param     *Param
-	Location  abi.Location
+	Param *Param
+	// Location is the place at the entry, or at a return. It is absent, with
+	// abi.Disagreement as reason, where no word could be believed.
+	Location abi.Location
+	// DWARF is DWARF's word for the entry, nil where it has none. It is nil for
+	// results, which have several.
 	DWARF     abi.Location
 	Agreement Agreement
 }
 
-func (f *Func) assignment(a *abi.Arch) (*abi.Assignment, error) {
+// assign places the signature by the convention that the function has.
+//
+// Compiled Go code has ABIInternal, if its unit says so (regabi in
+// DW_AT_producer) and the symbol is not one that the linker named .abi0. Those
+// are the bridges through which assembly calls compiled code: they take their
+// arguments by ABI0, as all Go code did before. The bridges in the other
+// direction, and method wrappers, are ABIInternal like any compiled function.
+// Functions written in assembly have no parameters in DWARF.
+func (f *Func) assign(a *abi.Arch) (*abi.Assignment, error) {
+	convention := abi.Stack
 	if f.RegABI {
-		return abi.Internal(a, f.Signature())
+		convention = abi.Internal
 	}
-	return abi.Stack(a, f.Signature())
-}
-
-// AtEntry resolves.
-func (f *Func) AtEntry(a *abi.Arch) ([]Resolved, error) {
-	as, err := f.assignment(a)
+	as, err := convention(a, f.Signature())
 	if err != nil {
 		return nil, fmt.Errorf("func %s: %w", f.Name, err)
 	}
-	out := make([]Resolved, len(f.Params))
+	return as, nil
+}
+
+// AtEntry returns where each parameter is when the function's first instruction
+// is about to run, parallel to f.Params.
+//
+// For Go, DWARF says which parameters there are and of what types, and the
+// calling convention where they are; DWARF's locations are the cross-check. The
+// error is one of the assignment: a type that DWARF does not describe wholly.
+//
+// For other languages DWARF's locations are believed if they say that they hold
+// at the entry, or if they are in the caller's frame. A single location for
+// the whole function in its own frame (-O0, alloca) does not hold before the
+// prologue has filled it: such a parameter is absent.
+func (f *Func) AtEntry(a *abi.Arch) ([]Resolved, error) {
+	if !f.Go {
+		return f.foreignEntry(), nil
+	}
+	as, err := f.assign(a)
+	if err != nil {
+		return nil, err
+	}
+	rs, _ := f.checkEntry(as)
+	return rs, nil
+}
+
+// checkEntry compares all parameters. doubt says that the signature is not to
+// be trusted where the convention stands alone.
+func (f *Func) checkEntry(as *abi.Assignment) (rs []Resolved, doubt bool) {
+	rs = make([]Resolved, len(f.Params))
+	cs := make([]comparison, len(f.Params))
+	held := make(map[abi.Reg]bool)
 	for i := range f.Params {
 		p := &f.Params[i]
-		r := &out[i]
-		r.Param, r.Location = p, as.Params[i].AtEntry()
-		dw, ok := p.At(f.Entry)
-		r.DWARF = dw
-		if p.Type.Size == 0 {
-			r.Agreement = NoBytes
-			continue
+		want := as.Params[i].AtEntry()
+		rs[i] = Resolved{Param: p, Location: want}
+		if got, ok := p.At(f.Entry); ok {
+			rs[i].DWARF = got
+			cs[i] = compare(want, p.byPlace(got, want, uint64(f.Entry)))
+			for _, r := range cs[i].held {
+				held[r] = true
+			}
 		}
-		if !ok {
-			r.Agreement = Silent
-			continue
-		}
-		c := compare(r.Location, dw)
+	}
+	doubt = f.BlanksMissing
+	for i := range rs {
 		slot, inRegs := as.SpillSlot(i)
-		spill, other := 0, 0
-		for _, g := range c.differ {
-			if g.Kind == abi.InFrame && inRegs && g.CFA == slot+abi.CFAOffset(g.Offset) {
-				spill++
-				continue
-			}
-			other++
+		rs[i].Agreement = cs[i].entryAgreement(f.Params[i].Type, slot, inRegs, held)
+		doubt = doubt || rs[i].Agreement == Contradicted
+	}
+	for i := range rs {
+		r := &rs[i]
+		if doubt && (r.Agreement == Silent || r.Agreement == SpillSlot || r.Agreement == Reassigned) {
+			r.Agreement = Unconfirmed
 		}
+		if r.Agreement == Unconfirmed || r.Agreement == Contradicted {
+			r.Location = abi.Absent(r.Param.Type.Size, abi.Disagreement)
+		}
+	}
+	return rs, doubt
+}
+
+// entryAgreement classifies the comparison of one parameter. held are the
+// registers in which both sources agree that some argument is.
+func (c *comparison) entryAgreement(t *abi.Type, slot abi.CFAOffset, inRegs bool, held map[abi.Reg]bool) Agreement {
+	if t.Size == 0 {
+		return NoBytes
+	}
+	spilled, reassigned := false, false
+	for _, g := range c.differ {
 		switch {
-		case other > 0:
-			r.Agreement = Unexplained
-		case spill > 0:
-			r.Agreement = SpillSlot
-		case c.dead > 0 && c.same == 0:
-			r.Agreement = Silent
-		case c.dead > 0:
-			r.Agreement = DeadPieces
+		case inRegs && g.Kind == abi.InFrame && g.CFA == slot+abi.CFAOffset(g.Offset):
+			spilled = true
+		case g.Kind == abi.InRegister && held[g.Reg]:
+			// Not the register that the convention gives to this part: then
+			// the two would agree. And it gives each register once.
+			reassigned = true
+		default:
+			return Contradicted
 		}
 	}
-	return out, nil
+	switch {
+	case spilled && reassigned:
+		return Contradicted
+	case spilled:
+		return SpillSlot
+	case reassigned:
+		return Reassigned
+	case c.same == 0:
+		return Silent
+	case c.dead > 0:
+		return DeadPieces
+	}
+	return Agree
 }
 
-type comparison struct {
-	same, dead int
-	differ     []abi.Piece
-}
-
-func compare(want, got abi.Location) (c comparison) {
-	for _, g := range got {
-		if g.Kind == abi.Nowhere && g.Reason == abi.OptimizedOut {
-			c.dead++
-			continue
+// foreignEntry is AtEntry for what Go has not compiled.
+func (f *Func) foreignEntry() []Resolved {
+	rs := make([]Resolved, len(f.Params))
+	for i := range f.Params {
+		p := &f.Params[i]
+		got, ok := p.At(f.Entry)
+		rs[i] = Resolved{Param: p, Location: got, DWARF: got, Agreement: Foreign}
+		switch {
+		case !ok:
+			rs[i].Location = abi.Absent(p.Type.Size, abi.OptimizedOut)
+		case !p.loc.isList && !inCallersFrame(got):
+			rs[i].Location = abi.Absent(p.Type.Size, abi.UnsupportedLocation)
 		}
-		same := false
-		for _, w := range want {
-			if w.Offset > g.Offset || w.Offset+w.Size < g.Offset+g.Size || w.Kind != g.Kind {
+	}
+	return rs
+}
+
+// inCallersFrame reports whether all pieces are above the return address, where
+// only the caller can have put them.
+func inCallersFrame(l abi.Location) bool {
+	for _, p := range l {
+		if p.Kind != abi.InFrame || p.CFA < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// AtReturn returns where each result is when an instruction that returns from
+// the function is about to run, parallel to f.Results. For Go that is the
+// convention's word, for DWARF has almost none: a location in the caller's
+// frame must be the one that the convention gives. For other languages results
+// are not known to DWARF.
+func (f *Func) AtReturn(a *abi.Arch) ([]Resolved, error) {
+	if !f.Go {
+		return nil, nil
+	}
+	as, err := f.assign(a)
+	if err != nil {
+		return nil, err
+	}
+	_, doubt := f.checkEntry(as)
+	rs := make([]Resolved, len(f.Results))
+	for i := range f.Results {
+		p := &f.Results[i]
+		r := &rs[i]
+		*r = Resolved{Param: p, Location: as.Results[i].AtReturn()}
+		r.Agreement = p.returnAgreement(r.Location)
+		// Registers of results do not depend on the parameters, stack words do.
+		onStack := len(r.Location) == 1 && r.Location[0].Kind == abi.InFrame
+		if doubt && onStack && r.Agreement != Agree {
+			r.Agreement = Unconfirmed
+		}
+		if r.Agreement == Unconfirmed || r.Agreement == Contradicted {
+			r.Location = abi.Absent(p.Type.Size, abi.Disagreement)
+		}
+	}
+	return rs, nil
+}
+
+// returnAgreement compares the convention's word on a result with all that
+// DWARF says of it, wherever in the function.
+func (p *Param) returnAgreement(want abi.Location) Agreement {
+	if p.Type.Size == 0 {
+		return NoBytes
+	}
+	agree, body := false, false
+	for _, pieces := range p.everywhere() {
+		for _, g := range pieces {
+			if g.kind == abi.Nowhere && g.reason == abi.OptimizedOut {
 				continue
 			}
-			switch w.Kind {
-			case abi.InRegister:
-				same = w == g
-			case abi.InFrame:
-				same = g.CFA-abi.CFAOffset(g.Offset) == w.CFA-abi.CFAOffset(w.Offset)
+			if g.kind != abi.InFrame || g.k < 0 {
+				body = true
+				continue
 			}
-		}
-		if same {
-			c.same++
-		} else {
-			c.differ = append(c.differ, g)
+			if len(want) != 1 || want[0].Kind != abi.InFrame {
+				return Contradicted
+			}
+			size := g.size
+			if size < 0 {
+				size = p.Type.Size
+			}
+			at := g.k - int64(want[0].CFA)
+			if at < 0 || at+size > p.Type.Size || size == p.Type.Size && at != 0 {
+				return Contradicted
+			}
+			agree = true
 		}
 	}
-	return c
+	switch {
+	case agree:
+		return Agree
+	case body:
+		return InBody
+	}
+	return Silent
 }
