@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -92,7 +93,7 @@ func (t *Tracer) supervise(f *os.File, w *watcher) {
 	select {
 	case <-t.stop:
 	case <-t.opts.ctx.Done():
-		t.end(t.opts.ctx.Err())
+		t.end(context.Cause(t.opts.ctx))
 	}
 	w.wake()
 	t.kernel.detach()

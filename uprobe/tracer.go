@@ -3,6 +3,7 @@ package uprobe
 import (
 	"bytes"
 	"context"
+	"errors"
 	"runtime"
 	"strconv"
 	"sync"
@@ -70,6 +71,9 @@ type Stats struct {
 // until the context or the process given as options end, or until an error:
 // see [Tracer.Wait].
 func Trace(binary, fn string, handler func(*Call), opts ...Option) (*Tracer, error) {
+	if handler == nil {
+		return nil, errors.New("no handler given: pass a function that is called for each call")
+	}
 	o, err := newOptions(opts)
 	if err != nil {
 		return nil, err

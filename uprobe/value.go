@@ -194,12 +194,14 @@ func (v Value) Complex() (complex128, bool) {
 // Str returns the captured bytes of a string as a string. They are a prefix if
 // the string is longer than the limit: compare with Len.
 func (v Value) Str() (string, bool) {
-	b, ok := v.stringBytes()
+	b, ok := v.Text()
 	return string(b), ok
 }
 
-// stringBytes returns the captured bytes of a string.
-func (v Value) stringBytes() ([]byte, bool) {
+// Text returns the captured bytes of a string without copying them: a view
+// that is valid as long as the call. They are a prefix if the string is longer
+// than the limit: compare with Len.
+func (v Value) Text() ([]byte, bool) {
 	if v.Kind() != abi.String {
 		return nil, false
 	}
