@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,6 +165,16 @@ func huge(depth, sum int) int {
 	return huge(depth-1, sum+1) + int(buf[7])
 }
 
+// Its arguments are dead: the compiler doesn't keep their registers while the
+// stack grows.
+//
+//go:noinline
+func dead(depth, sum int) {
+	var buf [10000]byte
+	buf[sink%10000] = 1
+	sink = int(buf[sink%9999])
+}
+
 func main() {
 	truth.Start()
 	var wg sync.WaitGroup
@@ -185,6 +194,7 @@ func main() {
 		calls.Go(func() { small(150, 1) })
 		calls.Go(func() { medium(12, 1) })
 		calls.Go(func() { huge(2, 1) })
+		calls.Go(func() { dead(7, 8) })
 	}
 	calls.Wait()
 	close(stop)
@@ -193,14 +203,18 @@ func main() {
 }
 `})
 	target := fixture.Start(t, path)
-	var bad atomic.Int64
-	type count struct{ calls, sum int64 }
+	bad, absent := 0, 0
+	type count struct{ calls, sum int64 } // sum of the arguments
 	got := map[string]count{}
-	tr := trace(t, path, []string{"main.small", "main.medium", "main.huge"}, func(c *uprobe.Call) {
+	tr := trace(t, path, []string{"main.small", "main.medium", "main.huge", "main.dead"}, func(c *uprobe.Call) {
 		depth, ok1 := c.Arg(0).Int()
 		sum, ok2 := c.Arg(1).Int()
-		if !ok1 || !ok2 {
-			bad.Add(1)
+		switch {
+		case c.Name() == "main.dead" && !ok1 && !ok2:
+			absent++
+			depth, sum = 7, 8
+		case !ok1 || !ok2:
+			bad++
 		}
 		n := got[c.Name()]
 		n.calls++
@@ -211,8 +225,12 @@ func main() {
 	target.Calls()
 	closeAll(t, tr)
 	target.Close()
-	if bad.Load() > 0 {
-		t.Errorf("%d calls with absent arguments", bad.Load())
+	if bad > 0 {
+		t.Errorf("%d calls with absent arguments", bad)
+	}
+	t.Logf("%d of %d calls with dead arguments lack them", absent, got["main.dead"].calls)
+	if want := (count{1000, 1000 * 7008}); got["main.dead"] != want {
+		t.Errorf("main.dead: %+v, want %+v", got["main.dead"], want)
 	}
 	for name, depth := range map[string]int64{"main.small": 150, "main.medium": 12, "main.huge": 2} {
 		n := depth + 1 // depth runs from depth to 0, sum from 1 to n

@@ -17,7 +17,11 @@ import (
 
 const errorsProgram = `package main
 
-import "fixture/truth"
+import (
+	"os"
+
+	"fixture/truth"
+)
 
 //go:noinline
 func computeE(iterations int64) float64 { return float64(iterations) }
@@ -26,7 +30,7 @@ func tiny(n int) int { return n + 1 }
 
 func main() {
 	truth.Start()
-	computeE(int64(tiny(41)))
+	computeE(int64(tiny(os.Getpid())))
 	truth.Done()
 }
 `
@@ -110,7 +114,8 @@ func TestErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := uprobe.Trace(path, "main.computeE", nil); err == nil {
+	if tr, err := uprobe.Trace(path, "main.computeE", nil); err == nil {
+		tr.Close()
 		t.Error("no error without a handler")
 	}
 }

@@ -136,7 +136,7 @@ func helpTrace(args []string) error {
 // TestKillTracer kills a tracer with SIGKILL while its target makes calls.
 func TestKillTracer(t *testing.T) {
 	needRoot(t)
-	path := fixture.Build(t, fixture.Source{"main.go": countedCalls}, "-trimpath") // a file that no other test traces
+	path := fixture.Build(t, fixture.Source{"main.go": countedCalls, "doc.go": "package main // of this test alone"})
 	target := fixture.Start(t, path, "CALLS=100000")
 	cmd := helper(t, "trace", path, "main.hit")
 	cmd.Stderr = os.Stderr

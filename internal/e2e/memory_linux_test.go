@@ -33,12 +33,15 @@ func patched(t *testing.T, pid int, mapped, orig string) int {
 	n, segments := 0, 0
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
 		line := strings.TrimSuffix(lines.Text(), " (deleted)")
+		if !strings.HasSuffix(line, " "+mapped) {
+			continue
+		}
 		var start, end, offset int64
 		var perm string
 		if _, err := fmt.Sscanf(line, "%x-%x %s %x", &start, &end, &perm, &offset); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
-		if !strings.HasSuffix(line, " "+mapped) || perm[2] != 'x' {
+		if perm[2] != 'x' {
 			continue
 		}
 		segments++
