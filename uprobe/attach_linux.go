@@ -6,19 +6,53 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 
 	"github.com/argtap/argtap/internal/probegen"
+	"github.com/argtap/argtap/internal/site"
+	"github.com/argtap/argtap/symbols"
 )
 
 // maxBundle bounds the instructions of a program that serves several
 // functions: branches reach 32 767 instructions far.
 const maxBundle = 14000
 
-// bundle is a group of functions that share a program.
-type bundle struct {
-	funcs []probegen.Func
-	first int // index of the first function in the tracer
+// bundle is a group of sites that share a program.
+type bundle []entrySite
+
+// entrySite is an entry site, or the site before a call of morestack, with its
+// program.
+type entrySite struct {
+	probegen.Func
+	fn     *Func
+	offset symbols.FileOffset
+}
+
+// entrySites returns the sites of all functions, their cookies in order.
+func entrySites(funcs []*Func) []entrySite {
+	var all []entrySite
+	add := func(id int, f *Func, p *site.Probe, off symbols.FileOffset, mark probegen.Mark) {
+		all = append(all, entrySite{probegen.Func{
+			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
+			CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark,
+		}, f, off})
+	}
+	for i, f := range funcs {
+		mark := probegen.NoMark
+		switch {
+		case len(f.repeats) > 0:
+			mark = probegen.SkipRepeat
+		case f.sites.Grow != nil:
+			// Sites are attached in this order. An entry that is hit before
+			// the call of morestack is watched could show what newstack left
+			// in the registers.
+			mark = probegen.SkipGrown
+			add(i, f, f.sites.Grow, f.grow, probegen.SetGrown)
+		}
+		add(i, f, &f.sites.Entry, f.offset, mark)
+	}
+	return all
 }
 
 // attach loads the programs and puts the probes in place.
@@ -36,7 +70,7 @@ func (k *kernel) attach(path string, funcs []*Func) error {
 	}
 	var (
 		wg    sync.WaitGroup
-		slots = make(chan struct{}, loaders())
+		slots = make(chan struct{}, k.loaders())
 		errs  = make([]error, len(bundles))
 	)
 	for i := range bundles {
@@ -44,96 +78,101 @@ func (k *kernel) attach(path string, funcs []*Func) error {
 		slots <- struct{}{}
 		go func() {
 			defer func() { <-slots; wg.Done() }()
-			errs[i] = k.attachBundle(ex, bundles[i], funcs)
+			errs[i] = k.attachBundle(ex, bundles[i])
 		}()
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-func (k *kernel) genOptions(f []probegen.Func) probegen.Options {
+func (k *kernel) genOptions(b bundle) probegen.Options {
 	o := probegen.Options{CPUs: k.cpus, PID: uint32(k.opts.pid)}
 	if k.caps.sleepable {
-		for i := range f {
-			o.Sleepable = o.Sleepable || f[i].Plan.Variable()
+		for i := range b {
+			o.Sleepable = o.Sleepable || b[i].Plan.Variable()
 		}
 	}
 	return o
 }
 
-// bundles groups the functions into programs.
+func (k *kernel) generate(b bundle) (asm.Instructions, error) {
+	funcs := make([]probegen.Func, len(b))
+	for i := range b {
+		funcs[i] = b[i].Func
+	}
+	return probegen.Entry(funcs, k.genOptions(b))
+}
+
+// bundles groups the sites into programs.
 func (k *kernel) bundles(funcs []*Func) ([]bundle, error) {
 	var all []bundle
 	size := maxBundle
-	for i, f := range funcs {
-		g := probegen.Func{
-			ID: uint32(i), Name: f.name, Arch: f.arch, Plan: f.plan, CFA: f.sites.Entry.CFA,
-			Skip: probegen.Cond(f.sites.Entry.Skip), Repeats: len(f.repeats) > 0,
-		}
-		ins, err := probegen.Entry([]probegen.Func{g}, k.genOptions([]probegen.Func{g}))
+	for _, s := range entrySites(funcs) {
+		ins, err := k.generate(bundle{s})
 		if err != nil {
 			return nil, err
 		}
-		// Without multi links a program serves one function: cookies of
-		// perf events came later than those.
-		if size += len(ins); size > maxBundle || !k.caps.multi {
-			all = append(all, bundle{first: i})
+		// Without multi links a program serves one site: cookies of perf
+		// events came later than those.
+		// The two sites of a function stay together.
+		second := s.Mark == probegen.SkipGrown && k.caps.multi
+		if size += len(ins); !second && size > maxBundle || !k.caps.multi {
+			all = append(all, nil)
 			size = len(ins)
 		}
-		b := &all[len(all)-1]
-		b.funcs = append(b.funcs, g)
+		all[len(all)-1] = append(all[len(all)-1], s)
 	}
 	return all, nil
 }
 
 // attachBundle loads and attaches the program of a bundle. If the kernel
 // finds it too complex, it is taken apart.
-func (k *kernel) attachBundle(ex *link.Executable, b bundle, funcs []*Func) error {
-	o := k.genOptions(b.funcs)
-	ins, err := probegen.Entry(b.funcs, o)
+func (k *kernel) attachBundle(ex *link.Executable, b bundle) error {
+	ins, err := k.generate(b)
 	if err != nil {
 		return err
 	}
-	p, err := k.load(b.funcs[0].Name, ins, o.Sleepable)
-	if errors.Is(err, ErrVerifier) && len(b.funcs) > 1 {
-		half := len(b.funcs) / 2
-		if err := k.attachBundle(ex, bundle{b.funcs[:half], b.first}, funcs); err != nil {
+	p, err := k.load(b[0].Name, ins, k.genOptions(b).Sleepable)
+	if errors.Is(err, ErrVerifier) && len(b) > 1 {
+		half := len(b) / 2
+		if err := k.attachBundle(ex, b[:half]); err != nil {
 			return err
 		}
-		return k.attachBundle(ex, bundle{b.funcs[half:], b.first + half}, funcs)
+		return k.attachBundle(ex, b[half:])
 	}
 	if err != nil {
 		return err
 	}
 	k.addProgram(p)
 	var offsets, cookies []uint64
-	for i := range b.funcs {
-		f := funcs[b.first+i]
+	for _, s := range b {
 		// The back edges first: an announcement without an entry probe does
 		// no harm, a repeated hit without its announcement would be a call.
-		if err := k.attachRepeats(ex, b.funcs[i], f); err != nil {
-			return err
+		if s.Mark == probegen.SkipRepeat {
+			if err := k.attachRepeats(ex, s); err != nil {
+				return err
+			}
 		}
-		offsets = append(offsets, uint64(f.offset))
-		cookies = append(cookies, uint64(b.funcs[i].ID))
+		offsets = append(offsets, uint64(s.offset))
+		cookies = append(cookies, uint64(s.Cookie))
 	}
-	return k.attachSites(ex, p, offsets, cookies, b.funcs[0].Name)
+	return k.attachSites(ex, p, offsets, cookies, b[0].Name)
 }
 
 // attachRepeats attaches the programs of a function's back edges.
-func (k *kernel) attachRepeats(ex *link.Executable, g probegen.Func, f *Func) error {
-	for i, off := range f.repeats {
-		edge := f.sites.Repeats[i]
-		ins, err := probegen.BackEdge(g, probegen.Cond(edge.Taken), probegen.Options{CPUs: k.cpus})
+func (k *kernel) attachRepeats(ex *link.Executable, s entrySite) error {
+	for i, off := range s.fn.repeats {
+		edge := s.fn.sites.Repeats[i]
+		ins, err := probegen.BackEdge(s.Func, probegen.Cond(edge.Taken), probegen.Options{CPUs: k.cpus})
 		if err != nil {
 			return err
 		}
-		p, err := k.load(f.name, ins, false)
+		p, err := k.load(s.Name, ins, false)
 		if err != nil {
 			return err
 		}
 		k.addProgram(p)
-		if err := k.attachSites(ex, p, []uint64{uint64(off)}, []uint64{uint64(g.ID)}, f.name); err != nil {
+		if err := k.attachSites(ex, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, s.Name); err != nil {
 			return err
 		}
 	}

@@ -22,10 +22,11 @@ type Func struct {
 	params []Param
 	sites  *site.Sites
 	plan   *capture.Plan
-	// offset of the entry's site in the file, and of the sites of the back
-	// edges.
+	// offset of the entry's site in the file, of the sites of the back edges,
+	// and of the call of morestack if sites.Grow is there.
 	offset  symbols.FileOffset
 	repeats []symbols.FileOffset
+	grow    symbols.FileOffset
 }
 
 // Param is a parameter of a function: what is known of it without running the

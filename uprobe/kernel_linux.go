@@ -121,7 +121,7 @@ func newKernel(o *options) (_ *kernel, err error) {
 	return k, nil
 }
 
-// needScratch makes the maps that not every tracer needs.
+// needMaps makes the maps that not every tracer needs.
 func (k *kernel) needMaps(funcs []*Func) (err error) {
 	for _, f := range funcs {
 		if f.plan.Variable() && k.scratch == nil {
@@ -132,12 +132,15 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 				return kernelError("create the scratch map", err)
 			}
 		}
-		if len(f.repeats) > 0 && k.repeats == nil {
+		if (len(f.repeats) > 0 || f.sites.Grow != nil) && k.repeats == nil {
+			// An entry lives from one hit to the next of the same goroutine,
+			// at most for the time that its stack grows: there are never
+			// nearly so many.
 			if k.repeats, err = ebpf.NewMap(&ebpf.MapSpec{
 				Name: "argtap_repeats", Type: ebpf.Hash, KeySize: probegen.RepeatKeySize,
-				ValueSize: 1, MaxEntries: 16 << 10,
+				ValueSize: 1, MaxEntries: 64 << 10,
 			}); err != nil {
-				return kernelError("create the map of back edges", err)
+				return kernelError("create the map of repeated hits", err)
 			}
 		}
 	}
@@ -237,5 +240,11 @@ func (k *kernel) close() {
 	}
 }
 
-// loaders is how many programs are loaded at the same time.
-func loaders() int { return runtime.GOMAXPROCS(0) }
+// loaders is how many programs are loaded at the same time. Where the sites of
+// a function are attached one by one, their order matters.
+func (k *kernel) loaders() int {
+	if !k.caps.multi {
+		return 1
+	}
+	return runtime.GOMAXPROCS(0)
+}

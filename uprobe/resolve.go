@@ -189,7 +189,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 			Source: r.Agreement.String(), arch: b.arch,
 		})
 		for _, p := range r.Location {
-			if p.Kind == abi.InRegister || p.Kind == abi.InMemory {
+			if (p.Kind == abi.InRegister || p.Kind == abi.InMemory) && !b.arch.IsFloat(p.Reg) {
 				live = append(live, p.Reg)
 			}
 		}
@@ -233,6 +233,11 @@ func (b *executable) place(f *Func, s symbols.Func, code []byte, live []abi.Reg,
 	f.sites = sites
 	if f.offset, err = b.file.FileOffset(sites.Entry.Addr); err != nil {
 		return err
+	}
+	if sites.Grow != nil {
+		if f.grow, err = b.file.FileOffset(sites.Grow.Addr); err != nil {
+			return err
+		}
 	}
 	for _, e := range sites.Repeats {
 		off, err := b.file.FileOffset(e.Addr)

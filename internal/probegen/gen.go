@@ -97,9 +97,9 @@ func (g *gen) fresh(prefix string) string {
 	return prefix + strconv.Itoa(g.labels)
 }
 
-func funcLabel(f *Func) string { return "func" + strconv.Itoa(int(f.ID)) }
+func funcLabel(f *Func) string { return "func" + strconv.Itoa(int(f.Cookie)) }
 
-// dispatch jumps to the code of the function whose ID is the attach cookie, by
+// dispatch jumps to the code of the function that the attach cookie selects, by
 // binary search.
 func (g *gen) dispatch(funcs []Func) {
 	g.function("argtap_entry", probe)
@@ -108,7 +108,7 @@ func (g *gen) dispatch(funcs []Func) {
 	if len(funcs) == 1 {
 		return
 	}
-	g.note("cookie = function ID")
+	g.note("which site?")
 	g.emit(asm.FnGetAttachCookie.Call())
 	var search func(fs []Func)
 	search = func(fs []Func) {
@@ -120,7 +120,7 @@ func (g *gen) dispatch(funcs []Func) {
 		}
 		mid := len(fs) / 2
 		upper := g.fresh("search")
-		g.emit(asm.JGE.Imm(asm.R0, int32(fs[mid].ID), upper))
+		g.emit(asm.JGE.Imm(asm.R0, int32(fs[mid].Cookie), upper))
 		search(fs[:mid])
 		g.label(upper)
 		search(fs[mid:])
@@ -143,16 +143,7 @@ func (g *gen) entry(f *Func) {
 	if f.Skip != Never {
 		g.jumpIf(f.Skip, "exit")
 	}
-	if f.Repeats {
-		g.repeatKey(f)
-		g.note("announced by a back edge?")
-		g.emit(
-			asm.LoadMapPtr(asm.R1, 0).WithReference(MapRepeats),
-			asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
-			asm.FnMapDeleteElem.Call(),
-			asm.JEq.Imm(asm.R0, 0, "exit"),
-		)
-	}
+	g.mark(f)
 	if p.Variable() {
 		g.takeScratch()
 	} else {
@@ -182,6 +173,38 @@ func (g *gen) entry(f *Func) {
 		asm.Ja.Label("exit"),
 	)
 }
+
+// mark leaves the program when the hit is not a call.
+func (g *gen) mark(f *Func) {
+	if f.Mark == NoMark {
+		return
+	}
+	g.repeatKey(f, f.Mark == SkipRepeat)
+	if f.Mark == SetGrown {
+		g.note("set the mark; it is set already: the check failed again")
+		g.emit(
+			asm.Mov.Imm(asm.R1, 1),
+			asm.StoreMem(asm.RFP, -32, asm.R1, asm.DWord),
+			asm.LoadMapPtr(asm.R1, 0).WithReference(MapRepeats),
+			asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
+			asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -32),
+			asm.Mov.Imm(asm.R4, updateNoExist),
+			asm.FnMapUpdateElem.Call(),
+			asm.JNE.Imm(asm.R0, 0, "exit"),
+		)
+		return
+	}
+	g.note("announced?")
+	g.emit(
+		asm.LoadMapPtr(asm.R1, 0).WithReference(MapRepeats),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
+		asm.FnMapDeleteElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "exit"),
+	)
+}
+
+// updateNoExist is BPF_NOEXIST (include/uapi/linux/bpf.h).
+const updateNoExist = 1
 
 func (g *gen) header(f *Func) {
 	g.note("header")

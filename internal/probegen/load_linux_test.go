@@ -10,8 +10,6 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/rlimit"
 
-	"github.com/argtap/argtap/abi"
-	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/probegen"
 )
 
@@ -115,7 +113,7 @@ func TestVerifierAcceptsBundle(t *testing.T) {
 	p.Close()
 	for cond := probegen.Cond(0); cond < 16; cond++ {
 		f := funcs[0]
-		f.Repeats, f.Skip = true, cond
+		f.Mark, f.Skip = probegen.Mark(cond%4), cond
 		ins, err := probegen.Entry([]probegen.Func{f}, probegen.Options{CPUs: l.cpus})
 		if err != nil {
 			t.Fatal(err)
@@ -136,6 +134,3 @@ func TestVerifierAcceptsBundle(t *testing.T) {
 		p.Close()
 	}
 }
-
-var _ = abi.AMD64
-var _ capture.Limits

@@ -68,7 +68,7 @@ func (c planCase) fn(id uint32) probegen.Func {
 	plan := capture.Build(in, c.limits)
 	plan.Goroutine = 152
 	return probegen.Func{
-		ID: id, Name: "main." + c.name, Arch: abi.AMD64, Plan: plan, CFA: 8, Skip: probegen.Never,
+		ID: id, Cookie: id, Name: "main." + c.name, Arch: abi.AMD64, Plan: plan, CFA: 8, Skip: probegen.Never,
 	}
 }
 

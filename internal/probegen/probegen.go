@@ -80,19 +80,39 @@ const (
 
 // Func is one probed function.
 type Func struct {
-	// ID comes back in the header of each record, and is the attach cookie
-	// when a program serves several functions.
-	ID   uint32
-	Name string
-	Arch *abi.Arch
-	Plan *capture.Plan
+	// ID comes back in the header of each record.
+	ID uint32
+	// Cookie is the attach cookie that selects the function when a program
+	// serves several. Functions of a program are in its ascending order.
+	Cookie uint32
+	Name   string
+	Arch   *abi.Arch
+	Plan   *capture.Plan
 	// CFA is the distance from SP up to the CFA at the probe site, in bytes.
 	CFA int64
 	// Skip is the condition under which a hit is not a call.
 	Skip Cond
-	// Repeats says that back edges of the function announce repeated hits.
-	Repeats bool
+	// Mark says how hits of this site and another are told to be one call.
+	Mark Mark
 }
+
+// Mark is a use of MapRepeats.
+type Mark uint8
+
+// The uses. A mark belongs to a goroutine in a function.
+const (
+	// NoMark: every hit is a call.
+	NoMark Mark = iota
+	// SkipRepeat: a hit that a back edge has announced is not a call. The mark
+	// is bound to SP too, which between the two cannot change.
+	SkipRepeat
+	// SetGrown: this is the site before the call of morestack. A hit is a call
+	// unless the mark is set; it sets the mark.
+	SetGrown
+	// SkipGrown: a hit for which SetGrown has set the mark is not a call. It
+	// clears the mark.
+	SkipGrown
+)
 
 // Entry generates the program for the entry sites of the given functions. If
 // there are several, the program tells them apart by the attach cookie.
@@ -126,7 +146,7 @@ func BackEdge(f Func, taken Cond, opts Options) (asm.Instructions, error) {
 	default:
 		g.jumpIf(taken^1, "exit")
 	}
-	g.repeatKey(&f)
+	g.repeatKey(&f, true)
 	g.emit(
 		asm.Mov.Imm(asm.R1, 1),
 		asm.StoreMem(asm.RFP, -32, asm.R1, asm.DWord),

@@ -71,14 +71,21 @@ func (g *gen) jumpIf(cond Cond, target string) {
 	}
 }
 
-// repeatKey builds the key of MapRepeats at RFP-24: between a branch back to
-// the entry and the entry's instruction neither g nor SP can change.
-func (g *gen) repeatKey(f *Func) {
+// repeatKey builds the key of MapRepeats at RFP-24: g, SP if sp is true else
+// 0, process and function. Between a branch back to the entry and the entry's
+// instruction neither g nor SP can change; between a call of morestack and the
+// entry's the stack moves, but the goroutine runs nothing else.
+func (g *gen) repeatKey(f *Func, sp bool) {
 	g.note("key: g, SP, process and function")
 	g.emit(
 		asm.LoadMem(asm.R1, regCtx, g.regs[f.Arch.G], asm.DWord),
 		asm.StoreMem(asm.RFP, -24, asm.R1, asm.DWord),
-		asm.LoadMem(asm.R1, regCtx, g.regs[f.Arch.SP], asm.DWord),
+		asm.Mov.Imm(asm.R1, 0),
+	)
+	if sp {
+		g.emit(asm.LoadMem(asm.R1, regCtx, g.regs[f.Arch.SP], asm.DWord))
+	}
+	g.emit(
 		asm.StoreMem(asm.RFP, -16, asm.R1, asm.DWord),
 		asm.FnGetCurrentPidTgid.Call(),
 		asm.RSh.Imm(asm.R0, 32),

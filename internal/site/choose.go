@@ -66,22 +66,21 @@ func (f *function) prefix(a *abi.Arch, live regSet, check stackCheck) (cands []c
 // repeats returns the branches by which control comes back to the code
 // before and at c, so that c is hit again in the same call. exact is false
 // when there are more of which that cannot be said.
-func (f *function) repeats(c candidate, check stackCheck, frame int) (edges []instr, exact bool, why string) {
-	reaches := func(t int64) bool { return t >= 0 && t <= int64(c.off) }
+func (f *function) repeats(c candidate, check stackCheck, frame int) (edges []edge, exact bool, why string) {
 	// At and after the last jump of the check, running the check again is
 	// part of one call: the site is passed, or not skipped, once.
 	pastCheck := check.end > 0 && (c.last || !c.inCheck)
-	for _, b := range f.branches {
-		if !reaches(b.target) || (pastCheck && b.off == check.tailJump) {
+	for _, e := range f.edges {
+		if int(e.target) > c.off || pastCheck && int(e.off) == check.tailJump {
 			continue
 		}
-		if b.flow == call {
-			if b.target == 0 {
+		if e.flow == call {
+			if e.target == 0 {
 				continue // recursion: a call of its own
 			}
-			return nil, false, fmt.Sprintf("the call at %#x leads between the entry and the site", uint64(f.addr(b.off)))
+			return nil, false, fmt.Sprintf("the call at %#x leads between the entry and the site", uint64(f.addr(int(e.off))))
 		}
-		edges = append(edges, b)
+		edges = append(edges, e)
 	}
 	// Compiled code keeps its frame until it returns: it never runs again
 	// the instruction that makes the frame, so nothing leads to the straight
@@ -91,13 +90,13 @@ func (f *function) repeats(c candidate, check stackCheck, frame int) (edges []in
 	}
 	for _, t := range f.tables {
 		for _, target := range t.targets {
-			if reaches(int64(target)) {
-				return nil, false, fmt.Sprintf("the jump table of %#x leads back to the entry", uint64(f.addr(t.in.off)))
+			if target <= c.off {
+				return nil, false, fmt.Sprintf("the jump table of %#x leads back to the entry", uint64(f.addr(int(t.off))))
 			}
 		}
 	}
 	if len(f.unknown) > 0 {
-		return nil, false, fmt.Sprintf("the indirect jump at %#x may lead back to the entry", uint64(f.addr(f.unknown[0].off)))
+		return nil, false, fmt.Sprintf("the indirect jump at %#x may lead back to the entry", uint64(f.addr(int(f.unknown[0].off))))
 	}
 	return edges, true, ""
 }
@@ -151,13 +150,17 @@ func (f *function) choose(a *abi.Arch, live []abi.Reg) (*Sites, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrNoSite, reason)
 	}
-	return f.sites(best, checked), nil
+	s := f.sites(best, checked)
+	if checked {
+		s.Grow = f.grow(a, live, check)
+	}
+	return s, nil
 }
 
 // choice is a candidate with the branches that lead back to it.
 type choice struct {
 	candidate
-	edges []instr
+	edges []edge
 }
 
 // pick prefers an emulated instruction outside the stack check, then the
@@ -179,16 +182,23 @@ func pick(list []choice, checked bool) (choice, bool) {
 	return list[0], true
 }
 
+// maxRepeats is how many branches may lead back to a site: each is a probe.
+const maxRepeats = 32
+
 // tellable reports why a probe on each edge does not tell that the next hit
 // of c is a repetition; "" if it does.
-func (f *function) tellable(c candidate, edges []instr) string {
+func (f *function) tellable(c candidate, edges []edge) string {
+	if len(edges) > maxRepeats {
+		return fmt.Sprintf("%d branches lead back to it, more than %d", len(edges), maxRepeats)
+	}
 	for _, e := range edges {
-		text := f.m.text(f.code, e, f.entry)
+		in, _ := f.at(int(e.off))
+		text := f.m.text(f.code, in, f.entry)
 		switch {
-		case e.off == c.off:
+		case in.off == c.off:
 			return fmt.Sprintf("it jumps to itself: %s", text)
-		case e.refused != "":
-			return fmt.Sprintf("%q leads back to it: %s", text, e.refused)
+		case in.refused != "":
+			return fmt.Sprintf("%q leads back to it: %s", text, in.refused)
 		case e.flow == branch && e.cond == Never:
 			return fmt.Sprintf("%q leads back to it, on a condition that flags do not tell", text)
 		}
@@ -216,10 +226,12 @@ func (f *function) sites(c choice, checked bool) *Sites {
 		}
 		// What the frame is at a back edge is not followed; nothing is read
 		// there but flags.
-		s.Repeats = append(s.Repeats, BackEdge{Probe: f.probe(e, 0), Taken: taken})
+		in, _ := f.at(int(e.off))
+		s.Repeats = append(s.Repeats, BackEdge{Probe: f.probe(in, 0), Taken: taken})
 	}
-	for _, r := range f.returns {
-		s.Returns = append(s.Returns, f.probe(r, f.m.returnCFA()))
+	for _, off := range f.returns {
+		in, _ := f.at(int(off))
+		s.Returns = append(s.Returns, f.probe(in, f.m.returnCFA()))
 	}
 	s.Why = f.why(s, c)
 	return s

@@ -42,7 +42,8 @@ var (
 	// ErrDecode says that the bytes are not machine code that this package
 	// can decode. The error is a *DecodeError.
 	ErrDecode = errors.New("cannot decode machine code")
-	// ErrCodeSize says that the function has no code, or more than MaxCode.
+	// ErrCodeSize says that the function has no code, or more than MaxCode,
+	// or more returns than any compiler writes.
 	ErrCodeSize = errors.New("unusable code size")
 	// ErrArch says that this package does not know the architecture.
 	ErrArch = errors.New("no instruction decoder for the architecture")
@@ -133,6 +134,11 @@ type Sites struct {
 	// site exists. A hit of one whose Taken holds announces that the next
 	// hit of Entry in the same goroutine (thread) is not a call.
 	Repeats []BackEdge
+	// Grow is the call of morestack in a function that does not restore its
+	// argument registers behind it, nil in all others. After a hit of Grow
+	// the next hit of Entry in the same goroutine is of the same call, and
+	// only at Grow do the registers hold the arguments.
+	Grow *Probe
 	// Returns has every return instruction, in order of address. There CFA
 	// is the distance that holds when the return address is on top.
 	Returns []Probe
