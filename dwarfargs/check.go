@@ -2,6 +2,7 @@ package dwarfargs
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/argtap/argtap/abi"
 )
@@ -34,8 +35,8 @@ const (
 	// value, in case the callee must put it there (abi-internal.md, "spill
 	// space"). Nothing has filled it at the entry, where the value is in
 	// registers. Seen where the compiler keeps the parameter in memory from its
-	// first instructions on: receivers of more than four words in wrappers, and
-	// in Go 1.17 and 1.27 much else (FACTS: DWARF as emitted by Go).
+	// first instructions on: receivers of more than four words in wrappers; in Go
+	// 1.17 one register argument in six, in 1.27 blank ones.
 	//
 	// The rule: some parts have exactly the address in the slot that
 	// [abi.Assignment.SpillSlot] computes, and all others agree or are dead.
@@ -62,10 +63,10 @@ const (
 	Foreign
 	// Unconfirmed: what would be [Silent], [SpillSlot] or [Reassigned], in a
 	// function of which the signature is in doubt: another value is
-	// Contradicted, or the compiler leaves out blank parameters
-	// ([Func.BlanksMissing]). One parameter more or less moves all others, so
-	// the convention is not believed where DWARF does not confirm it. The value
-	// is absent.
+	// Contradicted, the compiler leaves out blank parameters
+	// ([Func.BlanksMissing]), or there may be a hidden one (see placements).
+	// One parameter more or less moves others, so the convention is not
+	// believed where DWARF does not confirm it. The value is absent.
 	Unconfirmed
 	// Contradicted: the words differ, and nothing here explains it. The value
 	// is absent.
@@ -98,26 +99,6 @@ type Resolved struct {
 	Agreement Agreement
 }
 
-// assign places the signature by the convention that the function has.
-//
-// Compiled Go code has ABIInternal, if its unit says so (regabi in
-// DW_AT_producer) and the symbol is not one that the linker named .abi0. Those
-// are the bridges through which assembly calls compiled code: they take their
-// arguments by ABI0, as all Go code did before. The bridges in the other
-// direction, and method wrappers, are ABIInternal like any compiled function.
-// Functions written in assembly have no parameters in DWARF.
-func (f *Func) assign(a *abi.Arch) (*abi.Assignment, error) {
-	convention := abi.Stack
-	if f.RegABI {
-		convention = abi.Internal
-	}
-	as, err := convention(a, f.Signature())
-	if err != nil {
-		return nil, fmt.Errorf("func %s: %w", f.Name, err)
-	}
-	return as, nil
-}
-
 // AtEntry returns where each parameter is when the function's first instruction
 // is about to run, parallel to f.Params.
 //
@@ -133,23 +114,59 @@ func (f *Func) AtEntry(a *abi.Arch) ([]Resolved, error) {
 	if !f.Go {
 		return f.foreignEntry(), nil
 	}
-	as, err := f.assign(a)
+	ps, err := f.placements(a)
 	if err != nil {
 		return nil, err
 	}
-	rs, _ := f.checkEntry(as)
+	rs, _ := f.checkEntry(ps)
 	return rs, nil
 }
 
-// checkEntry compares all parameters. doubt says that the signature is not to
-// be trusted where the convention stands alone.
-func (f *Func) checkEntry(as *abi.Assignment) (rs []Resolved, doubt bool) {
+// checkEntry compares DWARF with each possible placement. Those that DWARF
+// contradicts are ruled out; what the remaining ones, which it returns, have in
+// common is believed.
+func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement) {
+	var all [][]Resolved
+	for i := range ps {
+		checked, contradicted := f.checkPlacement(&ps[i])
+		if !contradicted {
+			all, remaining = append(all, checked), append(remaining, ps[i])
+		} else if i == 0 {
+			rs = checked
+		}
+	}
+	doubt := f.BlanksMissing || len(remaining) == 0
+	if len(all) > 0 {
+		rs = all[0]
+	}
+	for i := range rs {
+		r := &rs[i]
+		switch {
+		case r.Agreement == Contradicted:
+		case doubt && (r.Agreement == Silent || r.Agreement == SpillSlot || r.Agreement == Reassigned):
+			r.Agreement = Unconfirmed
+		default:
+			for _, other := range all[min(1, len(all)):] {
+				if !slices.Equal(r.Location, other[i].Location) {
+					r.Agreement = Unconfirmed
+				}
+			}
+		}
+		if r.Agreement == Unconfirmed || r.Agreement == Contradicted {
+			r.Location = abi.Absent(r.Param.Type.Size, abi.Disagreement)
+		}
+	}
+	return rs, remaining
+}
+
+// checkPlacement compares DWARF with one placement of all parameters.
+func (f *Func) checkPlacement(pl *placement) (rs []Resolved, contradicted bool) {
 	rs = make([]Resolved, len(f.Params))
 	cs := make([]comparison, len(f.Params))
 	held := make(map[abi.Reg]bool)
 	for i := range f.Params {
 		p := &f.Params[i]
-		want := as.Params[i].AtEntry()
+		want, _, _ := pl.param(i)
 		rs[i] = Resolved{Param: p, Location: want}
 		if got, ok := p.At(f.Entry); ok {
 			rs[i].DWARF = got
@@ -159,22 +176,12 @@ func (f *Func) checkEntry(as *abi.Assignment) (rs []Resolved, doubt bool) {
 			}
 		}
 	}
-	doubt = f.BlanksMissing
 	for i := range rs {
-		slot, inRegs := as.SpillSlot(i)
+		_, slot, inRegs := pl.param(i)
 		rs[i].Agreement = cs[i].entryAgreement(f.Params[i].Type, slot, inRegs, held)
-		doubt = doubt || rs[i].Agreement == Contradicted
+		contradicted = contradicted || rs[i].Agreement == Contradicted
 	}
-	for i := range rs {
-		r := &rs[i]
-		if doubt && (r.Agreement == Silent || r.Agreement == SpillSlot || r.Agreement == Reassigned) {
-			r.Agreement = Unconfirmed
-		}
-		if r.Agreement == Unconfirmed || r.Agreement == Contradicted {
-			r.Location = abi.Absent(r.Param.Type.Size, abi.Disagreement)
-		}
-	}
-	return rs, doubt
+	return rs, contradicted
 }
 
 // entryAgreement classifies the comparison of one parameter. held are the
@@ -248,20 +255,30 @@ func (f *Func) AtReturn(a *abi.Arch) ([]Resolved, error) {
 	if !f.Go {
 		return nil, nil
 	}
-	as, err := f.assign(a)
+	ps, err := f.placements(a)
 	if err != nil {
 		return nil, err
 	}
-	_, doubt := f.checkEntry(as)
+	_, remaining := f.checkEntry(ps)
 	rs := make([]Resolved, len(f.Results))
 	for i := range f.Results {
 		p := &f.Results[i]
 		r := &rs[i]
-		*r = Resolved{Param: p, Location: as.Results[i].AtReturn()}
-		r.Agreement = p.returnAgreement(r.Location)
+		*r = Resolved{Param: p, Location: ps[0].as.Results[i].AtReturn()}
 		// Registers of results do not depend on the parameters, stack words do.
-		onStack := len(r.Location) == 1 && r.Location[0].Kind == abi.InFrame
-		if doubt && onStack && r.Agreement != Agree {
+		doubt := false
+		if len(r.Location) == 1 && r.Location[0].Kind == abi.InFrame {
+			doubt = f.BlanksMissing || len(remaining) == 0
+			for j := range remaining {
+				l := remaining[j].as.Results[i].AtReturn()
+				doubt = doubt || j > 0 && !slices.Equal(l, r.Location)
+				if j == 0 {
+					r.Location = l
+				}
+			}
+		}
+		r.Agreement = p.returnAgreement(r.Location)
+		if doubt && r.Agreement != Agree {
 			r.Agreement = Unconfirmed
 		}
 		if r.Agreement == Unconfirmed || r.Agreement == Contradicted {
