@@ -86,7 +86,12 @@ func (k *kernel) attach(path string, funcs []*Func) error {
 }
 
 func (k *kernel) genOptions(b bundle) probegen.Options {
-	o := probegen.Options{CPUs: k.cpus, PID: uint32(k.opts.pid)}
+	o := probegen.Options{CPUs: k.cpus}
+	if !k.caps.pidFilter {
+		// The program sees process IDs of the initial namespace only, so the
+		// kernel's own filter is the better one.
+		o.PID = uint32(k.opts.pid)
+	}
 	if k.caps.sleepable {
 		for i := range b {
 			o.Sleepable = o.Sleepable || b[i].Plan.Variable()

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -60,6 +62,9 @@ func runsFile(pid int, f *os.File) error {
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err != nil {
 		return processError(pid, err)
 	}
+	if leader := threadGroup(pid); leader != pid && leader != 0 {
+		return fmt.Errorf("process %d: %w: it is a thread of process %d; trace that", pid, ErrNoProcess, leader)
+	}
 	want, err := f.Stat()
 	if err != nil {
 		return err
@@ -76,6 +81,22 @@ func runsFile(pid int, f *os.File) error {
 	target, _ := os.Readlink(exe)
 	return fmt.Errorf("process %d: %w: it runs %s, not %s; trace %s instead",
 		pid, ErrWrongProcess, target, f.Name(), exe)
+}
+
+// threadGroup returns the ID of the process that a thread belongs to, 0 if it
+// cannot be read.
+func threadGroup(tid int) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "Tgid:"); ok {
+			id, _ := strconv.Atoi(strings.TrimSpace(v))
+			return id
+		}
+	}
+	return 0
 }
 
 // mapsFile reports whether a process has mapped a file, as it does with a
