@@ -37,7 +37,7 @@ const (
 
 // paint returns text in a colour.
 func (s style) paint(colour, text string) string {
-	if !s.colour || text == "" {
+	if !s.colour || colour == "" || text == "" {
 		return text
 	}
 	return colour + text + reset
