@@ -167,7 +167,8 @@ func (f format) step(fm form) (skipStep, error) {
 	case formSecOffset, formStrp, formLineStrp, formStrpSup, formGNURefAlt, formGNUStrpAlt:
 		return fixed(off)
 	case formString, formBlock, formBlock1, formBlock2, formBlock4, formExprloc, formIndirect,
-		formSdata, formUdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx:
+		formSdata, formUdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx,
+		formGNUAddrIndex, formGNUStrIndex:
 		return skipStep{form: fm}, nil
 	}
 	return skipStep{}, fmt.Errorf("attribute form %#x: not known", uint32(fm))

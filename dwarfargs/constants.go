@@ -123,6 +123,8 @@ const (
 	formAddrx2        form = 0x2a
 	formAddrx3        form = 0x2b
 	formAddrx4        form = 0x2c
+	formGNUAddrIndex  form = 0x1f01 // split DWARF 4
+	formGNUStrIndex   form = 0x1f02
 	formGNURefAlt     form = 0x1f20
 	formGNUStrpAlt    form = 0x1f21
 )

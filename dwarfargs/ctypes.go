@@ -1,7 +1,6 @@
 package dwarfargs
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/argtap/argtap/abi"
@@ -33,7 +32,6 @@ func (r *typeReader) fillC(u *unit, e *die, t *abi.Type, hops, nest int) (err er
 		align(1)
 
 	case tagEnumerationType:
-		enc := uint64(ateSigned)
 		if off, ok, err := r.d.ref(u, e, attrType); err != nil {
 			return err
 		} else if ok {
@@ -46,7 +44,7 @@ func (r *typeReader) fillC(u *unit, e *die, t *abi.Type, hops, nest int) (err er
 			t.Name = name
 			return nil
 		}
-		t.Kind = baseKind(enc, t.Size)
+		t.Kind = baseKind(ateSigned, t.Size)
 		align(min(max(t.Size, 1), 8))
 
 	case tagPointerType, tagReferenceType, tagRvalueReference:
@@ -87,7 +85,8 @@ func (r *typeReader) fillC(u *unit, e *die, t *abi.Type, hops, nest int) (err er
 func (r *typeReader) fillCArray(u *unit, e *die, t *abi.Type, hops, nest int) error {
 	off, ok, err := r.d.ref(u, e, attrType)
 	if err != nil || !ok {
-		return decodeErr(".debug_info", e.off, errors.Join(err, errors.New("array without element type")))
+		t.Align = max(1, t.Align)
+		return err
 	}
 	elem, err := r.read(off, hops, nest+1)
 	if err != nil {

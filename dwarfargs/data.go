@@ -51,6 +51,7 @@ type Data struct {
 	unitPos  int        // offset of the next unit's header
 	unitsErr error
 	abbrevs  map[abbrevKey]*abbrevs
+	entries  map[uint64]entryDIE // the functions that were walked past, by entry address
 	types    map[typeKey]*abi.Type
 }
 
@@ -60,6 +61,7 @@ func openData(src source, t target) (*Data, error) {
 		target:   t,
 		src:      src,
 		sections: make(map[string]*section),
+		entries:  make(map[uint64]entryDIE),
 		abbrevs:  make(map[abbrevKey]*abbrevs),
 		types:    make(map[typeKey]*abi.Type),
 	}
@@ -71,6 +73,11 @@ func openData(src source, t target) (*Data, error) {
 		return nil, err
 	}
 	d.info = info
+	for _, name := range followers {
+		if s, err := d.section(name); err == nil {
+			s.follow(info)
+		}
+	}
 	return d, nil
 }
 
@@ -97,23 +104,21 @@ func (d *Data) section(name string) (*section, error) {
 	return s, nil
 }
 
-// ahead are the sections that inflate while a call is looking for its function,
-// before it is known how far they will be needed. Any other is small, or is
-// rarely needed.
-var ahead = []string{".debug_info", ".debug_loclists", ".debug_loc", ".debug_addr"}
+// followers are the sections that inflate beside .debug_info while a call is
+// looking for its function, before it is known how far they will be needed.
+// They have what belongs to a unit in the order of the units. Any other section
+// is small, or rarely needed.
+var followers = []string{".debug_loclists", ".debug_loc", ".debug_addr"}
 
-// hurry lets the sections inflate ahead of the reader, until the function that
-// it returns is called.
+// hurry lets these sections inflate ahead of the reader, until the function
+// that it returns is called.
 func (d *Data) hurry() (relax func()) {
-	var hurried []*section
-	for _, name := range ahead {
-		if s, err := d.section(name); err == nil {
-			s.hurry()
-			hurried = append(hurried, s)
-		}
+	all := append([]*section{d.info}, d.info.followers...)
+	for _, s := range all {
+		s.hurry()
 	}
 	return func() {
-		for _, s := range hurried {
+		for _, s := range all {
 			s.relax()
 		}
 	}

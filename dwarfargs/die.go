@@ -88,7 +88,7 @@ func (c *cursor) readValue(spec attrSpec, f format) value {
 		v.b = c.cstring()
 	case formSdata:
 		v.u = uint64(c.sleb())
-	case formUdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx:
+	case formUdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx, formGNUAddrIndex, formGNUStrIndex:
 		v.u = c.uleb()
 	case formBlock, formExprloc:
 		v.b = c.bytes(c.length(c.uleb()))
@@ -119,7 +119,8 @@ func (c *cursor) skipAttrs(a *abbrev, f format) {
 			c.skip(s.fixed)
 		case formString:
 			c.cstring()
-		case formUdata, formSdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx:
+		case formUdata, formSdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx,
+			formGNUAddrIndex, formGNUStrIndex:
 			c.skipLEB()
 		case formBlock1:
 			c.skip(int(c.u8()))
@@ -172,7 +173,7 @@ func (d *Data) dieAt(off int) (*unit, *die, error) {
 }
 
 // ref returns the offset in .debug_info that a reference means, and false if
-// the attribute is not there.
+// the attribute is not there, or refers to a type unit or another file.
 func (d *Data) ref(u *unit, e *die, name attrName) (int, bool, error) {
 	v, ok := e.get(name)
 	if !ok {
@@ -186,6 +187,8 @@ func (d *Data) ref(u *unit, e *die, name attrName) (int, bool, error) {
 		if v.u < math.MaxInt32 {
 			off = v.u + uint64(u.off)
 		}
+	case formRefSig8, formRefSup4, formRefSup8, formGNURefAlt:
+		return 0, false, nil
 	default:
 		return 0, false, decodeErr(".debug_info", e.off, fmt.Errorf("attribute %#x: reference form %#x: not supported", uint32(name), uint32(v.form)))
 	}

@@ -123,9 +123,17 @@ func (d *Data) eachNamed(u *unit, name string, f func(*die) (bool, error)) error
 	return d.walk(u, func(t tag, _ bool) bool {
 		return t == tagSubprogram || t == tagStructureType
 	}, func(e *die) (bool, error) {
-		s, err := d.str(u, e, attrName_)
-		if err != nil || s != name {
-			return err == nil, err
+		v, ok := e.get(attrName_)
+		same := ok && string(v.b) == name
+		if ok && v.form != formString {
+			s, err := d.str(u, e, attrName_)
+			if err != nil {
+				return false, err
+			}
+			same = s == name
+		}
+		if !same {
+			return true, nil
 		}
 		return f(e)
 	})

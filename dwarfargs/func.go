@@ -134,7 +134,6 @@ func (f *Func) Signature() *abi.Signature {
 // The error is [ErrNoEntry] if DWARF has no function at fn.Entry, as for
 // assembly and linker-made code, [ErrClosed], or a [*DecodeError].
 func (d *Data) Func(fn symbols.Func, depth int) (*Func, error) {
-	defer d.hurry()()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f, err := d.readFunc(fn, min(max(depth, 0), maxDepth))

@@ -15,17 +15,12 @@ func Open(f *symbols.File) (*Data, error) {
 	if !ok {
 		return nil, fmt.Errorf("dwarf: architecture %s: not supported", f.GOARCH())
 	}
-	var bad error
-	d, err := openData(func(name string) (rawSection, bool) {
+	return openData(func(name string) (rawSection, bool) {
 		s, ok := f.Section(name)
 		if !ok {
 			return rawSection{}, false
 		}
-		if err := s.Err(); err != nil {
-			bad = err
-			return rawSection{}, false
-		}
-		raw := rawSection{name: name, size: s.Size, rawSize: s.RawSize, raw: s.Raw()}
+		raw := rawSection{name: name, size: s.Size, rawSize: s.RawSize, raw: s.Raw(), err: s.Err()}
 		switch s.Compression() {
 		case symbols.Zlib, symbols.ZlibGNU:
 			raw.compression = deflated
@@ -34,8 +29,4 @@ func Open(f *symbols.File) (*Data, error) {
 		}
 		return raw, true
 	}, t)
-	if bad != nil && err != nil {
-		return nil, fmt.Errorf("dwarf: %w", bad)
-	}
-	return d, err
 }

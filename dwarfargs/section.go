@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
@@ -28,6 +29,7 @@ type rawSection struct {
 	rawSize     uint64 // bytes in the file, without a compression header
 	compression compression
 	raw         io.ReaderAt
+	err         error // why it cannot be read
 }
 
 const (
@@ -39,6 +41,8 @@ const (
 	maxDeflateRatio = 1032
 	// inflateStep is how much is inflated before readers hear of it.
 	inflateStep = 128 << 10
+	// aheadSlack is what a section inflates beyond its share.
+	aheadSlack = 256 << 10
 )
 
 // section is a prefix of a section's bytes that grows in the background for as
@@ -47,11 +51,17 @@ type section struct {
 	raw  rawSection
 	size int
 
+	// leader, if not nil, bounds how far the section inflates ahead of its
+	// readers: to the same fraction as the leader has.
+	leader    *section
+	followers []*section
+	have      atomic.Int64 // len(data), for followers
+
 	mu      sync.Mutex
 	more    sync.Cond
 	data    []byte // the prefix; bytes below len never change
 	want    int    // inflate up to here
-	greedy  int    // or, while not 0, up to the end
+	greedy  int    // or, while not 0, as far as ahead says
 	running bool
 	closed  bool
 	err     error
@@ -63,6 +73,8 @@ func newSection(raw rawSection) (*section, error) {
 	s := &section{raw: raw}
 	s.more.L = &s.mu
 	switch {
+	case raw.err != nil:
+		return nil, raw.err
 	case raw.size > maxSection:
 		return nil, decodeErr(raw.name, 0, fmt.Errorf("%d bytes: %w", raw.size, errTooBig))
 	case raw.compression == stored && raw.size > raw.rawSize,
@@ -129,6 +141,14 @@ func (s *section) close() {
 	s.more.Broadcast()
 }
 
+// resume is called when the leader has got further. A section waits for none
+// of its followers: their locks are taken in this order only.
+func (s *section) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.start()
+}
+
 // start lets the inflation run on, if it has something to do. mu is held.
 func (s *section) start() {
 	if s.running || s.closed || s.err != nil || !s.wanted() {
@@ -140,7 +160,25 @@ func (s *section) start() {
 
 // wanted reports whether somebody wants more than there is. mu is held.
 func (s *section) wanted() bool {
-	return len(s.data) < s.size && (s.greedy > 0 || len(s.data) < s.want)
+	return len(s.data) < s.size && (len(s.data) < s.want || s.greedy > 0 && len(s.data) < s.ahead())
+}
+
+// ahead returns how far the section should inflate when nobody waits for it.
+func (s *section) ahead() int {
+	if s.leader == nil {
+		return s.size
+	}
+	if s.leader.size == 0 {
+		return 0
+	}
+	return int(float64(s.size)*float64(s.leader.have.Load())/float64(s.leader.size)) + aheadSlack
+}
+
+// follow makes s inflate ahead no further than leader does. It is to be called
+// before either is used.
+func (s *section) follow(leader *section) {
+	s.leader = leader
+	leader.followers = append(leader.followers, s)
 }
 
 // finish frees the decompressor. mu is held, or nobody else can know s.
@@ -174,6 +212,7 @@ func (s *section) inflate() {
 			break
 		}
 		s.data = buf
+		s.have.Store(int64(len(buf)))
 		if n < step {
 			if err == io.EOF || err == io.ErrUnexpectedEOF {
 				err = errTruncated
@@ -182,6 +221,9 @@ func (s *section) inflate() {
 			return
 		}
 		s.more.Broadcast()
+		for _, f := range s.followers {
+			f.resume()
+		}
 	}
 	if s.closed || len(buf) == s.size {
 		s.finish()

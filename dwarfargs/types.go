@@ -346,10 +346,15 @@ func (r *typeReader) fields(u *unit, e *die, t *abi.Type, hops, nest int) error 
 			return false, decodeErr(".debug_info", m.off, fmt.Errorf("type %s: field %s: no offset", t.Name, f.Name))
 		}
 		off, ok, err := r.d.ref(u, m, attrType)
-		if err != nil || !ok {
-			return false, decodeErr(".debug_info", m.off, errors.Join(err, fmt.Errorf("type %s: field %s: no type", t.Name, f.Name)))
+		switch {
+		case ok:
+			f.Type, err = r.read(off, hops, nest+1)
+		case u.isGo() && err == nil:
+			err = decodeErr(".debug_info", m.off, fmt.Errorf("type %s: field %s: no type", t.Name, f.Name))
+		default: // C: in a type unit
+			f.Type = &abi.Type{Name: "void", Align: 1}
 		}
-		if f.Type, err = r.read(off, hops, nest+1); err != nil {
+		if err != nil {
 			return false, err
 		}
 		if _, bits := m.get(attrBitSize); bits {

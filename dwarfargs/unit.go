@@ -1,6 +1,7 @@
 package dwarfargs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -19,6 +20,7 @@ type unit struct {
 	abbrevs  *abbrevs
 	usable   bool // a unit that can have subprograms, types and addresses of its own
 	rootRead bool
+	err      error // why it cannot be read; not usable then
 
 	// From the unit's DIE.
 	name, producer string
@@ -36,7 +38,12 @@ type unit struct {
 
 	// The walk through the unit's DIEs goes on where it stopped.
 	pos, depth int
-	entries    map[uint64]int // entry address → offset of the subprogram's DIE
+}
+
+// entryDIE is where the DIE of a function is.
+type entryDIE struct {
+	u   *unit
+	off int
 }
 
 func (u *unit) isGo() bool { return u.language == langGo }
@@ -113,16 +120,26 @@ func (d *Data) readUnitHeader() (*unit, error) {
 	}
 	u.die, u.pos = c.off, c.off
 	u.usable = kind == utCompile || kind == utPartial
-	var err error
-	u.abbrevs, err = d.abbrevTable(abbrevOff, u.format)
-	return u, err
+	if u.abbrevs, u.err = d.abbrevTable(abbrevOff, u.format); u.err != nil {
+		u.usable = false
+	}
+	return u, nil
 }
 
-// readRoot reads the unit's own DIE.
+// readRoot reads the unit's own DIE. A unit that cannot be read does not keep
+// others from being used: code of other languages, linked into a Go program,
+// may have what this package does not know.
 func (d *Data) readRoot(u *unit) error {
 	if u.rootRead || !u.usable {
-		return nil
+		return u.err
 	}
+	if u.err = d.readRootDIE(u); u.err != nil {
+		u.usable = false
+	}
+	return u.err
+}
+
+func (d *Data) readRootDIE(u *unit) error {
 	c := d.cursor(d.info, u.die, u.end)
 	var e die
 	if !c.more() {
@@ -173,7 +190,6 @@ func (d *Data) readRoot(u *unit) error {
 	if !e.children {
 		u.pos = u.end
 	}
-	u.entries = make(map[uint64]int)
 	u.rootRead = true
 	return nil
 }
@@ -196,24 +212,25 @@ func (d *Data) unitAt(off int) (*unit, error) {
 	return u, d.readRoot(u)
 }
 
-// eachUnit calls f with the usable units in order until it returns true.
+// eachUnit calls f with the usable units in order until it returns true. An
+// error of a unit is returned only if no other has made f return true.
 func (d *Data) eachUnit(f func(*unit) (bool, error)) (bool, error) {
+	var first error
 	for i := 0; ; i++ {
 		if i == len(d.units) {
 			if u, err := d.nextUnit(); err != nil || u == nil {
-				return false, err
+				return false, cmp.Or(err, first)
 			}
 		}
 		u := d.units[i]
-		if err := d.readRoot(u); err != nil {
-			return false, err
+		err := d.readRoot(u)
+		if err == nil && u.usable {
+			var found bool
+			if found, err = f(u); found && err == nil {
+				return true, nil
+			}
 		}
-		if !u.usable {
-			continue
-		}
-		if found, err := f(u); err != nil || found {
-			return found, err
-		}
+		first = cmp.Or(first, err)
 	}
 }
 
@@ -222,6 +239,11 @@ func (d *Data) eachUnit(f func(*unit) (bool, error)) (bool, error) {
 // but code of generic functions may be in the unit of whoever instantiated it,
 // and other languages name units by source files.
 func (d *Data) subprogramAt(entry uint64, hints []string) (*unit, int, error) {
+	if at, ok := d.entries[entry]; ok {
+		return at.u, at.off, nil
+	}
+	// It takes a search, during which more is inflated than is read.
+	defer d.hurry()()
 	var (
 		owner *unit
 		off   int
@@ -253,24 +275,24 @@ func (d *Data) subprogramAt(entry uint64, hints []string) (*unit, int, error) {
 		},
 		try,
 	}
+	var first error
 	for _, pass := range passes {
-		if found, err := d.eachUnit(pass); err != nil || found {
-			return owner, off, err
+		found, err := d.eachUnit(pass)
+		if found {
+			return owner, off, nil
 		}
+		first = cmp.Or(first, err)
 	}
-	return nil, 0, ErrNoEntry
+	return nil, 0, cmp.Or(first, ErrNoEntry)
 }
 
 // findEntry walks through the unit's DIEs, from where the last walk stopped, to
 // the subprogram with the entry.
 func (d *Data) findEntry(u *unit, entry uint64) (int, bool, error) {
-	if off, ok := u.entries[entry]; ok {
-		return off, true, nil
-	}
 	c := d.cursor(d.info, u.pos, u.end)
 	var e die
 	for u.depth > 0 && c.more() {
-		at := c.off
+		at, found := c.off, false
 		code := c.uleb()
 		if code == 0 {
 			u.depth--
@@ -291,9 +313,10 @@ func (d *Data) findEntry(u *unit, entry uint64) (int, bool, error) {
 			if err != nil {
 				return 0, false, err
 			}
-			if _, dup := u.entries[low]; ok && !dup {
-				u.entries[low] = at
+			if _, dup := d.entries[low]; ok && !dup {
+				d.entries[low] = entryDIE{u, at}
 			}
+			found = ok && low == entry
 		} else {
 			c.skipAttrs(a, u.format)
 			if c.err != nil {
@@ -304,7 +327,7 @@ func (d *Data) findEntry(u *unit, entry uint64) (int, bool, error) {
 			u.depth++
 		}
 		u.pos = c.off
-		if _, ok := u.entries[entry]; ok && a.tag == tagSubprogram {
+		if found {
 			return at, true, nil
 		}
 	}
