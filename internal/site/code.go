@@ -1,7 +1,8 @@
 package site
 
 import (
-	"sort"
+	"fmt"
+	"slices"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/symbols"
@@ -65,6 +66,15 @@ type instr struct {
 
 func (in instr) end() int { return in.off + in.size }
 
+// falls reports whether control may come to the following instruction.
+func (in instr) falls() bool {
+	switch in.flow {
+	case next, branch, call, callAny:
+		return true
+	}
+	return false
+}
+
 // effects is what an instruction changes besides the program counter and the
 // flags. The zero effects is an instruction that does nothing.
 type effects struct {
@@ -101,100 +111,147 @@ type stackCheck struct {
 	tailJump int   // the jump at the tail's end that goes back to offset 0
 }
 
+// edge is a jump, branch or call to a target inside the code.
+type edge struct {
+	off, target int32
+	flow        flow
+	cond        Cond
+}
+
 // function is a function's code after one linear pass.
 type function struct {
-	m        machine
-	code     []byte
-	entry    symbols.VirtAddr
-	branches []instr // jump, branch and call with a target inside the code
-	returns  []instr
-	exits    int // jumps that leave the function
-	// unknown are jumps of which not even the tables are known.
-	unknown []instr
-	tables  []tableJump
+	m       machine
+	code    []byte
+	entry   symbols.VirtAddr
+	edges   []edge
+	returns []int32
+	exits   int // jumps that leave the function
+	// unknown are indirect jumps of which it is not known where they lead.
+	unknown []indirect
+	// tables are those whose tables could be read.
+	tables []tableJump
+}
+
+// indirect is an indirect jump.
+type indirect struct {
+	off   int32
+	first int32 // where the instructions to look for its table begin
 }
 
 type tableJump struct {
-	in      instr
+	off     int32
 	targets []int
 }
 
-// window is how many instructions before an indirect jump are looked at to
-// find its table. The compiler loads the table's address in the same block.
-const window = 16
+const (
+	// window is how many instructions before an indirect jump are looked at
+	// to find its table. The compiler loads the table's address in the same
+	// block.
+	window = 16
+	// maxReturns and maxIndirect bound what one function may have of each.
+	// The largest functions have some thousands.
+	maxReturns  = 1 << 16
+	maxIndirect = 1 << 16
+	// maxTables bounds the words of all jump tables of a function.
+	maxTables = 1 << 20
+)
 
 // scan decodes the function from its first byte to its last. Go keeps no
 // data between instructions: jump tables are in read-only data.
 func scan(m machine, code []byte, entry symbols.VirtAddr, mem Memory) (*function, error) {
 	f := &function{m: m, code: code, entry: entry}
-	// before[i] are the instructions that lead to unknown[i].
-	var before [][]instr
-	var recent []instr
-	for off := 0; off < len(code); {
+	var recent [window]int32 // offsets, as a ring
+	n := 0
+	for off := 0; off < len(code); n++ {
 		in, err := m.decode(code, off, entry)
 		if err != nil {
 			return nil, err
 		}
+		recent[n%window] = int32(off)
 		switch in.flow {
 		case jump, branch, call:
-			inside := in.target >= 0 && in.target < int64(len(code))
-			if inside {
-				f.branches = append(f.branches, in)
+			if in.target >= 0 && in.target < int64(len(code)) {
+				f.edges = append(f.edges, edge{int32(off), int32(in.target), in.flow, in.cond})
 			} else if in.flow != call {
 				f.exits++
 			}
 		case jumpAny:
-			f.unknown = append(f.unknown, in)
-			before = append(before, append([]instr(nil), recent...))
+			f.unknown = append(f.unknown, indirect{int32(off), recent[max(n-window+1, 0)%window]})
 		case ret:
-			f.returns = append(f.returns, in)
+			f.returns = append(f.returns, int32(off))
 		}
-		if len(recent) == window {
-			recent = append(recent[:0], recent[1:]...)
+		if len(f.returns) > maxReturns || len(f.unknown) > maxIndirect {
+			return nil, fmt.Errorf("more than %d returns or %d indirect jumps: %w", maxReturns, maxIndirect, ErrCodeSize)
 		}
-		recent = append(recent, in)
 		off = in.end()
 	}
-	f.readTables(before, mem)
+	f.readTables(mem)
 	return f, nil
 }
 
 // readTables moves the jumps whose tables can be read from unknown to tables.
-func (f *function) readTables(before [][]instr, mem Memory) {
+func (f *function) readTables(mem Memory) {
 	if len(f.unknown) == 0 {
 		return
 	}
-	// A register that was set before a branch's target may hold something
-	// else when control comes from that branch. Targets of the jump tables
-	// themselves are blocks, and a block's table is loaded in it, so an
-	// unknown target between the load and the jump is not to be feared: the
-	// compiler places a table's address last in its block.
-	targets := make([]int64, len(f.branches))
-	for i, b := range f.branches {
-		targets[i] = b.target
+	// A function that is one straight line into an indirect jump has no block
+	// but the one it begins with: the jump is a tail call, as of a wrapper
+	// for a method of an embedded interface (Go 1.27), and if it goes to the
+	// function's own entry, that is another call.
+	last, _ := f.at(int(f.unknown[0].off))
+	if len(f.edges) == 0 && len(f.returns) == 0 && last.end() == len(f.code) {
+		f.unknown = nil
+		f.exits++
+		return
 	}
-	sort.Slice(targets, func(i, j int) bool { return targets[i] < targets[j] })
+	if mem == nil {
+		f.exits += len(f.unknown)
+		return
+	}
+	// A register that was set before a branch's target may hold something
+	// else when control comes from that branch. Targets of jump tables need
+	// no such care: what the compiler jumps through is the address of the
+	// one table of that switch, whatever the path.
+	targets := make([]int32, len(f.edges))
+	for i, e := range f.edges {
+		targets[i] = e.target
+	}
+	slices.Sort(targets)
 	unknown := f.unknown
 	f.unknown = nil
-	for i, in := range unknown {
-		seq := append(before[i], in)
-		first := 0
-		for j, s := range seq {
-			k := sort.Search(len(targets), func(k int) bool { return targets[k] >= int64(s.off) })
-			entered := k < len(targets) && targets[k] < int64(s.end())
-			if entered || (j > 0 && seq[j-1].flow != next && seq[j-1].flow != branch && seq[j-1].flow != call && seq[j-1].flow != callAny) {
-				first = j
-			}
-		}
-		if mem != nil {
-			if t, ok := f.m.table(f.code, seq[first:], f.entry, mem); ok {
-				f.tables = append(f.tables, tableJump{in, t})
+	words := 0
+	for _, j := range unknown {
+		if words < maxTables {
+			if t, ok := f.m.table(f.code, f.block(j, targets), f.entry, mem); ok {
+				words += len(t)
+				f.tables = append(f.tables, tableJump{j.off, t})
 				continue
 			}
 		}
-		f.unknown = append(f.unknown, in)
+		f.unknown = append(f.unknown, j)
 		f.exits++
 	}
+}
+
+// block returns the instructions that end in the jump j and are always run
+// through together: from the last of the targets (sorted), at most, and from
+// behind the last instruction that control does not fall through.
+func (f *function) block(j indirect, targets []int32) []instr {
+	var seq []instr
+	for off := int(j.first); off <= int(j.off); {
+		in, ok := f.at(off)
+		if !ok {
+			return nil
+		}
+		k, _ := slices.BinarySearch(targets, int32(in.off))
+		entered := k < len(targets) && int(targets[k]) < in.end()
+		if n := len(seq); entered || n > 0 && !seq[n-1].falls() {
+			seq = seq[:0]
+		}
+		seq = append(seq, in)
+		off = in.end()
+	}
+	return seq
 }
 
 // at decodes the instruction at off, which the linear pass found good.

@@ -21,7 +21,7 @@ func emulated(l *layout) bool {
 		return false
 	}
 	if l.escape == 0 && op == 0x90 {
-		// Other nops are emulated from 6.18 only (insn_is_nop).
+		// Other nops are emulated by newer kernels only (insn_is_nop).
 		return len(l.legacy) == 0 || len(l.legacy) == 1 && l.legacy[0] == 0x66
 	}
 	if len(l.legacy) > 0 {
@@ -59,7 +59,8 @@ func refusedAny(l *layout) string {
 	if l.vector {
 		// The kernel's decoder leaves the last opcode byte alone in
 		// insn.opcode, and branch_setup_xol_ops takes it for a one-byte
-		// opcode: vzeroupper (77) for ja, vpor (eb) for jmp.
+		// opcode: vzeroupper (77) for ja, vpor (eb) for jmp. On 6.18 a vpor
+		// with a probe on it was not executed.
 		return "the kernel may take a VEX or EVEX encoding for another instruction"
 	}
 	if l.escape == 1 {
@@ -75,7 +76,8 @@ func refusedOneByte(l *layout) string {
 	op := l.op
 	switch {
 	case op == 0x90 && l.rex&1 != 0:
-		// xchg %rax,%r8: before 6.18 emulated as a nop.
+		// xchg %rax,%r8. On 6.18 one with a probe on it was not executed;
+		// later kernels look at the REX prefix (insn_is_nop).
 		return "the kernel may take it for a nop"
 	case op == 0x9c || op == 0x9d:
 		return "it copies the trap flag that the single step sets" // pushf, popf

@@ -116,7 +116,10 @@ func (m amd64) stackCheck(code []byte, entry symbols.VirtAddr) (stackCheck, bool
 	c.jumps = append(c.jumps, jbe.off)
 	c.end = t.off
 	c.tailJump, ok = m.tail(code, jbe.target, entry)
-	return c, ok && c.tailJump >= c.end
+	if !ok || c.tailJump < c.end {
+		return stackCheck{}, false
+	}
+	return c, true
 }
 
 // loadsG matches the load of the g from thread-local storage into a register:

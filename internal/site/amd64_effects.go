@@ -73,6 +73,7 @@ const (
 	setsRAX
 )
 
+// operations has the instructions without a condition in their name.
 var operations = map[x86asm.Op]operation{
 	x86asm.MOV: setsFirst, x86asm.MOVSX: setsFirst, x86asm.MOVSXD: setsFirst, x86asm.MOVZX: setsFirst,
 	x86asm.LEA: setsFirst, x86asm.ADD: setsFirst, x86asm.SUB: setsFirst, x86asm.ADC: setsFirst,
@@ -92,17 +93,19 @@ var operations = map[x86asm.Op]operation{
 	x86asm.CBW: setsRAX, x86asm.CWDE: setsRAX, x86asm.CDQE: setsRAX,
 }
 
-func init() {
-	for op := x86asm.Op(1); op < x86asm.VZEROUPPER; op++ {
-		name := op.String()
-		if strings.HasPrefix(name, "CMOV") || strings.HasPrefix(name, "SET") {
-			operations[op] = setsFirst
-		}
+// howUsed is operations, and the conditional moves and sets.
+func howUsed(op x86asm.Op) operation {
+	if how, ok := operations[op]; ok {
+		return how
 	}
+	if name := op.String(); strings.HasPrefix(name, "CMOV") || strings.HasPrefix(name, "SET") {
+		return setsFirst
+	}
+	return 0
 }
 
 func writesOf(x x86asm.Inst) (e effects) {
-	how := operations[x.Op]
+	how := howUsed(x.Op)
 	if x.Op == x86asm.IMUL && x.Args[1] == nil {
 		how = 0 // writes RDX:RAX
 	}

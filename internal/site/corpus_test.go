@@ -1,0 +1,198 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/argtap/argtap/abi"
+)
+
+// regByName has the registers by the names of Intel syntax, of every width.
+var regByName = func() map[string]abi.Reg {
+	names := map[string]abi.Reg{}
+	for r := x86asm.AL; r <= x86asm.R15; r++ {
+		if reg, ok := dwarfReg(r); ok {
+			names[strings.ToLower(r.String())] = reg
+		}
+	}
+	for i := range 16 {
+		names[fmt.Sprintf("xmm%d", i)] = abi.XMM0 + abi.Reg(i)
+	}
+	for n, r := range map[string]abi.Reg{"al": abi.RAX, "bl": abi.RBX, "cl": abi.RCX, "dl": abi.RDX, "eax": abi.RAX, "r8d": abi.R8, "r9d": abi.R9, "r10d": abi.R10, "r11d": abi.R11} {
+		names[n] = r
+	}
+	return names
+}()
+
+// goCommand is the go command of the toolchain as a Linux amd64 binary.
+func goCommand(t testing.TB) string {
+	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
+		return filepath.Join(runtime.GOROOT(), "bin", "go")
+	}
+	return goBuild(t, "cmd/go")
+}
+
+// TestCorpus chooses a site for every function of the go command and checks
+// each by brute force.
+func TestCorpus(t *testing.T) {
+	b := openBinary(t, goCommand(t))
+	st := checkAll(t, b)
+	t.Log(st)
+	if st.total < 10000 {
+		t.Errorf("%d functions, want the go command's more than 10000", st.total)
+	}
+	if share := float64(st.emulated) / float64(st.total); share < 0.8 {
+		t.Errorf("%.1f %% on an emulated instruction, want 80 or more", 100*share)
+	}
+	if st.noSite > 60 {
+		t.Errorf("%d functions without a site, want 60 or fewer", st.noSite)
+	}
+	if st.kinds[AfterCheck] < st.total/2 {
+		t.Errorf("%d sites after a stack check, want more than half", st.kinds[AfterCheck])
+	}
+	if st.repeats[false] > 20 { // loop heads at the entry of compiled code
+		t.Errorf("%d compiled functions with repeats, want 20 or fewer", st.repeats[false])
+	}
+}
+
+type stats struct {
+	total, noSite, emulated int
+	kinds                   map[Kind]int
+	repeats                 map[bool]int // by whether it is assembly
+	duration                time.Duration
+	bytes                   int
+}
+
+func (s stats) String() string {
+	return fmt.Sprintf("%d functions, %d bytes of code in %v: %d emulated, %d without a site, by kind %v, repeats in compiled code %d, in assembly %d",
+		s.total, s.bytes, s.duration.Round(time.Millisecond), s.emulated, s.noSite, s.kinds, s.repeats[false], s.repeats[true])
+}
+
+// checkAll checks the sites of all functions of a program.
+func checkAll(t *testing.T, b *elfFile) stats {
+	t.Helper()
+	st := stats{kinds: map[Kind]int{}, repeats: map[bool]int{}}
+	words := b.wordsInto()
+	for _, fn := range b.funcs {
+		switch fn.Name {
+		case "go:textfipsstart", "go:textfipsend", "crypto/internal/boring/sig.StandardCrypto.abi0":
+			continue // marks in the text, not functions
+		}
+		code := b.code(t, fn)
+		start := time.Now()
+		s, err := FindIn(abi.AMD64, code, fn.Entry, liveIn(fn.Name), b.read)
+		st.duration += time.Since(start)
+		st.bytes += len(code)
+		st.total++
+		if errors.Is(err, ErrNoSite) {
+			st.noSite++
+			if !expectNoSite(fn.Name) && !strings.Contains(err.Error(), "rewrite the bytes behind it") {
+				t.Errorf("%s: %v", fn.Name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", fn.Name, err)
+			continue
+		}
+		st.kinds[s.Kind]++
+		if s.Entry.Emulated {
+			st.emulated++
+		}
+		if len(s.Repeats) > 0 {
+			st.repeats[strings.HasSuffix(fn.Name, ".abi0")]++
+		}
+		w, err := newWalker(t, b, fn, words[fn.Entry])
+		if err != nil {
+			t.Errorf("%s: %v", fn.Name, err)
+			continue
+		}
+		if err := w.check(s); err != nil {
+			t.Errorf("%s: site %q at +%#x, %s: %v", fn.Name, s.Entry.Instr, s.Entry.Addr-fn.Entry, s.Why, err)
+		}
+		if err := w.checkStraight(t, s); err != nil {
+			t.Errorf("%s: site %q at +%#x, %s: %v", fn.Name, s.Entry.Instr, s.Entry.Addr-fn.Entry, s.Why, err)
+		}
+		returns := 0
+		for _, x := range w.insts {
+			if x.Op == x86asm.RET {
+				returns++
+			}
+		}
+		if returns != len(s.Returns) {
+			t.Errorf("%s: %d returns, want %d", fn.Name, len(s.Returns), returns)
+		}
+	}
+	return st
+}
+
+// expectNoSite: hand-written assembly that begins with an instruction that
+// cannot be probed, or that jumps to an address it is given; and the loop of
+// the fixture whose switch Go 1.27 lets jump straight to the entry.
+func expectNoSite(name string) bool {
+	for _, s := range []string{
+		"expandAVX512_", "internal/runtime/gc/scan.expandAVX512_", "internal/runtime/atomic.", "gogo",
+		"runtime.reflectcall", "runtime.abort", "runtime.cgoSigtramp", "main.loopTable",
+	} {
+		if strings.HasPrefix(name, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestLayout compares the lengths of all instructions of the go command with
+// x86asm's.
+func TestLayout(t *testing.T) {
+	b := openBinary(t, goCommand(t))
+	total, unknown := 0, 0
+	for _, fn := range b.funcs {
+		code := b.code(t, fn)
+		for off := 0; off < len(code); {
+			l, err := parse(code[off:])
+			if err != nil {
+				t.Errorf("%s+%#x: % x: %v", fn.Name, off, code[off:min(off+instrMax, len(code))], err)
+				break
+			}
+			x, err := x86asm.Decode(code[off:], 64)
+			switch {
+			case err != nil || x.Op == 0 || x.Op == x86asm.VZEROUPPER:
+				unknown++ // not known to x86asm v0.32, or (vzeroupper) not its length
+			case x.Len != l.size:
+				t.Errorf("%s+%#x: % x: %d bytes, x86asm says %d", fn.Name, off, code[off:off+l.size], l.size, x.Len)
+			}
+			total++
+			off += l.size
+		}
+	}
+	t.Logf("%d instructions, %d unknown to x86asm", total, unknown)
+	if total < 1000000 || unknown > total/1000 {
+		t.Errorf("%d instructions, %d of them not compared: want a million and a few", total, unknown)
+	}
+}
+
+// TestBuilds checks every function of the fixture in builds that differ in
+// how code begins.
+func TestBuilds(t *testing.T) {
+	for _, flags := range [][]string{
+		nil,
+		{"-gcflags=all=-N -l"},
+		{"-buildmode=pie"},
+	} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			b := fixture(t, flags...)
+			st := checkAll(t, b)
+			t.Log(st)
+			if st.kinds[AfterCheck] < st.total/2 {
+				t.Errorf("%d sites after a stack check, want more than half", st.kinds[AfterCheck])
+			}
+		})
+	}
+}
