@@ -21,6 +21,7 @@ var reasons = map[string]*regexp.Regexp{
 	"pointer":  regexp.MustCompile(`.`),
 	"raw":      regexp.MustCompile(`.`),
 	"deep":     regexp.MustCompile(`.`),
+	"limit":    regexp.MustCompile(`cut at the limit`),
 }
 
 var neverReasons = regexp.MustCompile(`(?i)resident|fault|disagree|optimi[sz]ed|internal|panic|bug`)
@@ -32,11 +33,19 @@ func check(t *testing.T, r *fixture.Report, what string) {
 		n := min(len(r.Diffs), 40)
 		t.Errorf("%s: %s\n%s", what, r, strings.Join(r.Diffs[:n], "\n"))
 	}
-	for key := range r.Absent {
+	limited := 0
+	for key, n := range r.Absent {
 		class, reason, _ := strings.Cut(key, ": ")
 		if !reasons[class].MatchString(reason) || neverReasons.MatchString(reason) {
 			t.Errorf("%s: absent for a reason that can't be: %s", what, key)
 		}
+		if class == "limit" {
+			limited += n
+		}
+	}
+	// A few generated functions have more data than fits into a record.
+	if limited > r.Values/20 {
+		t.Errorf("%s: %d values are cut away, %d are there", what, limited, r.Values)
 	}
 }
 
@@ -54,7 +63,7 @@ func compare(t *testing.T, path string, symbols map[string]string, lim fixture.L
 	target := fixture.Start(t, path, env)
 	var rec recorder
 	tr := trace(t, path, funcs, rec.handle, uprobe.WithPID(target.PID),
-		uprobe.WithLimits(uprobe.Limits{String: lim.String, Elems: lim.Elems}))
+		uprobe.WithLimits(uprobe.Limits{String: lim.String, Elems: lim.Elems, Bytes: lim.Bytes}))
 	if n := len(tr.Funcs()); n != len(funcs) {
 		t.Errorf("%d functions are traced, want %d", n, len(funcs))
 	}
@@ -100,7 +109,7 @@ func TestTable(t *testing.T) {
 	}
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) {
-			r := compare(t, fixture.Build(t, src, b.flags...), symbols, fixture.Limits{String: 256, Elems: 10}, "")
+			r := compare(t, fixture.Build(t, src, b.flags...), symbols, fixture.Limits{String: 256, Elems: 10, Bytes: 4096}, "")
 			check(t, r, "table")
 			t.Log(r)
 		})
@@ -125,7 +134,11 @@ func TestRandom(t *testing.T) {
 		}
 	}
 	const each = 60
-	limits := []fixture.Limits{{String: 512, Elems: 64}, {String: 40, Elems: 5}, {String: 100, Elems: 12}}
+	limits := []fixture.Limits{
+		{String: 512, Elems: 64, Bytes: 4096}, // the default
+		{String: 40, Elems: 5, Bytes: 1024},
+		{String: 100, Elems: 12, Bytes: 8192},
+	}
 	total := &fixture.Report{}
 	functions := 0
 	for i := range programs {

@@ -2,7 +2,12 @@
 // calling convention, as far as the arguments of a call go.
 package main
 
-import "unsafe"
+import (
+	"container/list"
+	"math/rand/v2"
+	"net/url"
+	"unsafe"
+)
 
 var (
 	sink  uint64
@@ -226,7 +231,7 @@ func ptrs(a *int, b *string, c *[]int, d *[3]int16, e *Padded, f **int) int {
 func sameTwice(a, b *Padded) bool { return a == b }
 
 //go:noinline
-func list(l *List) int { return len(l.val) }
+func linked(l *List) int { return len(l.val) }
 
 //go:noinline
 func ptrToEmpty(a *Empty, b *[0]int, c *Tail) {}
@@ -293,6 +298,15 @@ func (s *Stack[T]) Push(v T, n int) { s.items = append(s.items, v); sink += uint
 
 //go:noinline
 func (t Two[K, V]) Show(prefix string, k K) int { return len(prefix) }
+
+// Types that are instances, with packages whose path is longer than their name.
+//
+//go:noinline
+func instances(a Two[int8, url.Values], b *Stack[list.Element], c url.Error, d []mapKey[rand.PCG]) int {
+	return int(a.k) + len(c.Op)
+}
+
+type mapKey[T any] struct{ n uint8 }
 
 //go:noinline
 func recurse(depth int, s string) int {

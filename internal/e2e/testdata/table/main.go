@@ -158,8 +158,8 @@ func pointersAndRaws(t *truth.G) {
 	sameTwice(e, e)
 	l := &List{val: "self"}
 	l.next = l
-	announce("main.list", "l", &l)
-	list(l)
+	announce("main.linked", "l", &l)
+	linked(l)
 	announce("main.ptrToEmpty", "a,b,c", v(&Empty{}), v(&[0]int{}), v(&Tail{n: 3}))
 	ptrToEmpty(&Empty{}, &[0]int{}, &Tail{n: 3})
 	for _, x := range []any{nil, 1, "dynamic", e, 1.5, []int{1}} {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"container/list"
+	"math/rand/v2"
+	"net/url"
 	"sync"
 
 	"fixture/truth"
@@ -63,6 +66,12 @@ func generics(t *truth.G) {
 	two := Two[int8, string]{-1, "v"}
 	t.Call("main.Two[go.shape.int8,go.shape.string].Show", afterReceiver, "t*,prefix,k*", &two, v("p"), v[int8](-2))
 	two.Show("p", -2)
+	values := Two[int8, url.Values]{k: 5}
+	elems := &Stack[list.Element]{}
+	err := url.Error{Op: "op", URL: "url"}
+	keys := []mapKey[rand.PCG]{{1}, {2}}
+	announce("main.instances", "a,b,c,d", &values, &elems, &err, &keys)
+	instances(values, elems, err, keys)
 }
 
 // shapes calls functions whose code, or whose way of being called, is special.
