@@ -47,7 +47,7 @@ func (c *Call) PID() int { return int(order.Uint32(c.data[capture.OffPIDTID+4:])
 func (c *Call) TID() int { return int(order.Uint32(c.data[capture.OffPIDTID:])) }
 
 // Goroutine returns the ID of the goroutine that made the call. It is 0 for
-// code on a system stack, and when the ID could not be read.
+// code on a system stack, for assembly, and when the ID could not be read.
 func (c *Call) Goroutine() uint64 { return order.Uint64(c.data[capture.OffGoroutine:]) }
 
 // Time returns when the probe was hit, in wall-clock time of the tracing
@@ -118,12 +118,16 @@ func (c *Call) Clone() *Call {
 }
 
 // String returns the call in Go-like syntax: "main.computeE(iterations=100)".
+// The arguments of assembly are "?": see [Func.SignatureKnown].
 func (c *Call) String() string { return string(c.AppendText(nil)) }
 
 // AppendText appends what String returns to b.
 func (c *Call) AppendText(b []byte) []byte {
 	b = append(b, c.fn.name...)
 	b = append(b, '(')
+	if !c.fn.compiled {
+		b = append(b, '?')
+	}
 	for i := range c.NumArgs() {
 		if i > 0 {
 			b = append(b, ", "...)

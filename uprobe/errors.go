@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
 )
 
@@ -28,7 +29,7 @@ var (
 	ErrNoDebugInfo = errors.New("no debug information")
 	// ErrNoSite: no instruction of the function runs exactly once a call while
 	// the arguments are in place.
-	ErrNoSite = errors.New("no safe probe site")
+	ErrNoSite = site.ErrNoSite
 	// ErrPermission: a capability is missing, or the kernel is locked down.
 	ErrPermission = errors.New("not permitted")
 	// ErrKernel: the kernel lacks a feature that is needed.

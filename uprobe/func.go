@@ -18,6 +18,8 @@ type Func struct {
 	size  uint64
 	arch  *abi.Arch
 	sig   *abi.Signature
+	// compiled is false for assembly, whose parameters nothing describes.
+	compiled bool
 	// params are parallel to plan.Params.
 	params []Param
 	sites  *site.Sites
@@ -94,6 +96,11 @@ func (f *Func) Size() uint64 { return f.size }
 
 // Signature returns the function's signature.
 func (f *Func) Signature() *abi.Signature { return f.sig }
+
+// SignatureKnown reports whether the debug information describes the
+// function's parameters. It does not for assembly: such a function is traced,
+// but its calls have no arguments to show.
+func (f *Func) SignatureKnown() bool { return f.compiled }
 
 // Params returns the parameters in order, the receiver first.
 func (f *Func) Params() []Param { return f.params }

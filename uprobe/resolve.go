@@ -27,7 +27,8 @@ func Inspect(binary string, patterns ...string) ([]*Func, error) {
 		return nil, err
 	}
 	defer b.close()
-	return b.resolve(patterns, &options{log: slog.New(slog.DiscardHandler)})
+	funcs, _, err := b.resolve(patterns, &options{log: slog.New(slog.DiscardHandler)})
+	return funcs, err
 }
 
 // InspectAll is like [Inspect], but calls found for each function that the
@@ -116,17 +117,17 @@ func (b *executable) find(pattern string) ([]symbols.Func, error) {
 	return nil, err
 }
 
-// resolve works out all functions that the patterns select, once each.
-func (b *executable) resolve(patterns []string, o *options) ([]*Func, error) {
+// resolve works out all functions that the patterns select, once each. Those
+// of a pattern that cannot be traced are left out, with the reason.
+func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, leftOut []error, err error) {
 	if len(patterns) == 0 {
-		return nil, errors.New("no function given: name one, or a pattern such as \"main.*\"")
+		return nil, nil, errors.New("no function given: name one, or a pattern such as \"main.*\"")
 	}
-	var funcs []*Func
 	seen := make(map[symbols.VirtAddr]bool)
 	for _, p := range patterns {
 		syms, err := b.find(p)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		var first error
 		found := false
@@ -141,6 +142,7 @@ func (b *executable) resolve(patterns []string, o *options) ([]*Func, error) {
 					first = err
 				}
 				o.log.Info("function cannot be traced", "func", s.Name, "err", err)
+				leftOut = append(leftOut, err)
 				continue
 			}
 			seen[s.Entry] = true
@@ -148,10 +150,10 @@ func (b *executable) resolve(patterns []string, o *options) ([]*Func, error) {
 			funcs = append(funcs, f)
 		}
 		if !found {
-			return nil, first
+			return nil, nil, first
 		}
 	}
-	return funcs, nil
+	return funcs, leftOut, nil
 }
 
 // typeDepth is how many pointers deep types are read. It is more than is
@@ -179,9 +181,15 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	if err != nil {
 		return fail(err)
 	}
-	f := &Func{name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.Signature()}
+	f := &Func{
+		name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.Signature(),
+		compiled: d.Go || len(d.Params) > 0,
+	}
 	inputs := make([]capture.Input, len(resolved))
-	live := []abi.Reg{b.arch.G}
+	var live []abi.Reg
+	if d.RegABI {
+		live = append(live, b.arch.G)
+	}
 	for i, r := range resolved {
 		inputs[i] = capture.Input{Name: r.Param.Name, Type: r.Param.Type, Location: b.readable(r.Location)}
 		f.params = append(f.params, Param{
@@ -198,7 +206,10 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 		return fail(err)
 	}
 	f.plan = capture.Build(inputs, o.limits)
-	f.plan.Goroutine = b.goidOffset()
+	if d.RegABI {
+		// Elsewhere the register does not hold g.
+		f.plan.Goroutine = b.goidOffset()
+	}
 	return f, nil
 }
 
@@ -218,9 +229,6 @@ func (b *executable) readable(l abi.Location) abi.Location {
 func (b *executable) place(f *Func, s symbols.Func, code []byte, live []abi.Reg, o *options) error {
 	sites, err := site.FindIn(b.arch, code, s.Entry, live, b.file.ReadOnlyAt)
 	if err != nil {
-		if errors.Is(err, site.ErrNoSite) {
-			err = fmt.Errorf("%w: %w", ErrNoSite, err)
-		}
 		return err
 	}
 	if o.first {

@@ -15,6 +15,12 @@ import (
 // start analyses the binary, attaches the probes and begins to read. When it
 // fails, nothing is left behind.
 func (t *Tracer) start(path string, patterns []string) (err error) {
+	// This looks at what kind of file it is before anything waits for it.
+	sf, err := symbols.Open(path)
+	if err != nil {
+		return err
+	}
+	sf.Close()
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -39,7 +45,7 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 		k, err := newKernel(t.opts)
 		ready <- prepared{k, err}
 	}()
-	funcs, rerr := resolveFile(f, path, patterns, t.opts)
+	funcs, leftOut, rerr := resolveFile(f, path, patterns, t.opts)
 	p := <-ready
 	defer func() {
 		if err != nil {
@@ -55,7 +61,7 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	if p.err != nil {
 		return p.err
 	}
-	t.funcs, t.kernel, t.epoch = funcs, p.k, wallEpoch()
+	t.funcs, t.leftOut, t.kernel, t.epoch = funcs, leftOut, p.k, wallEpoch()
 	// The kernel resolves this path to the very file that was analysed, even
 	// if another has taken its name since.
 	if err := p.k.attach(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), funcs); err != nil {
@@ -68,24 +74,25 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	return nil
 }
 
-func resolveFile(f *os.File, path string, patterns []string, o *options) ([]*Func, error) {
+func resolveFile(f *os.File, path string, patterns []string, o *options) (funcs []*Func, leftOut []error, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+	}()
 	sf, err := symbols.NewFile(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, err
 	}
 	b, err := newBinary(sf)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, err
 	}
 	defer b.close()
 	if err := b.checkMachine(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, err
 	}
-	funcs, err := b.resolve(patterns, o)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return funcs, nil
+	return b.resolve(patterns, o)
 }
 
 // supervise waits for the end and carries it out.

@@ -14,6 +14,7 @@ import (
 // Tracer is a running trace. Its methods are safe for concurrent use.
 type Tracer struct {
 	funcs   []*Func
+	leftOut []error
 	opts    *options
 	handler func(*Call)
 	epoch   time.Time
@@ -64,7 +65,7 @@ type Stats struct {
 // "main.computeE", "net/http.(*conn).serve" or "main.Map[go.shape.int]"; or a
 // pattern, in which * stands for any run of characters and ? for one:
 // "main.(*Server).*" selects the methods of *Server. Functions that a pattern
-// selects but that cannot be traced are left out, and reported to the logger.
+// selects but that cannot be traced are left out: see [Tracer.LeftOut].
 // [WithFuncs] adds further functions.
 //
 // Trace returns when the probes are in place. The tracer runs until Close,
@@ -99,6 +100,10 @@ func Trace(binary, fn string, handler func(*Call), opts ...Option) (*Tracer, err
 
 // Funcs returns the functions that are traced.
 func (t *Tracer) Funcs() []*Func { return t.funcs }
+
+// LeftOut returns, for each function that a pattern selected but that cannot be
+// traced, the reason: a [*FuncError].
+func (t *Tracer) LeftOut() []error { return t.leftOut }
 
 // end begins to end the tracer, for the given cause.
 func (t *Tracer) end(cause error) {
