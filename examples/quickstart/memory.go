@@ -30,7 +30,7 @@ func memoryAddress(pid int, binary string, offset uint64) (uint64, error) {
 	for lines.Scan() {
 		var start, end, from uint64
 		var perms, dev, inode, name string
-		// 00400000-006ec000 r-xp 00001000 fe:00 131 /tmp/app
+		// 00400000-006ec000 r-xp 00001000 fe:00 131 /srv/app
 		n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s %x %s %s %s", &start, &end, &perms, &from, &dev, &inode, &name)
 		if n == 7 && name == path && strings.Contains(perms, "x") && from <= offset && offset < from+end-start {
 			return start + offset - from, nil
