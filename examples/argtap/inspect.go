@@ -104,12 +104,14 @@ func (in *inspector) function(name string) error {
 			args.row(cell{}, cell{}, cell{}, cell{}, cell{m, colour})
 		}
 	}
-	switch n := len(f.Params()); n {
-	case 0:
-		fmt.Fprintln(in.out, "  no arguments")
-	default:
-		fmt.Fprintf(in.out, "  %s\n", in.style.paint(dim, "arguments: name, type, location at entry, debug information, what is missing"))
+	what := "arguments: name, type, location at entry, debug information, what is missing"
+	switch {
+	case !f.SignatureKnown():
+		what = "arguments: unknown, nothing describes those of assembly"
+	case len(f.Params()) == 0:
+		what = "no arguments"
 	}
+	fmt.Fprintf(in.out, "  %s\n", in.style.paint(dim, what))
 	args.print(in.out)
 	return nil
 }
@@ -133,10 +135,10 @@ func recordSize(f *uprobe.Func) string {
 // can be traced.
 func (in *inspector) pattern(pattern string) error {
 	var (
-		rows             = table{style: in.style}
-		total, emulated  int
-		failures         = map[string]int{}
-		partial, complet int
+		rows     = table{style: in.style}
+		failures = map[string]int{}
+
+		total, emulated, complete int
 	)
 	err := uprobe.InspectAll(in.binary, func(name string, f *uprobe.Func, err error) bool {
 		total++
@@ -153,19 +155,21 @@ func (in *inspector) pattern(pattern string) error {
 		} else {
 			how, colour = "single-stepped", yellow
 		}
-		whole := 0
-		for _, p := range f.Params() {
-			if len(in.missing(p)) == 0 {
-				whole++
+		args := "arguments unknown"
+		if f.SignatureKnown() {
+			whole := 0
+			for _, p := range f.Params() {
+				if len(in.missing(p)) == 0 {
+					whole++
+				}
 			}
-		}
-		if whole == len(f.Params()) {
-			complet++
-		} else {
-			partial++
+			if whole == len(f.Params()) {
+				complete++
+			}
+			args = fmt.Sprintf("%d of %d arguments whole", whole, len(f.Params()))
 		}
 		rows.row(cell{name, bold}, cell{fmt.Sprintf("%#x", uint64(p.Addr)), dim}, cell{p.Instruction, ""},
-			cell{how, colour}, cell{fmt.Sprintf("%d of %d arguments whole", whole, len(f.Params())), ""})
+			cell{how, colour}, cell{args, ""})
 		return true
 	}, pattern)
 	if err != nil {
@@ -174,7 +178,7 @@ func (in *inspector) pattern(pattern string) error {
 	rows.print(in.out)
 	traced := total - sum(failures)
 	fmt.Fprintf(in.out, "\ntotal: %d functions, %d can be traced, %d on an emulated instruction, %d with all arguments whole\n",
-		total, traced, emulated, complet)
+		total, traced, emulated, complete)
 	in.failures(failures)
 	if traced == 0 {
 		return fmt.Errorf("none of the %d functions that match %s can be traced", total, pattern)
@@ -196,14 +200,18 @@ func (in *inspector) failures(counts map[string]int) {
 		return
 	}
 	fmt.Fprintf(in.out, "%d cannot be traced:\n", sum(counts))
-	kinds := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
-	})
 	t := table{style: in.style, indent: "  "}
-	for _, k := range kinds {
+	for _, k := range byCount(counts) {
 		t.row(cell{fmt.Sprintf("%6d", counts[k]), ""}, cell{k, ""})
 	}
 	t.print(in.out)
+}
+
+// byCount returns the keys of counts, the most frequent first.
+func byCount(counts map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
 }
 
 // reason returns why a function cannot be traced, and the kind of reason to

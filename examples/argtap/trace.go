@@ -88,8 +88,7 @@ func trace(args []string) error {
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 
 	out := newSink(os.Stdout, r)
-	left := &leftOut{}
-	opts := []uprobe.Option{uprobe.WithFuncs(r.funcs[1:]...), uprobe.WithLogger(slog.New(left))}
+	opts := []uprobe.Option{uprobe.WithFuncs(r.funcs[1:]...), uprobe.WithLogger(slog.New(warnings{}))}
 	if r.pid != 0 {
 		opts = append(opts, uprobe.WithPID(r.pid))
 	}
@@ -97,7 +96,7 @@ func trace(args []string) error {
 	if err != nil {
 		return err
 	}
-	announce(r, t, left)
+	announce(r, t)
 	err = follow(r, t, out, cmd, interrupts)
 	failed := cmd.stop()
 	// The counts come last, so errors are told before.
@@ -118,7 +117,7 @@ func trace(args []string) error {
 }
 
 // announce says on standard error what is traced.
-func announce(r *request, t *uprobe.Tracer, left *leftOut) {
+func announce(r *request, t *uprobe.Tracer) {
 	what := t.Funcs()[0].Name()
 	if n := len(t.Funcs()); n > 1 {
 		what = fmt.Sprintf("%d functions", n)
@@ -128,9 +127,18 @@ func announce(r *request, t *uprobe.Tracer, left *leftOut) {
 		who = fmt.Sprintf("process %d", r.pid)
 	}
 	fmt.Fprintf(os.Stderr, "argtap: tracing %s in %s\n", what, who)
-	if left.count > 0 {
-		fmt.Fprintf(os.Stderr, "argtap: %d functions cannot be traced: \"argtap inspect %s '%s'\" says why\n",
-			left.count, r.binary, strings.Join(r.funcs, "' '"))
+	if left := t.LeftOut(); len(left) > 0 {
+		kinds := map[string]int{}
+		for _, err := range left {
+			_, kind := reason(err)
+			kinds[kind]++
+		}
+		var why []string
+		for _, k := range byCount(kinds) {
+			why = append(why, fmt.Sprintf("%s (%d)", k, kinds[k]))
+		}
+		fmt.Fprintf(os.Stderr, "argtap: %d functions cannot be traced: %s: \"argtap inspect\" tells more\n",
+			len(left), strings.Join(why, ", "))
 	}
 }
 
@@ -165,26 +173,21 @@ func follow(r *request, t *uprobe.Tracer, out *sink, cmd *command, interrupts <-
 	return errors.Join(err, t.Close(), out.close())
 }
 
-// leftOut is a slog handler that counts the functions which a pattern selects
-// but which cannot be traced.
-type leftOut struct{ count int }
+// warnings is a slog handler that prints what the tracer warns of, in the
+// form of the tool's other messages.
+type warnings struct{}
 
-func (l *leftOut) Enabled(context.Context, slog.Level) bool { return true }
+func (warnings) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
 
-func (l *leftOut) Handle(_ context.Context, r slog.Record) error {
-	switch {
-	case r.Message == "function cannot be traced":
-		l.count++
-	case r.Level >= slog.LevelWarn:
-		text := r.Message
-		r.Attrs(func(a slog.Attr) bool {
-			text += fmt.Sprintf(", %s: %v", a.Key, a.Value)
-			return true
-		})
-		fmt.Fprintln(os.Stderr, "argtap:", text)
-	}
+func (warnings) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		text += fmt.Sprintf(": %v", a.Value)
+		return true
+	})
+	complain(errors.New(text))
 	return nil
 }
 
-func (l *leftOut) WithAttrs([]slog.Attr) slog.Handler { return l }
-func (l *leftOut) WithGroup(string) slog.Handler      { return l }
+func (w warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
+func (w warnings) WithGroup(string) slog.Handler      { return w }

@@ -94,7 +94,7 @@ func TestTerminal(t *testing.T) {
 		}
 	}
 	out := onTerminal(t, []string{"NO_COLOR=1"}, "inspect", built.target, "main.work")
-	if strings.Contains(out, "\t") || !strings.Contains(out, "\n    ok  bool         R10:1             agree\n") {
+	if strings.Contains(out, "\t") || !strings.Contains(out, "\n    ok  bool         R10:1            agree\n") {
 		t.Errorf("inspect on a terminal:\n%s", out)
 	}
 }
