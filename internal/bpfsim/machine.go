@@ -1,0 +1,157 @@
+package bpfsim
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Garbage fills memory whose content is undefined.
+const Garbage = 0xa5
+
+// Machine is the kernel that a program runs in: the hit that it sees, and the
+// maps. Programs may run on one machine within one another (see [Machine.Hook]),
+// but not at the same time.
+type Machine struct {
+	// Context is the saved registers (struct pt_regs).
+	Context []byte
+	// Target is the memory of the process.
+	Target *Memory
+	// CPU, PID, TID, Time and Cookie are what the helpers of these names say.
+	CPU, PID, TID uint32
+	Time, Cookie  uint64
+	// Arrays are the maps of one element, by name.
+	Arrays map[string][]byte
+	// Hash is the hash map.
+	Hash Hash
+	// Ring is the ring buffer.
+	Ring Ring
+	// Hook is called before each helper call with its name, where a program
+	// could be preempted or wait.
+	Hook func(helper string)
+	// Steps counts the instructions of all runs.
+	Steps int
+
+	regions []*region
+	free    []uint32
+}
+
+// Ring is a ring buffer.
+type Ring struct {
+	// Size is the number of bytes that fit, records with their headers.
+	Size int
+	// Records are those that were submitted and not yet taken out.
+	Records [][]byte
+	used    int
+}
+
+// Take returns the records and empties the ring.
+func (r *Ring) Take() [][]byte {
+	recs := r.Records
+	r.Records, r.used = nil, 0
+	return recs
+}
+
+// fits takes the space for a record of n bytes: it is padded to 8, and has a
+// header of 8 (kernel/bpf/ringbuf.c).
+func (r *Ring) fits(n int) bool {
+	n = (n+7)/8*8 + 8
+	if r.used+n > r.Size {
+		return false
+	}
+	r.used += n
+	return true
+}
+
+// Hash is a hash map of bounded size.
+type Hash struct {
+	KeySize, ValueSize, MaxEntries int
+	Entries                        map[string][]byte
+}
+
+// region is memory that a pointer may point into. Addresses are like the
+// kernel's: far from any of a process.
+type region struct {
+	name     string
+	data     []byte
+	written  []bool // by byte, if reading needs that
+	readOnly bool
+}
+
+const (
+	regionBase  = 0xffff_8000_0000_0000
+	regionShift = 24
+)
+
+// add makes a region and returns the address of its first byte.
+func (m *Machine) add(r *region) uint64 {
+	if n := len(m.free); n > 0 {
+		i := m.free[n-1]
+		m.free = m.free[:n-1]
+		m.regions[i] = r
+		return regionBase + uint64(i)<<regionShift
+	}
+	m.regions = append(m.regions, r)
+	return regionBase + uint64(len(m.regions)-1)<<regionShift
+}
+
+func (m *Machine) index(addr uint64) (uint64, bool) {
+	i := (addr - regionBase) >> regionShift
+	return i, addr >= regionBase && i < uint64(len(m.regions)) && m.regions[i] != nil
+}
+
+func (m *Machine) drop(addr uint64) {
+	if i, ok := m.index(addr); ok {
+		m.regions[i] = nil
+		m.free = append(m.free, uint32(i))
+	}
+}
+
+var errNoMemory = errors.New("no such memory")
+
+// at returns the n bytes at an address.
+func (m *Machine) at(addr uint64, n int, write bool) ([]byte, error) {
+	i, ok := m.index(addr)
+	if !ok {
+		return nil, fmt.Errorf("%w: %#x", errNoMemory, addr)
+	}
+	r := m.regions[i]
+	off := int(addr & (1<<regionShift - 1))
+	if off+n > len(r.data) {
+		return nil, fmt.Errorf("%d bytes at %s+%d: it has %d", n, r.name, off, len(r.data))
+	}
+	if write && r.readOnly {
+		return nil, fmt.Errorf("write to %s+%d", r.name, off)
+	}
+	if r.written != nil {
+		for j := off; j < off+n; j++ {
+			if write {
+				r.written[j] = true
+			} else if !r.written[j] {
+				return nil, fmt.Errorf("read of %s+%d, which was not written", r.name, j)
+			}
+		}
+	}
+	return r.data[off : off+n], nil
+}
+
+func (m *Machine) load(addr uint64, size int) (uint64, error) {
+	b, err := m.at(addr, size, false)
+	if err != nil {
+		return 0, err
+	}
+	var word [8]byte
+	copy(word[:], b)
+	return binary.LittleEndian.Uint64(word[:]), nil
+}
+
+func (m *Machine) store(addr uint64, size int, v uint64) error {
+	b, err := m.at(addr, size, true)
+	if err != nil {
+		return err
+	}
+	var word [8]byte
+	binary.LittleEndian.PutUint64(word[:], v)
+	copy(b, word[:])
+	return nil
+}
