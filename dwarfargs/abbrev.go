@@ -13,7 +13,7 @@ const (
 
 // attrSpec is how one attribute of a DIE is encoded.
 type attrSpec struct {
-	name     attrName
+	name     attrID
 	form     form
 	implicit int64 // DW_FORM_implicit_const
 }
@@ -97,7 +97,7 @@ func readAbbrevs(c cursor, f format) (*abbrevs, error) {
 		}
 		a := &abbrev{tag: tag(c.uleb()), children: c.u8() != 0}
 		for {
-			spec := attrSpec{name: attrName(c.uleb()), form: form(c.uleb())}
+			spec := attrSpec{name: attrID(c.uleb()), form: form(c.uleb())}
 			if spec.form == formImplicitConst {
 				spec.implicit = c.sleb()
 			}

@@ -34,47 +34,47 @@ const (
 	tagSkeletonUnit     tag = 0x4a
 )
 
-type attrName uint32
+type attrID uint32
 
 const (
-	attrName_          attrName = 0x03
-	attrByteSize       attrName = 0x0b
-	attrStmtList       attrName = 0x10
-	attrLowPC          attrName = 0x11
-	attrHighPC         attrName = 0x12
-	attrLanguage       attrName = 0x13
-	attrInline         attrName = 0x20
-	attrUpperBound     attrName = 0x2f
-	attrProducer       attrName = 0x25
-	attrAbstractOrigin attrName = 0x31
-	attrCount          attrName = 0x37
-	attrMemberLocation attrName = 0x38
-	attrDeclFile       attrName = 0x3a
-	attrDeclLine       attrName = 0x3b
-	attrDeclaration    attrName = 0x3c
-	attrEncoding       attrName = 0x3e
-	attrFrameBase      attrName = 0x40
-	attrSpecification  attrName = 0x47
-	attrType           attrName = 0x49
-	attrVariableParam  attrName = 0x4b
-	attrRanges         attrName = 0x55
-	attrTrampoline     attrName = 0x56
-	attrLocation       attrName = 0x02
-	attrBitSize        attrName = 0x0d
-	attrStrOffsetsBase attrName = 0x72
-	attrAddrBase       attrName = 0x73
-	attrRnglistsBase   attrName = 0x74
-	attrLoclistsBase   attrName = 0x8c
-	attrAlignment      attrName = 0x88
-	attrLinkageName    attrName = 0x6e
+	attrName           attrID = 0x03
+	attrByteSize       attrID = 0x0b
+	attrStmtList       attrID = 0x10
+	attrLowPC          attrID = 0x11
+	attrHighPC         attrID = 0x12
+	attrLanguage       attrID = 0x13
+	attrInline         attrID = 0x20
+	attrUpperBound     attrID = 0x2f
+	attrProducer       attrID = 0x25
+	attrAbstractOrigin attrID = 0x31
+	attrCount          attrID = 0x37
+	attrMemberLocation attrID = 0x38
+	attrDeclFile       attrID = 0x3a
+	attrDeclLine       attrID = 0x3b
+	attrDeclaration    attrID = 0x3c
+	attrEncoding       attrID = 0x3e
+	attrFrameBase      attrID = 0x40
+	attrSpecification  attrID = 0x47
+	attrType           attrID = 0x49
+	attrVariableParam  attrID = 0x4b
+	attrRanges         attrID = 0x55
+	attrTrampoline     attrID = 0x56
+	attrLocation       attrID = 0x02
+	attrBitSize        attrID = 0x0d
+	attrStrOffsetsBase attrID = 0x72
+	attrAddrBase       attrID = 0x73
+	attrRnglistsBase   attrID = 0x74
+	attrLoclistsBase   attrID = 0x8c
+	attrAlignment      attrID = 0x88
+	attrLinkageName    attrID = 0x6e
 
 	// cmd/internal/dwarf/dwarf_defs.go.
-	attrGoKind          attrName = 0x2900
-	attrGoKey           attrName = 0x2901
-	attrGoElem          attrName = 0x2902
-	attrGoEmbeddedField attrName = 0x2903
-	attrGoRuntimeType   attrName = 0x2904
-	attrGoDictIndex     attrName = 0x2906
+	attrGoKind          attrID = 0x2900
+	attrGoKey           attrID = 0x2901
+	attrGoElem          attrID = 0x2902
+	attrGoEmbeddedField attrID = 0x2903
+	attrGoRuntimeType   attrID = 0x2904
+	attrGoDictIndex     attrID = 0x2906
 )
 
 type form uint32

@@ -17,7 +17,7 @@ type value struct {
 
 // attr is an attribute of a DIE.
 type attr struct {
-	name attrName
+	name attrID
 	value
 }
 
@@ -30,7 +30,7 @@ type die struct {
 	next     int // the offset after its attributes
 }
 
-func (e *die) get(name attrName) (value, bool) {
+func (e *die) get(name attrID) (value, bool) {
 	for i := range e.attrs {
 		if e.attrs[i].name == name {
 			return e.attrs[i].value, true
@@ -40,7 +40,7 @@ func (e *die) get(name attrName) (value, bool) {
 }
 
 // uint returns a constant, flag or offset; 0 if there is none.
-func (e *die) uint(name attrName) uint64 {
+func (e *die) uint(name attrID) uint64 {
 	v, _ := e.get(name)
 	return v.u
 }
@@ -174,7 +174,7 @@ func (d *Data) dieAt(off int) (*unit, *die, error) {
 
 // ref returns the offset in .debug_info that a reference means, and false if
 // the attribute is not there, or refers to a type unit or another file.
-func (d *Data) ref(u *unit, e *die, name attrName) (int, bool, error) {
+func (d *Data) ref(u *unit, e *die, name attrID) (int, bool, error) {
 	v, ok := e.get(name)
 	if !ok {
 		return 0, false, nil
@@ -248,7 +248,7 @@ func (u *unit) skipChildren(c *cursor) error {
 }
 
 // str returns the string that an attribute holds, "" if it is not there.
-func (d *Data) str(u *unit, e *die, name attrName) (string, error) {
+func (d *Data) str(u *unit, e *die, name attrID) (string, error) {
 	v, ok := e.get(name)
 	if !ok {
 		return "", nil

@@ -23,7 +23,6 @@ const (
 type evaluator struct {
 	order     binary.ByteOrder
 	addrSize  int
-	dwarf64   bool
 	frameBase []byte // the subprogram's DW_AT_frame_base
 	atEntry   bool   // the program counter is the function's entry
 }

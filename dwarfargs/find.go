@@ -123,10 +123,10 @@ func (d *Data) eachNamed(u *unit, name string, f func(*die) (bool, error)) error
 	return d.walk(u, func(t tag, _ bool) bool {
 		return t == tagSubprogram || t == tagStructureType
 	}, func(e *die) (bool, error) {
-		v, ok := e.get(attrName_)
+		v, ok := e.get(attrName)
 		same := ok && string(v.b) == name
 		if ok && v.form != formString {
-			s, err := d.str(u, e, attrName_)
+			s, err := d.str(u, e, attrName)
 			if err != nil {
 				return false, err
 			}

@@ -185,19 +185,19 @@ func tiny() sections {
 	}
 	le := binary.LittleEndian
 	var ab []byte
-	ab = uleb(ab, 1, int(tagCompileUnit), 1, int(attrName_), int(formString), int(attrLanguage), int(formData1),
+	ab = uleb(ab, 1, int(tagCompileUnit), 1, int(attrName), int(formString), int(attrLanguage), int(formData1),
 		int(attrLowPC), int(formAddr), int(attrProducer), int(formString), int(attrAddrBase), int(formSecOffset), 0, 0)
-	ab = uleb(ab, 2, int(tagSubprogram), 1, int(attrName_), int(formString), int(attrLowPC), int(formAddrx),
+	ab = uleb(ab, 2, int(tagSubprogram), 1, int(attrName), int(formString), int(attrLowPC), int(formAddrx),
 		int(attrHighPC), int(formUdata), int(attrFrameBase), int(formBlock1), 0, 0)
-	ab = uleb(ab, 3, int(tagFormalParameter), 0, int(attrName_), int(formString), int(attrVariableParam), int(formFlag),
+	ab = uleb(ab, 3, int(tagFormalParameter), 0, int(attrName), int(formString), int(attrVariableParam), int(formFlag),
 		int(attrType), int(formRefAddr), int(attrLocation), int(formSecOffset), 0, 0)
-	ab = uleb(ab, 4, int(tagBaseType), 0, int(attrName_), int(formString), int(attrByteSize), int(formData1),
+	ab = uleb(ab, 4, int(tagBaseType), 0, int(attrName), int(formString), int(attrByteSize), int(formData1),
 		int(attrEncoding), int(formData1), int(attrGoKind), int(formData1), 0, 0)
-	ab = uleb(ab, 5, int(tagStructureType), 1, int(attrName_), int(formString), int(attrByteSize), int(formUdata),
+	ab = uleb(ab, 5, int(tagStructureType), 1, int(attrName), int(formString), int(attrByteSize), int(formUdata),
 		int(attrGoKind), int(formData1), 0, 0)
-	ab = uleb(ab, 6, int(tagMember), 0, int(attrName_), int(formString), int(attrMemberLocation), int(formUdata),
+	ab = uleb(ab, 6, int(tagMember), 0, int(attrName), int(formString), int(attrMemberLocation), int(formUdata),
 		int(attrType), int(formRefAddr), 0, 0)
-	ab = uleb(ab, 7, int(tagPointerType), 0, int(attrName_), int(formString), int(attrType), int(formRefAddr), 0, 0)
+	ab = uleb(ab, 7, int(tagPointerType), 0, int(attrName), int(formString), int(attrType), int(formRefAddr), 0, 0)
 	ab = append(ab, 0)
 
 	str := func(b []byte, s string) []byte { return append(append(b, s...), 0) }

@@ -80,7 +80,7 @@ func (d *Data) fileNameV5(u *unit, c *cursor, f format, n int) (string, error) {
 	for table := range 2 {
 		specs := make([]attrSpec, c.u8())
 		for i := range specs {
-			specs[i] = attrSpec{name: attrName(c.uleb()), form: form(c.uleb())}
+			specs[i] = attrSpec{name: attrID(c.uleb()), form: form(c.uleb())}
 		}
 		count := c.uleb()
 		for i := uint64(0); i < count && c.err == nil; i++ {
@@ -90,8 +90,8 @@ func (d *Data) fileNameV5(u *unit, c *cursor, f format, n int) (string, error) {
 			for _, spec := range specs {
 				v := c.readValue(spec, f)
 				if table == 1 && i == uint64(n) && spec.name == lnctPath && c.err == nil {
-					e := die{off: u.die, attrs: []attr{{attrName_, v}}}
-					return d.str(u, &e, attrName_)
+					e := die{off: u.die, attrs: []attr{{attrName, v}}}
+					return d.str(u, &e, attrName)
 				}
 			}
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 // address returns an attribute that is an address in the target.
-func (d *Data) address(u *unit, e *die, name attrName) (uint64, bool, error) {
+func (d *Data) address(u *unit, e *die, name attrID) (uint64, bool, error) {
 	v, ok := e.get(name)
 	if !ok {
 		return 0, false, nil

@@ -126,7 +126,8 @@ func (s *section) relax() {
 	s.greedy--
 }
 
-// close stops the inflation for good. What was returned stays valid.
+// close stops the inflation for good: when it returns, nothing is read any
+// more. What was returned stays valid.
 func (s *section) close() {
 	if s == nil {
 		return
@@ -134,11 +135,12 @@ func (s *section) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	if !s.running {
-		s.finish()
-	}
-	s.data = nil
 	s.more.Broadcast()
+	for s.running {
+		s.more.Wait()
+	}
+	s.finish()
+	s.data = nil
 }
 
 // resume is called when the leader has got further. A section waits for none
@@ -193,7 +195,10 @@ func (s *section) finish() {
 func (s *section) inflate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer func() { s.running = false }()
+	defer func() {
+		s.running = false
+		s.more.Broadcast()
+	}()
 	if s.src == nil {
 		if err := s.open(); err != nil {
 			s.fail(err)
@@ -225,7 +230,7 @@ func (s *section) inflate() {
 			f.resume()
 		}
 	}
-	if s.closed || len(buf) == s.size {
+	if len(buf) == s.size {
 		s.finish()
 	}
 }

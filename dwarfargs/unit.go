@@ -153,7 +153,7 @@ func (d *Data) readRootDIE(u *unit) error {
 		u.usable = false
 		return nil
 	}
-	base := func(name attrName) int {
+	base := func(name attrID) int {
 		v := e.uint(name)
 		if v > maxSection {
 			c.fail(errBadRef)
@@ -174,7 +174,7 @@ func (d *Data) readRootDIE(u *unit) error {
 	u.language = e.uint(attrLanguage)
 	u.ranges, _ = e.get(attrRanges)
 	var err error
-	if u.name, err = d.str(u, &e, attrName_); err != nil {
+	if u.name, err = d.str(u, &e, attrName); err != nil {
 		return err
 	}
 	if u.producer, err = d.str(u, &e, attrProducer); err != nil {
