@@ -247,6 +247,8 @@ func TestTiny(t *testing.T) {
 func FuzzInfo(f *testing.F) {
 	s := tiny()
 	f.Add(s[".debug_abbrev"], s[".debug_info"], s[".debug_loclists"], s[".debug_addr"])
+	s = cUnit()
+	f.Add(s[".debug_abbrev"], s[".debug_info"], s[".debug_loclists"], s[".debug_addr"])
 	f.Fuzz(func(t *testing.T, ab, info, loc, addr []byte) {
 		s := sections{".debug_abbrev": ab, ".debug_info": info, ".debug_loclists": loc, ".debug_addr": addr,
 			".debug_loc": loc, ".debug_ranges": loc, ".debug_rnglists": loc, ".debug_str": info, ".debug_line": info}
