@@ -33,8 +33,7 @@ type sink struct {
 	err      error       // of the first write that failed
 	taken    uint64      // calls up to the limit
 	beyond   uint64      // calls that came after the limit was reached
-	closed   bool
-	unwanted bool // enough is closed
+	unwanted bool        // enough is closed
 }
 
 func newSink(f *os.File, r *request) *sink {

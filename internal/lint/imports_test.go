@@ -54,7 +54,9 @@ var rules = map[string]rule{
 	"examples/quickstart": {own: []string{"uprobe"}, foreign: []string{arch}},
 	"examples/argtap":     {own: []string{"abi", "symbols", "uprobe"}, foreign: []string{"golang.org/x/term"}},
 
-	"internal/lint":          {},
+	"internal/lint": {},
+	// For tests: an interpreter of eBPF programs, and what needs everything.
+	"internal/bpfsim":        {foreign: []string{ebpf + "/asm"}},
 	"internal/e2e":           {anything: true},
 	"internal/fixture":       {},
 	"internal/fixture/truth": {},
