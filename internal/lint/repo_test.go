@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,4 +104,28 @@ func goFiles(t *testing.T) []goFile {
 		files = append(files, goFile{path, dir, strings.HasSuffix(path, "_test.go"), fset, f})
 	}
 	return files
+}
+
+// exported returns the exported names that a file declares, methods included.
+func (f goFile) exported() map[string]bool {
+	names := map[string]bool{}
+	for _, d := range f.ast.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			names[d.Name.Name] = d.Name.IsExported()
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					names[spec.Name.Name] = spec.Name.IsExported()
+				case *ast.ValueSpec:
+					for _, n := range spec.Names {
+						names[n.Name] = n.IsExported()
+					}
+				}
+			}
+		}
+	}
+	maps.DeleteFunc(names, func(_ string, exported bool) bool { return !exported })
+	return names
 }
