@@ -231,8 +231,12 @@ func (g *gen) header(f *Func) {
 // bit of the failure word if that fails.
 func (g *gen) readFixed(off, size int, disp int64, bit int) {
 	ok := g.fresh("ok")
-	if disp != 0 {
+	switch {
+	case disp == 0:
+	case disp == int64(int32(disp)):
 		g.emit(asm.Add.Imm(asm.R3, int32(disp)))
+	default:
+		g.emit(asm.LoadImm(asm.R1, disp, asm.DWord), asm.Add.Reg(asm.R3, asm.R1))
 	}
 	g.emit(
 		asm.Mov.Reg(asm.R1, regRecord),
