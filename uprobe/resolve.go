@@ -86,7 +86,10 @@ func newBinary(f *symbols.File) (*executable, error) {
 		f.Close()
 		return nil, err
 	}
-	b.dwarf, b.noDwarf = dwarfargs.Open(f)
+	if b.dwarf, b.noDwarf = dwarfargs.Open(f); b.dwarf != nil {
+		// Inflate while the function is looked up. Closing stops it.
+		b.dwarf.Prefetch()
+	}
 	return b, nil
 }
 
