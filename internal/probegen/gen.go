@@ -77,8 +77,14 @@ func (g *gen) emit(ins ...asm.Instruction) {
 	}
 }
 
-// note attaches a source comment to the next instruction.
-func (g *gen) note(s string) { g.comment = s }
+// note attaches a source comment to the next instruction, behind one that it
+// has already.
+func (g *gen) note(s string) {
+	if g.comment != "" {
+		s = g.comment + ": " + s
+	}
+	g.comment = s
+}
 
 func (g *gen) notef(format string, args ...any) { g.note(fmt.Sprintf(format, args...)) }
 
