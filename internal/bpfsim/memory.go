@@ -14,7 +14,7 @@ type Memory struct {
 
 type page struct {
 	data   [PageSize]byte
-	absent bool // to be fetched: only a helper that may wait reads it
+	absent bool // only a helper that may wait reads it, each time
 }
 
 // NewMemory returns memory without pages.
@@ -86,7 +86,6 @@ func (m *Memory) Read(addr uint64, b []byte, wait bool) bool {
 		if p == nil || p.absent && !wait {
 			return false
 		}
-		p.absent = false
 		n := copy(b, p.data[addr%PageSize:])
 		b = b[n:]
 		addr += uint64(n)

@@ -1,0 +1,219 @@
+package probegen_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/bpfsim"
+	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/probegen"
+)
+
+// stringHit is a hit whose first parameter is a string of n bytes b.
+func stringHit(n int, b byte) *hit {
+	h := &hit{mem: bpfsim.NewMemory(), regs: map[abi.Reg]uint64{}}
+	a := h.mem.Alloc(n, 1)
+	h.mem.Put(a, bytes.Repeat([]byte{b}, n))
+	h.regs[abi.RAX], h.regs[abi.RBX] = a, uint64(n)
+	return h
+}
+
+func stringFunc() probegen.Func {
+	return planCase{name: "string", params: []*abi.Type{tString}}.fn(0)
+}
+
+// enter puts the machine into the state of a hit.
+func enter(m *bpfsim.Machine, h *hit) { m.Context, m.Target = h.context(), h.mem }
+
+func TestRingFull(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		f    probegen.Func
+		ring int // has room for two records but not for three
+	}{
+		{"fixed", intFunc(), 3*(48+8) - 1},
+		{"variable", stringFunc(), 3*(40+16+8+8+8) - 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := load(t, []probegen.Func{tt.f}, probegen.Options{CPUs: 1})
+			m := newMachine(tt.ring)
+			enter(m, stringHit(8, 'x'))
+			for range 5 {
+				if _, err := m.Run(p); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := len(m.Ring.Take()); n != 2 {
+				t.Errorf("%d records, want 2", n)
+			}
+			if n := losses(m, probegen.LossRing); n != 3 {
+				t.Errorf("%d lost, want 3", n)
+			}
+			if n := losses(m, probegen.LossBusy); n != 0 {
+				t.Errorf("%d lost for want of scratch memory", n)
+			}
+			// Room again: nothing of the loss must stay.
+			if _, err := m.Run(p); err != nil || len(m.Ring.Take()) != 1 {
+				t.Errorf("no record after the reader made room: %v", err)
+			}
+		})
+	}
+}
+
+// TestScratchBusy holds locks as a thread would that was preempted in the
+// middle of the program.
+func TestScratchBusy(t *testing.T) {
+	f := stringFunc()
+	p := load(t, []probegen.Func{f}, probegen.Options{CPUs: simCPUs})
+	for _, tt := range []struct {
+		name    string
+		cpu     uint32
+		held    [2 * simCPUs]byte
+		records int
+	}{
+		{"free", 0, [4]byte{}, 1},
+		{"first taken", 0, [4]byte{1, 0, 0, 0}, 1},
+		{"second taken", 0, [4]byte{0, 1, 0, 0}, 1},
+		{"both taken", 0, [4]byte{1, 1, 0, 0}, 0},
+		{"those of the other CPU taken", 0, [4]byte{0, 0, 1, 1}, 1},
+		{"both taken on the second CPU", 1, [4]byte{0, 0, 1, 1}, 0},
+		{"no such CPU", simCPUs, [4]byte{}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMachine(4096)
+			for i, b := range tt.held {
+				lock(m, i/2, i%2)[0] = b
+			}
+			m.CPU = tt.cpu
+			h := stringHit(5, 'x')
+			enter(m, h)
+			if _, err := m.Run(p); err != nil {
+				t.Fatal(err)
+			}
+			recs := m.Ring.Take()
+			if len(recs) != tt.records || int(losses(m, probegen.LossBusy)) != 1-tt.records {
+				t.Errorf("%d records, %d lost", len(recs), losses(m, probegen.LossBusy))
+			}
+			if len(recs) == 1 {
+				if err := diff(recs[0], h.record(&f)); err != nil {
+					t.Error(err)
+				}
+			}
+			for i, b := range tt.held {
+				if l := lock(m, i/2, i%2)[0]; l != b {
+					t.Errorf("lock %d is %d after the run, was %d", i, l, b)
+				}
+			}
+		})
+	}
+}
+
+// TestPreempted runs other hits on the same CPU before each helper call of a
+// hit, two deep: the second area serves the first of them, the deepest is
+// lost, and no record shows anything of another.
+func TestPreempted(t *testing.T) {
+	for _, sleepable := range []bool{false, true} {
+		person := structOf("main.Person", tString, tInt)
+		f := planCase{name: "people", params: []*abi.Type{slice(person)}}.fn(0)
+		f.Plan.Goroutine = 0
+		p := load(t, []probegen.Func{f}, probegen.Options{CPUs: 1, Sleepable: sleepable})
+		m := newMachine(1 << 24)
+		hits := make([]*hit, 3)
+		for i := range hits {
+			h := &hit{mem: bpfsim.NewMemory(), regs: map[abi.Reg]uint64{}, time: uint64(i), wait: sleepable}
+			a := h.mem.Alloc(3*24, 8)
+			for j := range uint64(3) {
+				s := h.mem.Alloc(5, 1)
+				h.mem.Put(s, bytes.Repeat([]byte{byte('a' + i)}, 5))
+				h.mem.PutWord(a+24*j, s)
+				h.mem.PutWord(a+24*j+8, 5)
+				h.mem.PutWord(a+24*j+16, uint64(i))
+			}
+			h.regs[abi.RAX], h.regs[abi.RBX], h.regs[abi.RCX] = a, 3, 3
+			hits[i] = h
+		}
+		depth, outer, inner, busy := 0, 0, 0, 0
+		var run func()
+		m.Hook = func(helper string) {
+			// The locks are taken after the first helper call.
+			if depth >= len(hits)-1 || helper == "get_smp_processor_id" {
+				return
+			}
+			depth++
+			run()
+			depth--
+			enter(m, hits[depth])
+			m.Time = hits[depth].time
+		}
+		run = func() {
+			enter(m, hits[depth])
+			m.Time = hits[depth].time
+			before := len(m.Ring.Records)
+			lost := losses(m, probegen.LossBusy)
+			if _, err := m.Run(p); err != nil {
+				t.Fatal(err)
+			}
+			switch depth {
+			case 0:
+				outer++
+			case 1:
+				inner++
+			default:
+				busy++
+				if losses(m, probegen.LossBusy) != lost+1 || len(m.Ring.Records) != before {
+					t.Fatal("a third hit in the middle of two was not lost")
+				}
+			}
+		}
+		run()
+		recs := m.Ring.Take()
+		if len(recs) != outer+inner {
+			t.Fatalf("%d records, want %d", len(recs), outer+inner)
+		}
+		for i, rec := range recs {
+			which := rec[capture.OffTime]
+			if err := diff(rec, hits[which].record(&f)); err != nil {
+				t.Errorf("record %d, of hit %d: %v", i, which, err)
+			}
+		}
+		t.Logf("sleepable %t: %d in the middle of one, %d lost in the middle of two", sleepable, inner, busy)
+	}
+}
+
+// TestRecordFull reads more chunks than a record holds: what is beyond is cut,
+// and the record stays within its bound.
+func TestRecordFull(t *testing.T) {
+	many := make([]*abi.Type, 90)
+	for i := range many {
+		many[i] = tString
+	}
+	f := planCase{name: "wide", params: []*abi.Type{structOf("main.Wide", many...)}, limits: capture.Limits{String: 8192, Bytes: 8192}}.fn(0)
+	f.Plan.Goroutine = 0
+	p := load(t, []probegen.Func{f}, probegen.Options{CPUs: 1})
+	for _, size := range []int{100, 8192, 8191, 300} {
+		m := newMachine(1 << 20)
+		h := stringHit(size, 'x')
+		sp := h.mem.Alloc(8+90*16, 8)
+		for i := range uint64(90) {
+			h.mem.PutWord(sp+8+16*i, h.regs[abi.RAX])
+			h.mem.PutWord(sp+8+16*i+8, uint64(size))
+		}
+		h.regs[abi.RSP] = sp
+		enter(m, h)
+		if _, err := m.Run(p); err != nil {
+			t.Fatal(err)
+		}
+		rec := m.Ring.Take()[0]
+		if err := diff(rec, h.record(&f)); err != nil {
+			t.Errorf("strings of %d bytes: %v", size, err)
+		}
+		full := 90*size > capture.VarMax
+		if cut := bytes.Contains(rec, []byte{0, 0, 0, 0, byte(abi.Cut), 0, 0, 0}); cut != full {
+			t.Errorf("strings of %d bytes: record of %d bytes, cut %t", size, len(rec), cut)
+		}
+		if len(rec) > f.Plan.MaxRecord {
+			t.Errorf("record of %d bytes, MaxRecord is %d", len(rec), f.Plan.MaxRecord)
+		}
+	}
+}

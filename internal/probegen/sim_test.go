@@ -1,0 +1,224 @@
+package probegen_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/bpfsim"
+	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/probegen"
+)
+
+const simCPUs = 2
+
+// newMachine is a machine with a ring buffer of the given size whose scratch
+// memory holds garbage.
+func newMachine(ring int) *bpfsim.Machine {
+	m := &bpfsim.Machine{
+		Arrays: map[string][]byte{
+			probegen.MapScratch: bytes.Repeat([]byte{bpfsim.Garbage}, probegen.ScratchSize(simCPUs)),
+			probegen.MapLosses:  make([]byte, probegen.LossesSize),
+		},
+		Hash: bpfsim.Hash{KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
+		Ring: bpfsim.Ring{Size: ring},
+	}
+	for cpu := range simCPUs {
+		for area := range 2 {
+			clear(lock(m, cpu, area))
+		}
+	}
+	return m
+}
+
+// lock is the lock word of one of a CPU's two scratch areas.
+func lock(m *bpfsim.Machine, cpu, area int) []byte {
+	size := probegen.ScratchSize(1) / 2
+	return m.Arrays[probegen.MapScratch][(2*cpu+area)*size:][:8]
+}
+
+func losses(m *bpfsim.Machine, cause int) byte { return m.Arrays[probegen.MapLosses][8*cause] }
+
+// world is a process whose memory is full of words that look like pointers,
+// lengths and anything else.
+type world struct {
+	random
+	mem   *bpfsim.Memory
+	addrs []uint64
+}
+
+func (r random) world() *world {
+	w := &world{random: r, mem: bpfsim.NewMemory()}
+	w.addrs = []uint64{0, 1, 4096, 0xffff_8000_0000_0000, ^uint64(7), 0xdead_0000_0000_0000}
+	type block struct {
+		addr uint64
+		size int
+	}
+	var blocks []block
+	for range 12 {
+		n := pick(r, 8, 24, 64, 600, 5000, 9000)
+		a := w.mem.Alloc(n, pick[uint64](r, 1, 8, 8, 16))
+		blocks = append(blocks, block{a, n})
+		w.addrs = append(w.addrs, a, a, a, a+uint64(r.IntN(n)))
+	}
+	for _, b := range blocks {
+		for off := 0; off+8 <= b.size; off += 8 {
+			w.mem.PutWord(b.addr+uint64(off), w.word())
+		}
+		switch r.IntN(8) {
+		case 0:
+			w.mem.Unmap(b.addr, 1)
+		case 1:
+			w.mem.Evict(b.addr, b.size)
+		}
+	}
+	return w
+}
+
+// word is a random word of memory or register.
+func (w *world) word() uint64 {
+	switch w.IntN(10) {
+	case 0, 1, 2, 3, 4:
+		return pick(w.random, w.addrs...)
+	case 5, 6, 7:
+		return w.Uint64N(20)
+	case 8:
+		return pick(w.random, 500, 513, 5000, 1<<31, 1<<32+3, 1<<63, ^uint64(0), ^uint64(3))
+	}
+	return w.Uint64()
+}
+
+func (w *world) hit(wait bool) *hit {
+	h := &hit{regs: map[abi.Reg]uint64{}, mem: w.mem, pid: 7, tid: 8 + w.Uint32N(4), time: w.Uint64(), wait: wait, flags: w.Uint64()}
+	for _, r := range regOrder {
+		if r != 0xff {
+			h.regs[r] = w.word()
+		}
+	}
+	if !w.one(4) {
+		// A stack, and a g that can be read.
+		h.regs[abi.RSP] = w.mem.Alloc(1000, 8)
+		for off := uint64(0); off < 1000; off += 8 {
+			w.mem.PutWord(h.regs[abi.RSP]+off, w.word())
+		}
+		h.regs[abi.R14] = h.regs[abi.RSP]
+	}
+	return h
+}
+
+// diff says where a record is not what it should be.
+func diff(got []byte, want *record) error {
+	if len(got) != len(want.data) {
+		return fmt.Errorf("%d bytes, want %d", len(got), len(want.data))
+	}
+	for i := range got {
+		if got[i] != want.data[i] && !want.unused[i] {
+			from := i &^ 7
+			to := min(from+8, len(got))
+			return fmt.Errorf("byte %d: %x, want %x", i, got[from:to], want.data[from:to])
+		}
+	}
+	return nil
+}
+
+// load generates and encodes a program.
+func load(t testing.TB, funcs []probegen.Func, o probegen.Options) *bpfsim.Program {
+	t.Helper()
+	ins, err := probegen.Entry(funcs, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := bpfsim.Load(ins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestRecords runs random programs, alone and bundled, on random registers and
+// memory, and compares each record with the model's.
+func TestRecords(t *testing.T) {
+	rounds := 400
+	if testing.Short() {
+		rounds = 100
+	}
+	var sent, variable, failed, absent, cut int
+	for seed := range rounds {
+		r := newRandom(uint64(seed))
+		var funcs []probegen.Func
+		for id := range pick(r, 1, 1, 1, 3, 8) {
+			funcs = append(funcs, r.fn(uint32(id)))
+		}
+		o := probegen.Options{CPUs: simCPUs, Sleepable: r.one(2)}
+		prog := load(t, funcs, o)
+		m := newMachine(1 << 20)
+		w := r.world()
+		for n := range 10 {
+			f := &funcs[r.IntN(len(funcs))]
+			h := w.hit(o.Sleepable)
+			m.Context, m.Target, m.Cookie = h.context(), h.mem, uint64(f.Cookie)
+			m.CPU, m.PID, m.TID, m.Time = r.Uint32N(simCPUs), h.pid, h.tid, h.time
+			fatal := func(err error) {
+				t.Fatalf("seed %d, hit %d, sleepable %t: %v\n%s", seed, n, o.Sleepable, err, describe(f))
+			}
+			if _, err := m.Run(prog); err != nil {
+				fatal(err)
+			}
+			got := m.Ring.Take()
+			if skipped(f.Skip, h.flags) {
+				if len(got) != 0 {
+					fatal(fmt.Errorf("a record though condition %#x holds for flags %#x", f.Skip, h.flags))
+				}
+				continue
+			}
+			if len(got) != 1 {
+				fatal(fmt.Errorf("%d records", len(got)))
+			}
+			want := h.record(f)
+			if err := diff(got[0], want); err != nil {
+				fatal(err)
+			}
+			if len(want.data) > f.Plan.MaxRecord {
+				fatal(fmt.Errorf("%d bytes, MaxRecord is %d", len(want.data), f.Plan.MaxRecord))
+			}
+			sent++
+			if len(want.data) > f.Plan.Fixed {
+				variable++
+			}
+			if want.word(capture.OffFailed) != 0 {
+				failed++
+			}
+			for i := f.Plan.SlotBase; i < f.Plan.Fixed; i += 8 {
+				switch want.word(int64(i)) {
+				case capture.NoSlot(abi.NotResident):
+					absent++
+				case capture.NoSlot(abi.Cut):
+					cut++
+				}
+			}
+		}
+		for i := range 2 * simCPUs {
+			if l := lock(m, i/2, i%2); !bytes.Equal(l, make([]byte, 8)) {
+				t.Fatalf("seed %d: lock %d is %x", seed, i, l)
+			}
+		}
+		if l := m.Arrays[probegen.MapLosses]; !bytes.Equal(l, make([]byte, len(l))) {
+			t.Fatalf("seed %d: losses %x", seed, l)
+		}
+	}
+	t.Logf("%d records, %d with chunks, %d with failed reads, %d absent and %d cut chunks", sent, variable, failed, absent, cut)
+	// The test is worth little if chance does not reach all of these.
+	if variable < sent/10 || failed < sent/20 || absent < sent/20 {
+		t.Error("too uniform")
+	}
+}
+
+func describe(f *probegen.Func) string {
+	s := fmt.Sprintf("fixed %d, slots from %d, CFA %d, skip %#x\n", f.Plan.Fixed, f.Plan.SlotBase, f.CFA, f.Skip)
+	for _, p := range f.Plan.Params {
+		s += fmt.Sprintf("%s %s at %d, %d of %d bytes\n", p.Name, p.Image.Type, p.Offset, p.Image.Size, p.Image.Type.Size)
+	}
+	s += fmt.Sprintf("stores %+v\nreads %+v\n", f.Plan.Stores, f.Plan.Reads)
+	return s
+}
