@@ -3,8 +3,6 @@ package site
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -31,13 +29,8 @@ var regByName = func() map[string]abi.Reg {
 	return names
 }()
 
-// goCommand is the go command of the toolchain as a Linux amd64 binary.
-func goCommand(t testing.TB) string {
-	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
-		return filepath.Join(runtime.GOROOT(), "bin", "go")
-	}
-	return goBuild(t, "cmd/go")
-}
+// goCommand is the go command, built for Linux amd64.
+func goCommand(t testing.TB) string { return goBuild(t, "cmd/go") }
 
 // TestCorpus chooses a site for every function of the go command and checks
 // each by brute force.
