@@ -151,7 +151,7 @@ func (t *Tracer) watch(w *watcher) {
 			return
 		case fds[2].Revents != 0:
 			if err := t.changed(w); err != nil {
-				t.opts.log.Warn("tracing ends", "err", err)
+				t.opts.log.Info("tracing ends", "err", err)
 				t.end(err)
 				return
 			}
