@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/rlimit"
 
+	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/probegen"
 )
 
@@ -133,4 +134,64 @@ func TestVerifierAcceptsBundle(t *testing.T) {
 		}
 		p.Close()
 	}
+}
+
+// TestVerifierAcceptsRandom loads random programs. The kernel must accept
+// whatever the limits allow: a rejection in the field is a function that cannot
+// be traced.
+func TestVerifierAcceptsRandom(t *testing.T) {
+	l := newLoader(t)
+	rounds := 200
+	if testing.Short() {
+		rounds = 50
+	}
+	var most, refs uint32
+	for seed := range rounds {
+		r := newRandom(uint64(seed))
+		var funcs []probegen.Func
+		for id := range pick(r, 1, 1, 1, 4) {
+			f := r.fn(uint32(id))
+			if seed%4 == 0 {
+				f = r.heavy(uint32(id))
+			}
+			f.Mark = pick(r, probegen.NoMark, probegen.NoMark, probegen.Mark(r.IntN(4)))
+			funcs = append(funcs, f)
+			refs = max(refs, uint32(countSlots(f.Plan)))
+		}
+		sleepable := r.one(2)
+		o := probegen.Options{CPUs: l.cpus, Sleepable: sleepable, PID: pick[uint32](r, 0, 1)}
+		ins, err := probegen.Entry(funcs, o)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		p, err := l.load(ins, sleepable)
+		if err != nil {
+			t.Errorf("seed %d: %s\n%+v", seed, describe(&funcs[0]), err)
+			continue
+		}
+		if info, err := p.Info(); err == nil {
+			n, _ := info.VerifiedInstructions()
+			most = max(most, n)
+		}
+		p.Close()
+	}
+	t.Logf("at most %d references followed, %d instructions verified", refs, most)
+}
+
+// countSlots counts the references that a program follows.
+func countSlots(p *capture.Plan) int {
+	n := 0
+	var count func(m *capture.Image)
+	count = func(m *capture.Image) {
+		for i := range m.Refs {
+			if m.Refs[i].Slot >= 0 {
+				n++
+				count(m.Refs[i].Elem)
+			}
+		}
+	}
+	for i := range p.Params {
+		count(p.Params[i].Image)
+	}
+	return n
 }

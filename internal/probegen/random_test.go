@@ -111,6 +111,31 @@ func (r random) location(size int64) abi.Location {
 	return loc
 }
 
+// heavy is a function with as many references, one within another, as the
+// limits allow.
+func (r random) heavy(id uint32) probegen.Func {
+	c := planCase{name: "heavy", limits: capture.Limits{String: 8192, Elems: 1024, Bytes: 8192, Depth: 4}}
+	for range 1 + r.IntN(4) {
+		t := tString
+		for range 2 + r.IntN(6) {
+			switch r.IntN(4) {
+			case 0, 1:
+				fields := []*abi.Type{t, tString, tInt}
+				for range r.IntN(12) {
+					fields = append(fields, pick(r, t, tString, slice(tInt), pointer(t)))
+				}
+				t = structOf("main.H"+strconv.Itoa(len(fields)), fields...)
+			case 2:
+				t = slice(t)
+			default:
+				t = pointer(t)
+			}
+		}
+		c.params = append(c.params, t)
+	}
+	return c.fn(id)
+}
+
 // fn is a random function: random parameters where the calling convention or
 // chance puts them.
 func (r random) fn(id uint32) probegen.Func {

@@ -148,7 +148,11 @@ func TestRecords(t *testing.T) {
 		r := newRandom(uint64(seed))
 		var funcs []probegen.Func
 		for id := range pick(r, 1, 1, 1, 3, 8) {
-			funcs = append(funcs, r.fn(uint32(id)))
+			if seed%5 == 0 {
+				funcs = append(funcs, r.heavy(uint32(id)))
+			} else {
+				funcs = append(funcs, r.fn(uint32(id)))
+			}
 		}
 		o := probegen.Options{CPUs: simCPUs, Sleepable: r.one(2)}
 		prog := load(t, funcs, o)
