@@ -120,7 +120,7 @@ func steps(p uprobe.Probe) string {
 	if p.Emulated {
 		return "emulated by the kernel"
 	}
-	return "single-stepped by the kernel, about ten times as slow as an emulated instruction"
+	return "single-stepped by the kernel, which takes several times as long as to emulate it"
 }
 
 func recordSize(f *uprobe.Func) string {

@@ -32,11 +32,15 @@ func buildAndRun(m *testing.M) int {
 	built.target = filepath.Join(dir, "target")
 	built.stripped = filepath.Join(dir, "stripped")
 	linux := []string{"GOOS=linux", "GOARCH=amd64"}
+	tool := []string{"build", "-o", built.argtap}
+	if race {
+		tool = append(tool, "-race")
+	}
 	for _, b := range []struct {
 		env  []string
 		args []string
 	}{
-		{nil, []string{"build", "-o", built.argtap, "."}},
+		{[]string{"CGO_ENABLED=" + cgo}, append(tool, ".")},
 		{linux, []string{"build", "-o", built.target, "./testdata/target"}},
 		{linux, []string{"build", "-ldflags=-s -w", "-o", built.stripped, "./testdata/target"}},
 	} {

@@ -92,7 +92,23 @@ func trace(args []string) error {
 	if r.pid != 0 {
 		opts = append(opts, uprobe.WithPID(r.pid))
 	}
+	attached := make(chan struct{})
+	go func() {
+		select {
+		case <-attached:
+		case sig := <-interrupts:
+			select {
+			case <-attached: // meanwhile
+				interrupts <- sig
+				return
+			default:
+			}
+			complain(errors.New("interrupted before the probes were in place"))
+			os.Exit(1) // the kernel removes what was attached
+		}
+	}()
 	t, err := uprobe.Trace(r.binary, r.funcs[0], out.call, opts...)
+	close(attached)
 	if err != nil {
 		return err
 	}

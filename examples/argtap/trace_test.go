@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/argtap/argtap/internal/fixture"
 )
 
 func canTrace() bool { return runtime.GOOS == "linux" && os.Geteuid() == 0 }
@@ -402,6 +404,21 @@ func TestClosedOutput(t *testing.T) {
 		t.Errorf("%v\n%s", err, stderr.String())
 	}
 	countsOf(t, result{stderr: stderr.String()})
+}
+
+// TestReplaced replaces the binary while it is traced.
+func TestReplaced(t *testing.T) {
+	needTrace(t)
+	dir := t.TempDir()
+	binary := fixture.Copy(t, built.target, dir, "target")
+	s := start(t, "trace", binary, "main.work")
+	if err := os.Rename(fixture.Copy(t, built.target, dir, "new"), binary); err != nil {
+		t.Fatal(err)
+	}
+	r := s.end()
+	if r.code != 1 || !strings.Contains(r.stderr, "argtap: "+binary+": binary was replaced") || countsOf(t, r) != (counts{}) {
+		t.Errorf("status %d\n%s", r.code, r.stderr)
+	}
 }
 
 // TestLeftOut traces a pattern that selects functions which cannot be traced.

@@ -1,0 +1,8 @@
+//go:build !race
+
+package main
+
+const (
+	race = false
+	cgo  = "0"
+)
