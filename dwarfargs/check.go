@@ -41,15 +41,22 @@ const (
 	// The rule: some parts have exactly the address in the slot that
 	// [abi.Assignment.SpillSlot] computes, and all others agree or are dead.
 	SpillSlot
-	// Reassigned: DWARF names a register that holds another argument. The
-	// function assigns one to the other (x, y = y, x), or finds them equal, and
-	// the compiler's location lists take the variable's later register for its
-	// first one.
+	// OwnFrame: DWARF names a place in the function's own frame, or what a
+	// pointer there points to. At the entry the frame does not exist yet: the
+	// place is below the stack pointer, and nothing has been put there for
+	// this call. Seen for parameters that the function moves to the heap
+	// (asink = &p) and that are passed on the stack: from Go 1.26 on their one
+	// location, for the whole function, is the pointer to the copy
+	// (cmd/compile/internal/dwarfgen, createHeapDerefLocationList).
 	//
-	// The rule: for each part on which DWARF disagrees, it names a register in
-	// which convention and DWARF agree that another part of the arguments is.
-	// Two arguments cannot be in one register, so it is DWARF that contradicts
-	// itself, and the convention is not contradicted.
+	// The rule: every part is below the stack pointer of the entry, or the
+	// expression is that of createHeapDerefLocationList, with such a place.
+	OwnFrame
+	// Reassigned: DWARF names the place of another argument. The function
+	// assigns one to the other (x, y = y, x), or finds them equal, and the
+	// compiler's location lists take the variable's later value for its first
+	// one. See [checkClaims] for the rule, and for why it takes nothing else
+	// for a reassignment.
 	Reassigned
 	// InBody: a result that is returned in registers, or a copy of one that is
 	// returned on the stack, for which DWARF names the place that it has inside
@@ -61,8 +68,8 @@ const (
 	// Foreign: not compiled by Go. DWARF is believed, where it can be at an
 	// entry: see [Func.AtEntry].
 	Foreign
-	// Unconfirmed: what would be [Silent], [SpillSlot] or [Reassigned], in a
-	// function of which the signature is in doubt: another value is
+	// Unconfirmed: what would be [Silent], [SpillSlot], [OwnFrame] or
+	// [Reassigned], in a function of which the signature is in doubt: another value is
 	// Contradicted, the compiler leaves out blank parameters
 	// ([Func.BlanksMissing]), or there may be a hidden one (see placements).
 	// One parameter more or less moves others, so the convention is not
@@ -75,8 +82,8 @@ const (
 )
 
 var agreementText = [agreementCount]string{
-	"agree", "no bytes", "silent", "dead pieces", "spill slot", "reassigned",
-	"in body", "foreign", "unconfirmed", "contradicted",
+	"agree", "no bytes", "silent", "dead pieces", "spill slot", "own frame",
+	"reassigned", "in body", "foreign", "unconfirmed", "contradicted",
 }
 
 // String returns the agreement as argtap inspect shows it.
@@ -143,7 +150,7 @@ func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement)
 		r := &rs[i]
 		switch {
 		case r.Agreement == Contradicted:
-		case doubt && (r.Agreement == Silent || r.Agreement == SpillSlot || r.Agreement == Reassigned):
+		case doubt && r.Agreement.unconfirmed():
 			r.Agreement = Unconfirmed
 		default:
 			for _, other := range all[min(1, len(all)):] {
@@ -159,56 +166,53 @@ func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement)
 	return rs, remaining
 }
 
+// unconfirmed reports whether a value of this agreement is believed to be where
+// the convention says without a word from DWARF on any of its bytes.
+func (a Agreement) unconfirmed() bool {
+	return a == Silent || a == SpillSlot || a == OwnFrame || a == Reassigned
+}
+
 // checkPlacement compares DWARF with one placement of all parameters.
 func (f *Func) checkPlacement(pl *placement) (rs []Resolved, contradicted bool) {
 	rs = make([]Resolved, len(f.Params))
 	cs := make([]comparison, len(f.Params))
-	held := make(map[abi.Reg]bool)
 	for i := range f.Params {
 		p := &f.Params[i]
-		want, _, _ := pl.param(i)
+		want, slot, inRegs := pl.param(i)
 		rs[i] = Resolved{Param: p, Location: want}
 		if got, ok := p.At(f.Entry); ok {
 			rs[i].DWARF = got
-			cs[i] = compare(want, p.byPlace(got, want, uint64(f.Entry)))
-			for _, r := range cs[i].held {
-				held[r] = true
-			}
+			cs[i] = p.compare(got, &expected{want, slot, inRegs, pl.sp})
 		}
 	}
+	checkClaims(cs)
 	for i := range rs {
-		_, slot, inRegs := pl.param(i)
-		rs[i].Agreement = cs[i].entryAgreement(f.Params[i].Type, slot, inRegs, held)
+		rs[i].Agreement = cs[i].entryAgreement(f.Params[i].Type)
 		contradicted = contradicted || rs[i].Agreement == Contradicted
 	}
 	return rs, contradicted
 }
 
-// entryAgreement classifies the comparison of one parameter. held are the
-// registers in which both sources agree that some argument is.
-func (c *comparison) entryAgreement(t *abi.Type, slot abi.CFAOffset, inRegs bool, held map[abi.Reg]bool) Agreement {
-	if t.Size == 0 {
+// entryAgreement classifies the comparison of one parameter. The explanations
+// of a disagreement are not mixed: each is what the compiler does to a whole
+// parameter.
+func (c *comparison) entryAgreement(t *abi.Type) Agreement {
+	switch {
+	case t.Size == 0:
 		return NoBytes
-	}
-	spilled, reassigned := false, false
-	for _, g := range c.differ {
-		switch {
-		case inRegs && g.Kind == abi.InFrame && g.CFA == slot+abi.CFAOffset(g.Offset):
-			spilled = true
-		case g.Kind == abi.InRegister && held[g.Reg]:
-			// Not the register that the convention gives to this part: then
-			// the two would agree. And it gives each register once.
-			reassigned = true
-		default:
+	case c.unexplained:
+		return Contradicted
+	case c.spilled > 0:
+		if c.ownFrame > 0 || len(c.claims) > 0 {
 			return Contradicted
 		}
-	}
-	switch {
-	case spilled && reassigned:
-		return Contradicted
-	case spilled:
 		return SpillSlot
-	case reassigned:
+	case c.ownFrame > 0:
+		if c.same > 0 || len(c.claims) > 0 {
+			return Contradicted
+		}
+		return OwnFrame
+	case len(c.claims) > 0:
 		return Reassigned
 	case c.same == 0:
 		return Silent

@@ -16,6 +16,8 @@ type placement struct {
 	// dict is the index of a hidden dictionary in sig.Params, where it is none
 	// that sig.Dict describes; -1 if there is none.
 	dict int
+	// sp is the stack pointer at the entry.
+	sp abi.CFAOffset
 }
 
 // param returns the place and the spill slot of f.Params[i].
@@ -63,7 +65,8 @@ func (f *Func) placements(a *abi.Arch) ([]placement, error) {
 	if err != nil {
 		return nil, fmt.Errorf("func %s: %w", f.Name, err)
 	}
-	ps := []placement{{sig, as, -1}}
+	sp := -abi.CFAOffset(a.CFAAtEntry)
+	ps := []placement{{sig, as, -1, sp}}
 	if !closure {
 		return ps, nil
 	}
@@ -81,7 +84,7 @@ func (f *Func) placements(a *abi.Arch) ([]placement, error) {
 		if err != nil {
 			return nil, fmt.Errorf("func %s: %w", f.Name, err)
 		}
-		ps = append(ps, placement{&with, as, i})
+		ps = append(ps, placement{&with, as, i, sp})
 	}
 	return ps, nil
 }

@@ -100,8 +100,8 @@ func TestAgreement(t *testing.T) {
 	}{
 		{name: "registers", params: []param{{i64, rax, "agree RAX:8"}, {i64, rbx, "agree RBX:8"}}},
 		{name: "pieces", params: []param{{str, locExpr(reg0, piece, 8, reg0+3, piece, 8), "agree RAX:8 RBX:8"}}},
-		{name: "pieces in the wrong order", params: []param{
-			{str, locExpr(reg0+3, piece, 8, reg0, piece, 8), "contradicted " + absent + ":16"}}},
+		{name: "pieces exchanged", params: []param{
+			{str, locExpr(reg0+3, piece, 8, reg0, piece, 8), "reassigned RAX:8 RBX:8"}}},
 		{name: "stack", params: []param{{arr, locDesc{expr: []byte{cfa}}, "agree [CFA+0]:16"}}},
 		{name: "stack elsewhere", params: []param{{arr, locDesc{expr: []byte{fbreg, 8}}, "contradicted " + absent + ":16"}}},
 		{name: "no bytes", params: []param{{none, locDesc{expr: []byte{fbreg, 8}}, "no bytes (zero size)"}}},
@@ -119,11 +119,12 @@ func TestAgreement(t *testing.T) {
 		{name: "spill slot of another", params: []param{
 			{i64, locExpr(fbreg, 8), "contradicted " + absent + ":8"}, {i64, rbx, "agree RBX:8"}}},
 		{name: "reassigned", params: []param{{i64, rax, "agree RAX:8"}, {i64, rax, "reassigned RBX:8"}}},
-		// Shifted by one: nobody agrees to be in RBX, so nothing explains it.
+		{name: "exchanged", params: []param{{i64, rbx, "reassigned RAX:8"}, {i64, rax, "reassigned RBX:8"}}},
+		// Shifted by one: there is no end to it.
 		{name: "shifted", params: []param{
-			{i64, rbx, "contradicted " + absent + ":8"}, {i64, rcx, "contradicted " + absent + ":8"}}},
-		{name: "exchanged", params: []param{
-			{i64, rbx, "contradicted " + absent + ":8"}, {i64, rax, "contradicted " + absent + ":8"}}},
+			{i64, rbx, "unconfirmed " + absent + ":8"}, {i64, rcx, "contradicted " + absent + ":8"}}},
+		{name: "shifted to one that is silent", params: []param{
+			{i64, rbx, "contradicted " + absent + ":8"}, {i64, locDesc{}, "unconfirmed " + absent + ":8"}}},
 		{name: "register of nobody", params: []param{{i64, locExpr(reg0 + 1), "contradicted " + absent + ":8"}}},
 		{name: "a contradiction takes the word from who stands alone", params: []param{
 			{i64, rax, "agree RAX:8"}, {i64, locDesc{}, "unconfirmed " + absent + ":8"},
