@@ -11,7 +11,8 @@ import (
 // Program is a program that can be run. It is immutable.
 type Program struct {
 	code []insn
-	text []string // of the instruction, for messages
+	ins  []int // by slot, the index of the instruction in list, for messages
+	list asm.Instructions
 	maps []string // by file descriptor
 }
 
@@ -31,7 +32,7 @@ func (fd mapFD) FD() int { return int(fd) }
 // Load encodes a program. Maps are known by the names that the instructions
 // refer to; ins is changed like by [asm.Instructions.AssociateMap].
 func Load(ins asm.Instructions) (*Program, error) {
-	p := new(Program)
+	p := &Program{}
 	fds := make(map[string]int)
 	work := make(asm.Instructions, len(ins))
 	helpers := make(map[int]int32)
@@ -68,10 +69,10 @@ func Load(ins asm.Instructions) (*Program, error) {
 			off: int16(binary.LittleEndian.Uint16(b[2:])), imm: int32(binary.LittleEndian.Uint32(b[4:])),
 		})
 	}
-	p.text = make([]string, len(p.code))
+	p.list, p.ins = ins, make([]int, len(p.code))
 	at := 0
 	for i := range ins {
-		p.text[at] = fmt.Sprint(ins[i])
+		p.ins[at] = i
 		if id, ok := helpers[i]; ok {
 			p.code[at] = insn{op: opCall, imm: id}
 		}

@@ -117,7 +117,7 @@ func (r *run) call(pc int, f *frame, depth int) (uint64, error) {
 		next, err := r.step(pc, f, depth)
 		if err != nil {
 			if _, ok := err.(*Fault); !ok {
-				err = &Fault{pc, r.prog.text[pc], err}
+				err = &Fault{pc, fmt.Sprint(r.prog.list[r.prog.ins[pc]]), err}
 			}
 			return 0, err
 		}
