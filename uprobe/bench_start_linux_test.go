@@ -1,0 +1,138 @@
+package uprobe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// fromProxy builds a program of a module that the project does not depend on.
+func fromProxy(tb testing.TB, module, pkg string) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	out := filepath.Join(dir, filepath.Base(pkg)+".exe")
+	for _, args := range [][]string{
+		{"mod", "init", "example.com/build"},
+		{"get", module},
+		{"build", "-o", out, pkg},
+	} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false -mod=mod", "CGO_ENABLED=0")
+		if msg, err := cmd.CombinedOutput(); err != nil {
+			tb.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, msg)
+		}
+	}
+	return out
+}
+
+// traceOnce, in the environment, makes the test binary a program that traces
+// one function of a file, and ends as soon as the probe is in place.
+const traceOnce = "ARGTAP_TRACE_ONCE"
+
+func init() {
+	path, fn, ok := strings.Cut(os.Getenv(traceOnce), "|")
+	if !ok {
+		return
+	}
+	start := time.Now()
+	t, err := Trace(path, fn, func(*Call) {})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(time.Since(start).Seconds()*1e3, len(t.Funcs()))
+	os.Exit(0) // the kernel removes the probe
+}
+
+// BenchmarkStart measures a whole process that attaches to one function of an
+// 80 MB program, from its start to the probe in place, beside perf probe -V
+// and, where the benchmark can build it, Delve's load.
+//
+//	go test -run '^$' -bench Start ./uprobe
+func BenchmarkStart(b *testing.B) {
+	caddy := fromProxy(b, "github.com/caddyserver/caddy/v2@v2.11.9", "github.com/caddyserver/caddy/v2/cmd/caddy")
+	dlv := fromProxy(b, "github.com/go-delve/delve@v1.27.2", "github.com/go-delve/delve/cmd/dlv")
+	const fn = "net/http.(*conn).serve"
+	var attach, perf, delve []float64
+	var peak int64
+	for range 9 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), traceOnce+"="+caddy+"|"+fn)
+		out, err := cmd.Output()
+		if err != nil {
+			b.Fatalf("%v: %s", err, out)
+		}
+		var ms float64
+		var n int
+		if _, err := fmt.Sscan(string(out), &ms, &n); err != nil || n != 1 {
+			b.Fatalf("%q: %v", out, err)
+		}
+		attach = append(attach, ms)
+		peak = max(peak, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+
+		start := time.Now()
+		exec.Command("perf", "probe", "-x", caddy, "-V", fn).Run() // its verdict does not matter here
+		perf = append(perf, time.Since(start).Seconds()*1e3)
+
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		d := exec.CommandContext(ctx, dlv, "exec", caddy, "--allow-non-terminal-interactive=true")
+		d.Stdin = strings.NewReader("funcs ^net/http.Get$\nexit\n")
+		start = time.Now()
+		if out, err := d.CombinedOutput(); err != nil && !errors.Is(err, exec.ErrNotFound) {
+			b.Logf("dlv: %v: %s", err, out)
+		}
+		delve = append(delve, time.Since(start).Seconds()*1e3)
+		cancel()
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(attach), "ms-attached")
+	b.ReportMetric(float64(peak)/1024, "MB-peak")
+	b.ReportMetric(median(perf), "ms-perf-probe")
+	b.ReportMetric(median(delve), "ms-delve")
+}
+
+// BenchmarkMany attaches to 500 functions of a running program, and detaches.
+func BenchmarkMany(b *testing.B) {
+	path := buildFixture(b, "../../examples/app")
+	cmd := exec.Command(path)
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	fs, err := Inspect(path, "net/http.*")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if len(fs) < 500 {
+		b.Fatalf("only %d functions", len(fs))
+	}
+	var names []string
+	for _, f := range fs[:500] {
+		names = append(names, f.Name())
+	}
+	var attach, detach []float64
+	for range 5 {
+		start := time.Now()
+		t, err := Trace(path, "", func(*Call) {}, WithFuncs(names...), WithPID(cmd.Process.Pid))
+		if err != nil {
+			b.Fatal(err)
+		}
+		attach = append(attach, time.Since(start).Seconds())
+		start = time.Now()
+		if err := t.Close(); err != nil {
+			b.Fatal(err)
+		}
+		detach = append(detach, time.Since(start).Seconds())
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(attach), "s-attach")
+	b.ReportMetric(median(detach), "s-detach")
+}
