@@ -23,7 +23,8 @@
 //	SlotBase        the slots of the parameters' Refs, in order
 //	Fixed           chunks, in the order in which they were read; each is
 //	                  count × element size bytes, padded to 8, followed by
-//	                  count × len(Elem.Refs followed) slots
+//	                  count × Elem.Slots slots. First come those of all
+//	                  parameters, then those of what they refer to.
 //
 // A plan without Refs has no chunks: its record has a fixed size and is
 // written in place. All integers are in the target's byte order, which is that

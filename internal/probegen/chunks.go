@@ -105,32 +105,54 @@ func (g *gen) chunks(p *capture.Plan) {
 		asm.Mov.Imm(asm.R1, int32(p.Fixed)),
 		asm.StoreMem(regRecord, scratchCursor-scratchRecord, asm.R1, asm.DWord),
 	)
+	var images []imageAt
 	for i := range p.Params {
 		q := &p.Params[i]
-		g.refs(q.Name, q.Image, place{off: int64(q.Offset)}, place{off: int64(q.Slots)}, 0)
+		images = append(images, imageAt{
+			q.Name, q.Image, place{off: int64(q.Offset)}, place{off: int64(q.Slots)},
+		})
 	}
+	g.refs(images, 0)
 }
 
-// refs follows the references of the image at base whose slots are at slots.
-func (g *gen) refs(name string, m *capture.Image, base, slots place, level int) {
-	for i := range m.Refs {
-		r := &m.Refs[i]
-		if r.Slot >= 0 {
-			s := slots
-			s.off += int64(r.Slot * capture.SlotSize)
-			b := base
-			b.off += r.Offset
-			g.ref(name, r, b, s, level)
+// imageAt is an image in the record.
+type imageAt struct {
+	name        string // of the parameter, for comments
+	image       *capture.Image
+	base, slots place
+}
+
+// refs follows the references of images: first all those that stand in the
+// images themselves, then those of what they refer to. So when the record is
+// full, what is cut is what lies deepest.
+func (g *gen) refs(images []imageAt, level int) {
+	each := func(do func(m imageAt, r *capture.Ref, at, slot place)) {
+		for _, m := range images {
+			for i := range m.image.Refs {
+				r := &m.image.Refs[i]
+				if r.Slot < 0 {
+					continue
+				}
+				at, slot := m.base, m.slots
+				at.off += r.Offset
+				slot.off += int64(r.Slot * capture.SlotSize)
+				do(m, r, at, slot)
+			}
 		}
 	}
+	each(func(m imageAt, r *capture.Ref, at, slot place) { g.ref(m.name, r, at, slot) })
+	each(func(m imageAt, r *capture.Ref, _, slot place) {
+		if r.Elem.Slots > 0 && level < maxLevels {
+			g.elements(m.name, r, slot, level)
+		}
+	})
 }
 
-// ref follows one reference: it reads the chunk to the cursor, writes the
-// slot, and then follows the references of the chunk's elements.
-func (g *gen) ref(name string, r *capture.Ref, at, slot place, level int) {
+// ref follows one reference: it reads the chunk to the cursor, and writes the
+// slot.
+func (g *gen) ref(name string, r *capture.Ref, at, slot place) {
 	limit := r.ChunkLimit()
-	ok, store, done := g.fresh("ok"), g.fresh("store"), g.fresh("done")
-	nested := r.Elem.Slots > 0 && level < maxLevels
+	ok, store := g.fresh("ok"), g.fresh("store")
 
 	g.notef("%s: follow %s+%d", name, r.Elem.Type.Name, at.off)
 	off := g.address(asm.R1, at)
@@ -195,36 +217,48 @@ func (g *gen) ref(name string, r *capture.Ref, at, slot place, level int) {
 		asm.And.Imm(regSize, -8),
 		asm.Add.Reg(regSize, asm.R1),
 	)
-	if !nested {
-		g.emit(asm.StoreMem(regRecord, scratchCursor-scratchRecord, regSize, asm.DWord))
-		g.label(store)
-		off = g.address(asm.R1, slot)
-		g.emit(asm.StoreMem(asm.R1, off, asm.R2, asm.DWord))
-		return
+	if k := r.Elem.Slots; k > 0 {
+		g.note("the elements' slots lie behind them")
+		g.scale(asm.R3, int64(k*capture.SlotSize))
+		g.emit(asm.Add.Reg(regSize, asm.R3))
 	}
-	l := int16(stackLevels - levelSize*level)
-	g.note("the elements' slots lie behind them")
-	g.emit(
-		asm.StoreMem(asm.RFP, l+levelElem, asm.R1, asm.DWord),
-		asm.StoreMem(asm.RFP, l+levelSlots, regSize, asm.DWord),
-		asm.StoreMem(asm.RFP, l+levelCount, asm.R3, asm.DWord),
-	)
-	g.scale(asm.R3, int64(r.Elem.Slots*capture.SlotSize))
-	g.emit(
-		asm.Add.Reg(regSize, asm.R3),
-		asm.StoreMem(regRecord, scratchCursor-scratchRecord, regSize, asm.DWord),
-	)
-	off = g.address(asm.R1, slot)
-	g.emit(asm.StoreMem(asm.R1, off, asm.R2, asm.DWord))
-	if r.Kind == capture.RefPointer {
-		g.refs(name, r.Elem, place{stack: l + levelElem}, place{stack: l + levelSlots}, level+1)
-	} else {
-		g.loop(name, r, l)
-	}
-	g.emit(asm.Ja.Label(done))
+	g.emit(asm.StoreMem(regRecord, scratchCursor-scratchRecord, regSize, asm.DWord))
 	g.label(store)
 	off = g.address(asm.R1, slot)
 	g.emit(asm.StoreMem(asm.R1, off, asm.R2, asm.DWord))
+}
+
+// elements follows the references of the elements of the chunk that slot
+// describes.
+func (g *gen) elements(name string, r *capture.Ref, slot place, level int) {
+	done := g.fresh("done")
+	l := int16(stackLevels - levelSize*level)
+	g.notef("%s: what %s refers to", name, r.Elem.Type.Name)
+	off := g.address(asm.R1, slot)
+	g.emit(
+		asm.LoadMem(asm.R3, asm.R1, off, asm.DWord),
+		asm.Mov.Reg32(asm.R1, asm.R3), // the chunk's offset; the upper half is cleared
+		asm.JEq.Imm(asm.R1, 0, done),
+		// The verifier does not know what was stored there.
+		asm.JGT.Imm(asm.R1, capture.VarMax, done),
+		asm.RSh.Imm(asm.R3, 32), // the number of elements
+		asm.JGT.Imm(asm.R3, int32(r.ChunkLimit()), done),
+		asm.StoreMem(asm.RFP, l+levelElem, asm.R1, asm.DWord),
+		asm.StoreMem(asm.RFP, l+levelCount, asm.R3, asm.DWord),
+	)
+	g.scale(asm.R3, r.Elem.Size)
+	g.emit(
+		asm.Add.Imm(asm.R3, 7),
+		asm.And.Imm(asm.R3, -8),
+		asm.Add.Reg(asm.R3, asm.R1),
+		asm.StoreMem(asm.RFP, l+levelSlots, asm.R3, asm.DWord),
+	)
+	if r.Kind == capture.RefPointer {
+		m := imageAt{name, r.Elem, place{stack: l + levelElem}, place{stack: l + levelSlots}}
+		g.refs([]imageAt{m}, level+1)
+	} else {
+		g.loop(name, r, l)
+	}
 	g.label(done)
 }
 
@@ -273,7 +307,8 @@ func (g *gen) each(callback, name string, r *capture.Ref) {
 	}
 	at(levelElem, r.Elem.Size)
 	at(levelSlots, int64(r.Elem.Slots*capture.SlotSize))
-	g.refs(name, r.Elem, place{stack: self + levelElem}, place{stack: self + levelSlots}, 1)
+	m := imageAt{name, r.Elem, place{stack: self + levelElem}, place{stack: self + levelSlots}}
+	g.refs([]imageAt{m}, 1)
 	g.emit(asm.Mov.Imm(asm.R0, 0))
 	g.label(callback + "end")
 	g.emit(asm.Return())

@@ -77,10 +77,12 @@ func (h *hit) record(f *probegen.Func) *record {
 			r.fail(rd.Bit)
 		}
 	}
+	var images []imageAt
 	for i := range p.Params {
 		q := &p.Params[i]
-		r.follow(q.Image, int64(q.Offset), int64(q.Slots))
+		images = append(images, imageAt{q.Image, int64(q.Offset), int64(q.Slots)})
 	}
+	r.follow(images)
 	return r
 }
 
@@ -98,18 +100,41 @@ func (r *record) grow(n int64) int64 {
 	return at
 }
 
-// follow fills the slots of an image at base, which begin at slots.
-func (r *record) follow(m *capture.Image, base, slots int64) {
-	for i := range m.Refs {
-		if ref := &m.Refs[i]; ref.Slot >= 0 {
-			at := slots + int64(ref.Slot)*capture.SlotSize
-			r.put64(int(at), r.chunk(ref, base+ref.Offset, at))
+// imageAt is an image in the record, with where its slots begin.
+type imageAt struct {
+	image       *capture.Image
+	base, slots int64
+}
+
+// follow fills the slots of images: those of the images themselves, then those
+// of the elements that they refer to.
+func (r *record) follow(images []imageAt) {
+	each := func(do func(ref *capture.Ref, at, slot int64)) {
+		for _, m := range images {
+			for i := range m.image.Refs {
+				if ref := &m.image.Refs[i]; ref.Slot >= 0 {
+					do(ref, m.base+ref.Offset, m.slots+int64(ref.Slot)*capture.SlotSize)
+				}
+			}
 		}
 	}
+	each(func(ref *capture.Ref, at, slot int64) { r.put64(int(slot), r.chunk(ref, at)) })
+	each(func(ref *capture.Ref, _, slot int64) {
+		off, count := capture.Slot(r.word(slot))
+		if off == 0 {
+			return
+		}
+		base := int64(off)
+		first := base + capture.Align8(int64(count)*ref.Elem.Size)
+		stride := int64(ref.Elem.Slots * capture.SlotSize)
+		for i := range int64(count) {
+			r.follow([]imageAt{{ref.Elem, base + i*ref.Elem.Size, first + i*stride}})
+		}
+	})
 }
 
 // chunk reads what the reference at off points to, and returns the slot.
-func (r *record) chunk(ref *capture.Ref, off, slot int64) uint64 {
+func (r *record) chunk(ref *capture.Ref, off int64) uint64 {
 	addr, n := r.word(off), int64(1)
 	if addr == 0 {
 		return 0
@@ -137,11 +162,6 @@ func (r *record) chunk(ref *capture.Ref, off, slot int64) uint64 {
 	for i := at + size; i < int64(len(r.data)); i++ {
 		r.unused[i] = true
 	}
-	stride := int64(ref.Elem.Slots * capture.SlotSize)
-	first := r.grow(n * stride)
-	// The slot is written before those of the elements, which does not show.
-	for i := range n {
-		r.follow(ref.Elem, at+i*ref.Elem.Size, first+i*stride)
-	}
+	r.grow(n * int64(ref.Elem.Slots*capture.SlotSize))
 	return uint64(at) | uint64(n)<<32
 }
