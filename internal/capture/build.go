@@ -40,7 +40,7 @@ type pending struct {
 // param lays out parameter i at record offset off and returns the offset
 // behind it.
 func (b *builder) param(i int, in Input, off int) int {
-	img := &Image{Type: in.Type, Size: min(in.Type.Size, int64(b.limits.Bytes))}
+	img := &Image{Type: in.Type, Size: min(max(in.Type.Size, 0), int64(b.limits.Bytes))}
 	if left := int64(maxImages - (off - HeaderSize)); img.Size > left {
 		img.Size = max(left, 0)
 	}
@@ -131,7 +131,7 @@ func (b *builder) follow() {
 const maxTypeNesting = 64
 
 func (b *builder) walk(p pending, t *abi.Type, off int64, nesting int) {
-	if nesting > maxTypeNesting || off >= p.image.Size || len(p.image.Refs) >= 4*maxRefs {
+	if nesting > maxTypeNesting || t.Size <= 0 || off < 0 || off >= p.image.Size || len(p.image.Refs) >= 4*maxRefs {
 		return
 	}
 	switch t.Kind {
@@ -169,7 +169,7 @@ func (b *builder) ref(p pending, r Ref, width int64, elem *abi.Type) {
 	}
 	next := p
 	switch {
-	case elem == nil:
+	case elem == nil || elem.Size < 0:
 		r.Reason = abi.UnknownType
 	case elem.Kind == abi.Invalid:
 		r.Reason = abi.UnknownType
