@@ -35,6 +35,7 @@ func buildAndRun(m *testing.M) int {
 	tool := []string{"build", "-o", built.argtap}
 	if race {
 		tool = append(tool, "-race")
+		os.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each run, else
 	}
 	for _, b := range []struct {
 		env  []string
