@@ -49,8 +49,9 @@ const (
 	// location, for the whole function, is the pointer to the copy
 	// (cmd/compile/internal/dwarfgen, createHeapDerefLocationList).
 	//
-	// The rule: every part is below the stack pointer of the entry, or the
-	// expression is that of createHeapDerefLocationList, with such a place.
+	// The rule: every part that DWARF does not leave out is below the stack
+	// pointer of the entry, or the expression is that of
+	// createHeapDerefLocationList, with such a place.
 	OwnFrame
 	// Reassigned: DWARF names the place of another argument. The function
 	// assigns one to the other (x, y = y, x), or finds them equal, and the

@@ -23,29 +23,27 @@ type comparison struct {
 	// spill slot, and ownFrame in the function's own frame.
 	spilled, ownFrame int
 	claims            []claim // the places that DWARF has for further parts
-	// spots are the places that the convention has for those parts to which
-	// DWARF gives a place at the entry.
-	spots       []claim
-	unexplained bool
-}
-
-// claim is a place: where a part begins, and its size; -1 if it is not known.
-type claim struct {
-	kind abi.PlaceKind // InRegister or InFrame
-	reg  abi.Reg
-	cfa  abi.CFAOffset
-	size int64
+	unexplained       bool    // none of these
+	// parts are all parts, if the compiler describes the value part by part.
+	parts []part
+	typ   *abi.Type
+	odd   bool // DWARF does not show which parts the claims are for
 }
 
 // compare holds got, DWARF's word, against the convention's.
 func (p *Param) compare(got abi.Location, want *expected) (c comparison) {
+	c.typ = p.Type
 	parts := p.parts(want.loc)
-	got = p.byPlace(got, parts)
-	if isUnsupported(got) {
-		c.odd(p, parts, want)
+	if p.dialect.split {
+		for _, w := range parts {
+			c.parts = append(c.parts, part{spotOf(w), w.Offset, w.Size, p.Type, false})
+		}
+	}
+	if got = p.byPlace(got, parts); isUnsupported(got) {
+		c.compareOdd(p, want)
 		return c
 	}
-	for _, w := range parts {
+	for i, w := range parts {
 		g, ok := partOf(got, w)
 		switch {
 		case ok && g.Kind == abi.Nowhere && g.Reason == abi.OptimizedOut:
@@ -56,104 +54,43 @@ func (p *Param) compare(got abi.Location, want *expected) (c comparison) {
 		case ok && want.inRegs && g.Kind == abi.InFrame && g.CFA == want.slot+abi.CFAOffset(g.Offset):
 			c.spilled++
 			continue
-		case ok && g.Kind == abi.InFrame && int64(g.CFA)+g.Size <= int64(want.sp):
+		case ok && g.Kind == abi.InFrame && g.CFA <= want.sp-abi.CFAOffset(g.Size):
 			c.ownFrame++
 			continue
 		case ok && p.dialect.split && (g.Kind == abi.InRegister || g.Kind == abi.InFrame):
-			c.claims = append(c.claims, claimOf(g))
+			c.claims = append(c.claims, claim{spotOf(g), g.Size})
 		default:
 			c.unexplained = true
 		}
 		if p.dialect.split {
-			c.spots = append(c.spots, claimOf(w))
+			c.parts[i].placed = true
 		}
 	}
 	return c
 }
 
-// odd compares where DWARF's word does not come to a place for each part.
-func (c *comparison) odd(p *Param, parts abi.Location, want *expected) {
-	if at, ok := p.heapPointer(); ok && int64(at)+p.ptr <= int64(want.sp) {
+// compareOdd is compare for an expression that does not come to a place for
+// each part.
+func (c *comparison) compareOdd(p *Param, want *expected) {
+	if at, ok := p.heapPointer(); ok && at <= want.sp-abi.CFAOffset(p.ptr) {
 		c.ownFrame++
 		return
 	}
-	// Some parts are left out, and it does not show which: see byPlace. So the
-	// places count for themselves, and each part as one that may have one.
+	// Some parts are left out, and it does not show which: see byPlace. No part
+	// of what is in registers is.
 	said := p.said(p.low)
-	c.unexplained = !p.dialect.split || len(said) == 0 || len(said) >= len(parts)
+	c.odd = true
+	c.unexplained = want.inRegs || len(said) == 0 || len(said) >= len(c.parts)
 	for _, g := range said {
 		switch g.kind {
 		case abi.InRegister:
-			c.claims = append(c.claims, claim{kind: g.kind, reg: g.reg, size: g.size})
+			c.claims = append(c.claims, claim{spot{kind: g.kind, reg: g.reg}, g.size})
 		case abi.InFrame:
-			c.claims = append(c.claims, claim{kind: g.kind, cfa: abi.CFAOffset(g.k), size: g.size})
+			c.claims = append(c.claims, claim{spot{kind: g.kind, cfa: abi.CFAOffset(g.k)}, g.size})
 		default:
 			c.unexplained = true
 		}
 	}
-	if !c.unexplained {
-		for _, w := range parts {
-			c.spots = append(c.spots, claimOf(w))
-		}
-	}
-}
-
-// checkClaims decides which disagreements are reassignments, given the
-// comparisons of all of a function's parameters: those where DWARF claims, for
-// each part that it has elsewhere, a place that by the convention is the place
-// of a part of some argument, and where that part has a place in DWARF, too:
-// its own, or by such a claim again.
-//
-// This is how the compiler comes to such claims (cmd/compile/internal/ssa,
-// debug.go). At the entry its location lists have the incoming arguments only
-// (OpArg, OpArgIntReg, OpArgFloatReg: buildLocationLists), one for each part,
-// in the places of the convention. Each is listed for all variables that have
-// it as their value anywhere in the function: for the parameter that it comes
-// in as, and for those to which it is assigned. A variable with several is in
-// the place of the last. So a claim is always the place of an argument, and
-// never one of a parameter that is nowhere, as are the blank ones. Parameters
-// that are not split into parts (no location list) take no part in this.
-//
-// A disagreement because the convention was applied to the wrong parameters is
-// never taken for a reassignment. Suppose that the function has a parameter
-// that DWARF does not know. The convention hands out registers and stack in
-// ascending order, so the true places of all parts behind it are later than
-// the convention's for the known parameters, and no two parts have the same. If
-// DWARF knows the true ones, then the last part that it has a place for, of
-// those in registers or of those on the stack, claims one that is no other
-// such part's. Reassignments come to an end in the same set of places, in
-// circles or where a part agrees.
-func checkClaims(cs []comparison) {
-	sizes := make(map[claim]int64)
-	for i := range cs {
-		for _, s := range cs[i].spots {
-			sizes[s.spot()] = s.size
-		}
-	}
-	for i := range cs {
-		for _, cl := range cs[i].claims {
-			// A variable can be assigned the low bytes of another.
-			if size, ok := sizes[cl.spot()]; !ok || cl.size > size {
-				cs[i].unexplained = true
-			}
-		}
-	}
-}
-
-// spot returns the claim without its size.
-func (c claim) spot() claim {
-	c.size = 0
-	return c
-}
-
-func claimOf(p abi.Piece) claim {
-	c := claim{kind: p.Kind, size: p.Size}
-	if p.Kind == abi.InRegister {
-		c.reg = p.Reg
-	} else {
-		c.cfa = p.CFA
-	}
-	return c
 }
 
 // partOf returns what l says of part w: its piece, or the part of a piece.
