@@ -104,12 +104,22 @@ func (t *Type) String() string {
 // followed to more data: pointers, strings, slices, interfaces, maps, channels
 // and funcs.
 func (t *Type) HasPointers() bool {
+	budget := 10_000
+	return t.hasPointers(&budget)
+}
+
+// hasPointers gives up with true after budget steps: structs within structs
+// may have more fields than there is time for.
+func (t *Type) hasPointers(budget *int) bool {
+	if *budget--; *budget < 0 {
+		return true
+	}
 	switch t.Kind {
 	case Array:
-		return t.Len > 0 && t.Elem.HasPointers()
+		return t.Len > 0 && t.Elem.hasPointers(budget)
 	case Struct:
 		for i := range t.Fields {
-			if t.Fields[i].Type.HasPointers() {
+			if t.Fields[i].Type.hasPointers(budget) {
 				return true
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"strings"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
@@ -187,7 +186,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	}
 	f := &Func{
 		name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.Signature(),
-		compiled: strings.Contains(d.Producer, "cmd/compile") || len(d.Params) > 0,
+		compiled: !d.Assembly && (d.Go || len(d.Params) > 0),
 	}
 	inputs := make([]capture.Input, len(resolved))
 	var live []abi.Reg

@@ -64,13 +64,13 @@ func (b *builder) piece(i int, img *Image, p abi.Piece, off int) {
 	switch p.Kind {
 	case abi.InRegister:
 		if !storable(size) {
-			hole(abi.UnsupportedLocation)
+			hole(unstorable(p, size))
 			return
 		}
 		b.plan.Stores = append(b.plan.Stores, Store{Offset: at, Size: int(size), Reg: p.Reg})
 	case abi.Constant:
 		if !storable(size) {
-			hole(abi.UnsupportedLocation)
+			hole(unstorable(p, size))
 			return
 		}
 		b.plan.Stores = append(b.plan.Stores, Store{Offset: at, Size: int(size), Const: p.Const, IsConst: true})
@@ -110,6 +110,15 @@ func (b *builder) read(r Read, hole func(abi.Reason)) {
 	r.Bit = b.bits
 	b.bits++
 	b.plan.Reads = append(b.plan.Reads, r)
+}
+
+// unstorable is the reason why a piece of which size bytes are wanted is not
+// stored.
+func unstorable(p abi.Piece, size int64) abi.Reason {
+	if size < p.Size {
+		return abi.Cut
+	}
+	return abi.UnsupportedLocation
 }
 
 func storable(size int64) bool { return size == 1 || size == 2 || size == 4 || size == 8 }

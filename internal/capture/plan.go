@@ -7,8 +7,7 @@ type Limits struct {
 	// String is the number of bytes captured of a string, []byte or other
 	// slice of one-byte elements. Default 512.
 	String int
-	// Elems is the number of elements captured of any other slice, and of
-	// elements of an array whose pointers are followed. Default 64.
+	// Elems is the number of elements captured of any other slice. Default 64.
 	Elems int
 	// Bytes is the size in bytes of the largest single value or chunk that is
 	// captured; the rest is cut. Default 4096, at most 8192.

@@ -187,7 +187,8 @@ func (g *gen) mark(f *Func) {
 	}
 	g.repeatKey(f, f.Mark == SkipRepeat)
 	if f.Mark == SetGrown {
-		g.note("set the mark; it is set already: the check failed again")
+		g.losses[LossBusy] = true
+		g.note("set the mark; if it is set already, the check failed again")
 		g.emit(
 			asm.Mov.Imm(asm.R1, 1),
 			asm.StoreMem(asm.RFP, -32, asm.R1, asm.DWord),
@@ -196,7 +197,8 @@ func (g *gen) mark(f *Func) {
 			asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -32),
 			asm.Mov.Imm(asm.R4, updateNoExist),
 			asm.FnMapUpdateElem.Call(),
-			asm.JNE.Imm(asm.R0, 0, "exit"),
+			asm.JEq.Imm(asm.R0, -eexist, "exit"),
+			asm.JNE.Imm(asm.R0, 0, lossLabel(LossBusy)),
 		)
 		return
 	}
@@ -209,8 +211,12 @@ func (g *gen) mark(f *Func) {
 	)
 }
 
-// updateNoExist is BPF_NOEXIST (include/uapi/linux/bpf.h).
-const updateNoExist = 1
+// updateNoExist is BPF_NOEXIST (include/uapi/linux/bpf.h), eexist the error
+// that it then may lead to (include/uapi/asm-generic/errno-base.h).
+const (
+	updateNoExist = 1
+	eexist        = 17
+)
 
 func (g *gen) header(f *Func) {
 	g.note("header")
