@@ -257,6 +257,9 @@ func (v Value) Cap() int {
 func (v Value) Captured() int {
 	switch v.Kind() {
 	case abi.Array:
+		if v.reason() != abi.Present {
+			return 0
+		}
 		if v.typ.Elem == nil || v.typ.Elem.Size <= 0 || v.typ.Len <= 0 {
 			return max(int(v.typ.Len), 0)
 		}
