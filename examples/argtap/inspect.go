@@ -83,7 +83,11 @@ func (in *inspector) function(name string) error {
 	fmt.Fprintln(in.out, in.style.paint(bold, f.Name()))
 	about := table{style: in.style, indent: "  "}
 	fact := func(name, text string) { about.row(cell{name, dim}, cell{text, ""}) }
-	fact("signature", f.Signature().String())
+	signature := f.Signature().String()
+	if !f.SignatureKnown() {
+		signature = "unknown"
+	}
+	fact("signature", signature)
 	fact("entry", fmt.Sprintf("%#x, %d bytes%s", uint64(f.Entry()), f.Size(), version))
 	fact("probe", fmt.Sprintf("%#x  %s", uint64(p.Addr), p.Instruction))
 	fact("cost", steps(p))
@@ -107,7 +111,7 @@ func (in *inspector) function(name string) error {
 	what := "arguments: name, type, location at entry, debug information, what is missing"
 	switch {
 	case !f.SignatureKnown():
-		what = "arguments: unknown, nothing describes those of assembly"
+		what = "arguments unknown: nothing describes those of assembly"
 	case len(f.Params()) == 0:
 		what = "no arguments"
 	}

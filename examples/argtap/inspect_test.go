@@ -102,6 +102,15 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// TestInspectAssembly does not take a signature that nobody knows for an empty
+// one.
+func TestInspectAssembly(t *testing.T) {
+	r := argtap(t, "inspect", built.target, "runtime.memequal")
+	if r.code != 0 || !strings.Contains(r.stdout, "  signature\tunknown\n") || !strings.Contains(r.stdout, "  arguments unknown: ") {
+		t.Errorf("status %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
 func TestInspectErrors(t *testing.T) {
 	wantError(t, argtap(t, "inspect", built.target, "main.wrok"), "no such function", "did you mean main.work")
 	wantError(t, argtap(t, "inspect", built.target, "main.tiny"), "main.tiny", "inlined everywhere", "//go:noinline")

@@ -16,7 +16,7 @@ import (
 )
 
 // built are the programs that all tests share. Other users may run them.
-var built struct{ argtap, target, stripped string }
+var built struct{ argtap, target, stripped, noDWARF string }
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
@@ -31,6 +31,7 @@ func buildAndRun(m *testing.M) int {
 	built.argtap = filepath.Join(dir, "argtap")
 	built.target = filepath.Join(dir, "target")
 	built.stripped = filepath.Join(dir, "stripped")
+	built.noDWARF = filepath.Join(dir, "nodwarf")
 	linux := []string{"GOOS=linux", "GOARCH=amd64"}
 	tool := []string{"build", "-o", built.argtap}
 	if race {
@@ -43,6 +44,7 @@ func buildAndRun(m *testing.M) int {
 	}{
 		{[]string{"CGO_ENABLED=" + cgo}, append(tool, ".")},
 		{linux, []string{"build", "-o", built.target, "./testdata/target"}},
+		{linux, []string{"build", "-ldflags=-w", "-o", built.noDWARF, "./testdata/target"}},
 		{linux, []string{"build", "-ldflags=-s -w", "-o", built.stripped, "./testdata/target"}},
 	} {
 		cmd := fixture.GoCommand(b.args...)
@@ -201,5 +203,16 @@ func TestBadFiles(t *testing.T) {
 				wantError(t, argtap(t, "trace", test.path, "main.work"), test.want)
 			}
 		})
+	}
+}
+
+// TestNoDWARF has the names of functions, but nothing on their parameters.
+func TestNoDWARF(t *testing.T) {
+	if r := argtap(t, "list", built.noDWARF, "main.work"); r.code != 0 || r.stdout != "main.work\n" {
+		t.Errorf("list: status %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	wantError(t, argtap(t, "inspect", built.noDWARF, "main.work"), "main.work", "no debug information", "-w")
+	if canTrace() {
+		wantError(t, argtap(t, "trace", built.noDWARF, "main.work"), "main.work", "no debug information", "-w")
 	}
 }
