@@ -26,8 +26,8 @@ type part struct {
 // checkClaims decides which disagreements are reassignments, given the
 // comparisons of all of a function's parameters. The rule: for each part that
 // DWARF has elsewhere, it claims a place that by the convention is the place of
-// a part of some argument, and for that part DWARF has a place, too: its own,
-// or by a claim again.
+// a part of some argument, of that size, and for that part DWARF has a place,
+// too: its own, or by a claim again.
 //
 // This is how the compiler comes to such claims (cmd/compile/internal/ssa,
 // debug.go). At the entry its location lists have the incoming arguments only
@@ -79,14 +79,14 @@ func checkClaims(cs []comparison) {
 	}
 	for i := range cs {
 		for _, cl := range cs[i].claims {
-			// A variable can be assigned the low bytes of another.
-			if to := parts[cl.spot]; to == nil || !to.placed || cl.size > to.size {
+			if to := parts[cl.spot]; to == nil || !to.placed || cl.size >= 0 && cl.size != to.size {
 				cs[i].unexplained = true
 			}
 		}
 	}
 }
 
+// spotOf returns where p is, in a register or in the frame.
 func spotOf(p abi.Piece) spot {
 	s := spot{kind: p.Kind}
 	if p.Kind == abi.InRegister {

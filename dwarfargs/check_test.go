@@ -14,13 +14,28 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
-// TestHidden prints what is believed of functions with parameters that DWARF
-// does not describe, and compares it with the compiler's tables for tracebacks.
-func TestHidden(t *testing.T) {
+// TestGoldens prints what is believed of functions with parameters that DWARF
+// does not describe, or describes by the places of others, and compares it with
+// the compiler's tables for tracebacks.
+func TestGoldens(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		show func(*Func) bool
+	}{
+		{"hidden", func(f *Func) bool { return strings.Contains(f.Name, ".func") || strings.Contains(f.Name, "-range") }},
+		{"reassigned", func(f *Func) bool { return f.Name != "main.use" }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			testGolden(t, tt.name, tt.show)
+		})
+	}
+}
+
+func testGolden(t *testing.T, name string, show func(*Func) bool) {
 	var b strings.Builder
 	for _, fl := range []flavour{
-		{name: "hidden", goarch: "amd64", pkg: "./testdata/hidden"},
-		{name: "hidden -N -l", goarch: "amd64", pkg: "./testdata/hidden", args: []string{"-gcflags=-N -l"}},
+		{name: name, goarch: "amd64", pkg: "./testdata/" + name},
+		{name: name + " -N -l", goarch: "amd64", pkg: "./testdata/" + name, args: []string{"-gcflags=-N -l"}},
 	} {
 		path := fixture(t, fl)
 		f, d := open(t, path)
@@ -42,7 +57,7 @@ func TestHidden(t *testing.T) {
 			if _, err := tables.confirm(fn, fd); err != nil {
 				t.Errorf("%s: %v", fn.Name, err)
 			}
-			if !strings.Contains(fn.Name, ".func") && !strings.Contains(fn.Name, "-range") || len(rs) == 0 {
+			if !show(fd) || len(rs) == 0 {
 				continue
 			}
 			fmt.Fprintln(&b, fn.Name)
@@ -55,7 +70,7 @@ func TestHidden(t *testing.T) {
 		}
 		fmt.Fprintln(&b)
 	}
-	golden := filepath.Join("testdata", "hidden", "hidden.golden")
+	golden := filepath.Join("testdata", name, name+".golden")
 	if *update {
 		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
@@ -78,10 +93,12 @@ func locExpr(expr ...byte) locDesc {
 // TestAgreement has an example for every kind, and for what only looks like
 // one. Registers are DWARF numbers: RAX 0, RDX 1, RCX 2, RBX 3, RDI 5.
 func TestAgreement(t *testing.T) {
-	const reg0, fbreg, piece, cfa = 0x50, 0x91, 0x93, 0x9c
+	const reg0, fbreg, piece, cfa, deref = 0x50, 0x91, 0x93, 0x9c, 0x06
+	i32 := &abi.Type{Name: "int32", Kind: abi.Int32, Size: 4, Align: 4}
 	i64 := &abi.Type{Name: "int", Kind: abi.Int, Size: 8, Align: 8}
 	str := &abi.Type{Name: "string", Kind: abi.String, Size: 16, Align: 8}
 	arr := &abi.Type{Name: "[2]int", Kind: abi.Array, Elem: i64, Len: 2, Size: 16, Align: 8}
+	three := &abi.Type{Name: "[]int", Kind: abi.Slice, Elem: i64, Size: 24, Align: 8}
 	none := &abi.Type{Name: "struct {}", Kind: abi.Struct, Align: 1}
 	broken := &abi.Type{Name: "main.T", Size: 8, Align: 8}
 	type param struct {
@@ -120,6 +137,32 @@ func TestAgreement(t *testing.T) {
 			{i64, locExpr(fbreg, 8), "contradicted " + absent + ":8"}, {i64, rbx, "agree RBX:8"}}},
 		{name: "reassigned", params: []param{{i64, rax, "agree RAX:8"}, {i64, rax, "reassigned RBX:8"}}},
 		{name: "exchanged", params: []param{{i64, rbx, "reassigned RAX:8"}, {i64, rax, "reassigned RBX:8"}}},
+		{name: "assigned from the stack", params: []param{
+			{three, locExpr(reg0, piece, 8, fbreg, 8, piece, 8, reg0+2, piece, 8), "reassigned RAX:8 RBX:8 RCX:8"},
+			{three, locExpr(reg0+5, piece, 8, reg0+4, piece, 8, reg0+8, piece, 8), "agree RDI:8 RSI:8 R8:8"},
+			{three, locExpr(reg0+9, piece, 8, reg0+10, piece, 8, reg0+11, piece, 8), "agree R9:8 R10:8 R11:8"},
+			{str, locExpr(cfa, piece, 8, fbreg, 8, piece, 8), "agree [CFA+0]:16"}}},
+		{name: "assigned from what has no place", params: []param{
+			{three, locExpr(reg0, piece, 8, fbreg, 8, piece, 8, reg0+2, piece, 8), "contradicted " + absent + ":24"},
+			{three, locExpr(reg0+5, piece, 8, reg0+4, piece, 8, reg0+8, piece, 8), "agree RDI:8 RSI:8 R8:8"},
+			{three, locExpr(reg0+9, piece, 8, reg0+10, piece, 8, reg0+11, piece, 8), "agree R9:8 R10:8 R11:8"},
+			{str, locExpr(cfa), "dead pieces [CFA+0]:16"}}},
+		{name: "of another size", params: []param{
+			{i64, locExpr(reg0 + 3), "contradicted " + absent + ":8"}, {i32, rbx, "agree RBX:4"}}},
+		{name: "dead pieces in a circle", params: []param{
+			{arr, locDesc{expr: []byte{cfa}}, "agree [CFA+0]:16"},
+			{three, locExpr(reg0, piece, 8, reg0+3, piece, 8, reg0+2, piece, 8), "agree RAX:8 RBX:8 RCX:8"},
+			{three, locExpr(reg0+5, piece, 8, reg0+4, piece, 8, reg0+8, piece, 8), "agree RDI:8 RSI:8 R8:8"},
+			{three, locExpr(reg0+9, piece, 8, reg0+10, piece, 8, reg0+11, piece, 8), "agree R9:8 R10:8 R11:8"},
+			{str, locExpr(fbreg, 40), "reassigned [CFA+16]:16"}, {str, locExpr(fbreg, 24), "reassigned [CFA+32]:16"}}},
+		{name: "own frame", params: []param{
+			{arr, locDesc{expr: []byte{cfa}}, "agree [CFA+0]:16"},
+			{arr, locExpr(fbreg, 0x70, deref), "own frame [CFA+16]:16"}}}, // -16
+		{name: "return address", params: []param{{arr, locExpr(fbreg, 0x78, deref), "contradicted " + absent + ":16"}}}, // -8
+		{name: "own frame, the value itself", params: []param{{arr, locDesc{expr: []byte{fbreg, 0x60}}, "own frame [CFA+0]:16"}}},
+		{name: "pointer in the caller's frame", params: []param{{arr, locExpr(fbreg, 8, deref), "contradicted " + absent + ":16"}}},
+		{name: "own frame, blanks missing", edit: func(f *Func) { f.BlanksMissing = true }, params: []param{
+			{arr, locExpr(fbreg, 0x68, deref), "unconfirmed " + absent + ":16"}}},
 		// Shifted by one: there is no end to it.
 		{name: "shifted", params: []param{
 			{i64, rbx, "unconfirmed " + absent + ":8"}, {i64, rcx, "contradicted " + absent + ":8"}}},

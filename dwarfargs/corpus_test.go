@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/argtap/argtap/abi"
+	random "github.com/argtap/argtap/internal/fixture"
 	"github.com/argtap/argtap/symbols"
 )
 
@@ -35,6 +36,20 @@ import (
 //   - Reassigned, cmd/go/internal/modget.reportConflict(pq, m, conflict): DWARF
 //     has conflict.reason in RAX, with pq. The code stores R10 to that field's
 //     word of the spill slot, 0xb0(SP).
+//   - Reassigned, stack in testdata/reassigned(…, s, t string): DWARF has the
+//     pointer of both in [CFA+16], the length of both in [CFA+8]. The code, with
+//     the CFA at 0x48(SP), loads all four, 0x48(SP) and up, and exchanges them on
+//     one of two paths: "s, t = t, s".
+//   - Reassigned, mixed in testdata/reassigned(a []int, …, s []int): DWARF has
+//     len(a) in [CFA+8], with len(s). The code, with the CFA at 0x8(SP), loads
+//     0x10(SP) and exchanges it with RBX by two CMOVNE: "a, s = s, a".
+//   - Reassigned, circle in testdata/reassigned(a, …, e, …, j int): DWARF has a
+//     in [CFA+0], with j, and e in RAX, where a is. The code adds RSI, RAX and
+//     0x8(SP), which is CFA+0, after it has exchanged them: "a, j, e = j, e, a".
+//   - OwnFrame, escapes in testdata/reassigned(…, e string, …): DWARF has what a
+//     pointer at [CFA-24] points to. The code, with the CFA at 0x30(SP), copies
+//     0x80(SP), which is CFA+80, to where runtime.newobject has put the copy; it
+//     stores the pointer at 0x18(SP), CFA-24, only then, and only on one path.
 //   - SpillSlot, context.valueCtx.Done(receiver of six words): DWARF has
 //     [CFA+0]. The code stores RAX, RBX, RCX, RDI, RSI, R8 there, 0x18(SP) and up,
 //     after the prologue.
@@ -100,6 +115,45 @@ func TestCorpus(t *testing.T) {
 	total.bound(t)
 }
 
+// TestRandomCorpus is TestCorpus for generated programs. Their functions have
+// many parameters, exchange them, take their addresses: what real code seldom
+// does, and what needs the most explanation. All must be explained.
+func TestRandomCorpus(t *testing.T) {
+	const funcs = 300
+	var (
+		mu    sync.Mutex
+		total corpusCount
+		lines []string
+	)
+	t.Run("binaries", func(t *testing.T) {
+		for seed := uint64(1); seed <= 4; seed++ {
+			flags := []string{}
+			switch seed % 4 {
+			case 0:
+				flags = append(flags, "-gcflags=-N -l")
+			case 1:
+				flags = append(flags, "-buildmode=pie")
+			}
+			name := strings.Join(append([]string{fmt.Sprint(seed)}, flags...), " ")
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				c := checkCorpus(t, random.Build(t, random.Generate(seed, funcs).Source, flags...))
+				mu.Lock()
+				defer mu.Unlock()
+				total.add(c)
+				lines = append(lines, c.row(name))
+			})
+		}
+	})
+	t.Logf("%s\n%s\n%s", corpusHead, strings.Join(lines, "\n"), total.row("all"))
+	// A rule that finds nothing to explain here is not tested.
+	for kind, least := range map[Agreement]int{DeadPieces: 20, OwnFrame: 20, Reassigned: 15} {
+		if n := total.params[kind]; n < least {
+			t.Errorf("parameters: %s: %d, at least %d are expected", kind, n, least)
+		}
+	}
+}
+
 // corpusCount is what was found in one binary, or in all.
 type corpusCount struct {
 	funcs, noEntry  int
@@ -108,14 +162,14 @@ type corpusCount struct {
 	argInfo         int // functions that the traceback tables confirm
 }
 
-const corpusHead = "                     funcs   args  agree no bytes silent (blank)   dead  spill reass foreign unconf contra |" +
+const corpusHead = "                     funcs   args  agree no bytes silent (blank)   dead  spill  frame reass foreign unconf contra |" +
 	"  results  agree in body silent no bytes contra | argInfo"
 
 func (c *corpusCount) row(name string) string {
 	p, r := &c.params, &c.results
-	return fmt.Sprintf("%-18s %7d %6d %6d %8d %6d %7d %6d %6d %5d %7d %6d %6d | %8d %6d %7d %6d %8d %6d | %7d",
-		name, c.funcs, sum(p), p[Agree], p[NoBytes], p[Silent], c.blanks, p[DeadPieces], p[SpillSlot], p[Reassigned],
-		p[Foreign], p[Unconfirmed], p[Contradicted],
+	return fmt.Sprintf("%-18s %7d %6d %6d %8d %6d %7d %6d %6d %6d %5d %7d %6d %6d | %8d %6d %7d %6d %8d %6d | %7d",
+		name, c.funcs, sum(p), p[Agree], p[NoBytes], p[Silent], c.blanks, p[DeadPieces], p[SpillSlot],
+		p[OwnFrame], p[Reassigned], p[Foreign], p[Unconfirmed], p[Contradicted],
 		sum(r), r[Agree], r[InBody], r[Silent], r[NoBytes], r[Contradicted]+r[Unconfirmed], c.argInfo)
 }
 
@@ -142,7 +196,7 @@ func (c *corpusCount) add(d corpusCount) {
 func (c *corpusCount) bound(t *testing.T) {
 	all := sum(&c.params)
 	for kind, most := range map[Agreement]float64{
-		NoBytes: 0.02, Silent: 0.06, DeadPieces: 0.01, SpillSlot: 0.003, Reassigned: 0.003,
+		NoBytes: 0.02, Silent: 0.06, DeadPieces: 0.01, SpillSlot: 0.003, OwnFrame: 0.001, Reassigned: 0.003,
 		Foreign: 0, Unconfirmed: 0, Contradicted: 0, InBody: 0,
 	} {
 		if share := float64(c.params[kind]) / float64(all); share > most {
@@ -209,6 +263,7 @@ func checkCorpus(t *testing.T, path string) (c corpusCount) {
 			continue
 		}
 		c.funcs++
+		var explained []string
 		for _, r := range entry {
 			c.params[r.Agreement]++
 			if r.Agreement == Silent && r.Param.Name == "_" {
@@ -216,7 +271,10 @@ func checkCorpus(t *testing.T, path string) (c corpusCount) {
 			}
 			switch r.Agreement {
 			case Agree, NoBytes, Silent:
-			case DeadPieces, SpillSlot, Reassigned:
+			case DeadPieces, SpillSlot:
+				t.Logf("%s: %s", r.Agreement, r.describe(fn, fd))
+			case OwnFrame, Reassigned:
+				explained = append(explained, r.Param.Name)
 				t.Logf("%s: %s", r.Agreement, r.describe(fn, fd))
 			default:
 				t.Errorf("%s: %s", r.Agreement, r.describe(fn, fd))
@@ -234,6 +292,8 @@ func checkCorpus(t *testing.T, path string) (c corpusCount) {
 			t.Errorf("func %s %s: %v", fn.Name, fd.Signature(), err)
 		} else if confirmed {
 			c.argInfo++
+		} else if len(explained) > 0 {
+			t.Errorf("func %s: no traceback table confirms %v", fn.Name, explained)
 		}
 	}
 	return c

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	random "github.com/argtap/argtap/internal/fixture"
 	"github.com/argtap/argtap/symbols"
 )
 
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 	if fixtureDir, err = os.MkdirTemp("", "dwarfargs"); err != nil {
 		panic(err)
 	}
-	code := m.Run()
+	code := random.Main(m)
 	os.RemoveAll(fixtureDir)
 	os.Exit(code)
 }
