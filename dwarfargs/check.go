@@ -45,7 +45,7 @@ const (
 	// pointer there points to. At the entry the frame does not exist yet: the
 	// place is below the stack pointer, and nothing has been put there for
 	// this call. Seen for parameters that the function moves to the heap
-	// (asink = &p) and that are passed on the stack: from Go 1.26 on their one
+	// (asink = &p) and that are passed on the stack: in Go 1.26 their one
 	// location, for the whole function, is the pointer to the copy
 	// (cmd/compile/internal/dwarfgen, createHeapDerefLocationList).
 	//
@@ -70,8 +70,8 @@ const (
 	// entry: see [Func.AtEntry].
 	Foreign
 	// Unconfirmed: what would be [Silent], [SpillSlot], [OwnFrame] or
-	// [Reassigned], in a function of which the signature is in doubt: another value is
-	// Contradicted, the compiler leaves out blank parameters
+	// [Reassigned], in a function of which the signature is in doubt: another
+	// value is Contradicted, the compiler leaves out blank parameters
 	// ([Func.BlanksMissing]), or there may be a hidden one (see placements).
 	// One parameter more or less moves others, so the convention is not
 	// believed where DWARF does not confirm it. The value is absent.
