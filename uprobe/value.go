@@ -419,7 +419,7 @@ func (v Value) elems() (first Value, n int64, r abi.Reason) {
 		return Value{}, 0, r
 	}
 	size := int64(count) * ref.Elem.Size
-	if int64(count) > length || int64(off)+size > int64(len(v.data)) {
+	if int64(count) > min(length, int64(ref.Limit)) || int64(off)+size > int64(len(v.data)) {
 		return Value{}, 0, abi.Implausible
 	}
 	return Value{

@@ -1,0 +1,316 @@
+package uprobe
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/bpfsim"
+	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/probegen"
+	"github.com/argtap/argtap/internal/site"
+)
+
+// reflected makes abi types of Go types, as dwarfargs would.
+type reflected map[reflect.Type]*abi.Type
+
+func (m reflected) of(t reflect.Type) *abi.Type {
+	if a := m[t]; a != nil {
+		return a
+	}
+	a := &abi.Type{Name: t.String(), Kind: abi.Kind(t.Kind()), Size: int64(t.Size()), Align: int64(t.Align())}
+	m[t] = a
+	if t.PkgPath() != "" {
+		a.Name = t.PkgPath() + "." + t.Name()
+	}
+	switch t.Kind() {
+	case reflect.Array:
+		a.Elem, a.Len = m.of(t.Elem()), int64(t.Len())
+	case reflect.Slice, reflect.Pointer, reflect.Chan:
+		a.Elem = m.of(t.Elem())
+	case reflect.Map:
+		a.Key, a.Elem = m.of(t.Key()), m.of(t.Elem())
+	case reflect.Interface:
+		a.NumMethod = t.NumMethod()
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			a.Fields = append(a.Fields, abi.Field{Name: f.Name, Type: m.of(f.Type), Offset: int64(f.Offset), Embedded: f.Anonymous})
+		}
+	}
+	return a
+}
+
+// process is a process that calls a function with Go values.
+type process struct {
+	mem  *bpfsim.Memory
+	ptrs map[uintptr]uint64 // where what a pointer points to was put
+}
+
+// image returns the bytes of a value in the process, after putting what it
+// refers to into memory.
+func (p *process) image(v reflect.Value) []byte {
+	b := make([]byte, v.Type().Size())
+	p.put(b, v)
+	return b
+}
+
+func (p *process) put(b []byte, v reflect.Value) {
+	le := binary.LittleEndian
+	words := func(w ...uint64) {
+		for i, x := range w {
+			le.PutUint64(b[8*i:], x)
+		}
+	}
+	integer := func(x uint64) {
+		for i := range b {
+			b[i] = byte(x >> (8 * i))
+		}
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		if v.Bool() {
+			b[0] = 1
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		integer(uint64(v.Int()))
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		integer(v.Uint())
+	case reflect.Float32:
+		integer(uint64(math.Float32bits(float32(v.Float()))))
+	case reflect.Float64:
+		words(math.Float64bits(v.Float()))
+	case reflect.Complex64:
+		le.PutUint32(b, math.Float32bits(float32(real(v.Complex()))))
+		le.PutUint32(b[4:], math.Float32bits(float32(imag(v.Complex()))))
+	case reflect.Complex128:
+		words(math.Float64bits(real(v.Complex())), math.Float64bits(imag(v.Complex())))
+	case reflect.String:
+		if n := v.Len(); n > 0 {
+			a := p.mem.Alloc(n, 1)
+			p.mem.Put(a, []byte(v.String()))
+			words(a, uint64(n))
+		}
+	case reflect.Slice:
+		p.putSlice(words, v)
+	case reflect.Array:
+		size := int(v.Type().Elem().Size())
+		for i := range v.Len() {
+			if size > 0 {
+				p.put(b[i*size:][:size], v.Index(i))
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			p.put(b[f.Offset:][:f.Type.Size()], v.Field(i))
+		}
+	case reflect.Pointer:
+		p.putPointer(words, v)
+	case reflect.Interface:
+		if !v.IsNil() {
+			words(0x4a1000, 0xc000123000)
+		}
+	default: // map, chan, func, unsafe.Pointer
+		if !v.IsNil() {
+			words(0xc000123456)
+		}
+	}
+}
+
+func (p *process) putSlice(words func(...uint64), v reflect.Value) {
+	n, size := v.Len(), int(v.Type().Elem().Size())
+	switch {
+	case v.IsNil():
+	case n*size == 0:
+		words(0x5a0000, uint64(n), uint64(v.Cap())) // runtime.zerobase
+	default:
+		a := p.mem.Alloc(n*size, uint64(v.Type().Elem().Align()))
+		for i := range n {
+			p.mem.Put(a+uint64(i*size), p.image(v.Index(i)))
+		}
+		words(a, uint64(n), uint64(v.Cap()))
+	}
+}
+
+func (p *process) putPointer(words func(...uint64), v reflect.Value) {
+	if v.IsNil() {
+		return
+	}
+	a, ok := p.ptrs[v.Pointer()]
+	if !ok {
+		t := v.Type().Elem()
+		a = p.mem.Alloc(int(t.Size()), uint64(t.Align()))
+		p.ptrs[v.Pointer()] = a
+		p.mem.Put(a, p.image(v.Elem()))
+	}
+	words(a)
+}
+
+// traced is a function with its program, traced without a kernel.
+type traced struct {
+	tb   testing.TB
+	fn   *Func
+	prog *bpfsim.Program
+	m    *bpfsim.Machine
+	asg  *abi.Assignment
+	// stack: the parameters lie on the stack, so that floats are readable.
+	stack bool
+}
+
+const (
+	testCFA  = 8
+	testGoid = 152
+	testG    = 77 // the goroutine's ID
+)
+
+// trace makes a function whose parameters have the given names ("a b c") and
+// types.
+func trace(tb testing.TB, l Limits, stack bool, names string, types ...reflect.Type) *traced {
+	tb.Helper()
+	memo := reflected{}
+	sig := &abi.Signature{}
+	for i, name := range strings.Fields(names) {
+		sig.Params = append(sig.Params, abi.Param{Name: name, Type: memo.of(types[i])})
+	}
+	t := &traced{tb: tb, stack: stack}
+	t.fn = &Func{name: "main.f", compiled: true, entry: 0x401000, size: 64, arch: abi.AMD64, sig: sig, sites: &site.Sites{Entry: site.Probe{Addr: 0x401000, CFA: testCFA}}}
+	var err error
+	if t.asg, err = abi.Internal(abi.AMD64, sig); err != nil {
+		tb.Fatal(err)
+	}
+	var in []capture.Input
+	at := int64(0)
+	for i, p := range sig.Params {
+		loc := t.asg.Params[i].AtEntry()
+		if stack {
+			loc = abi.Location{{Size: p.Type.Size, Kind: abi.InFrame, CFA: abi.CFAOffset(at)}}
+			at += capture.Align8(p.Type.Size)
+		}
+		t.fn.params = append(t.fn.params, Param{Name: p.Name, Type: p.Type, Location: loc, arch: abi.AMD64})
+		b := &executable{arch: abi.AMD64}
+		in = append(in, capture.Input{Name: p.Name, Type: p.Type, Location: b.readable(loc)})
+	}
+	t.fn.plan = capture.Build(in, capture.Limits(l))
+	t.fn.plan.Goroutine = testGoid
+	ins, err := probegen.Entry([]probegen.Func{{
+		Name: t.fn.name, Arch: abi.AMD64, Plan: t.fn.plan, CFA: testCFA, Skip: probegen.Never,
+	}}, probegen.Options{CPUs: 1})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if t.prog, err = bpfsim.Load(ins); err != nil {
+		tb.Fatal(err)
+	}
+	t.m = &bpfsim.Machine{
+		PID: 12, TID: 34, Time: 5_000_000_001,
+		Arrays: map[string][]byte{
+			probegen.MapScratch: bytes.Repeat([]byte{bpfsim.Garbage}, probegen.ScratchSize(1)),
+			probegen.MapLosses:  make([]byte, probegen.LossesSize),
+		},
+		Ring: bpfsim.Ring{Size: 1 << 20},
+	}
+	scratch := t.m.Arrays[probegen.MapScratch]
+	clear(scratch[:8])
+	clear(scratch[len(scratch)/2:][:8])
+	return t
+}
+
+// hit is the state at a call, to be spoilt before the program runs.
+type hit struct {
+	mem    *bpfsim.Memory
+	images [][]byte // of the arguments
+	sp, g  uint64
+}
+
+// word returns the address of word i of argument arg: the register or stack
+// word is written from there.
+func (h *hit) word(arg, i int) []byte { return h.images[arg][8*i:][:8] }
+
+func (h *hit) set(arg, i int, w uint64) { binary.LittleEndian.PutUint64(h.word(arg, i), w) }
+
+func (h *hit) get(arg, i int) uint64 { return binary.LittleEndian.Uint64(h.word(arg, i)) }
+
+// epoch is the wall-clock time of the machine's start.
+var testEpoch = time.Date(2026, 1, 2, 15, 4, 0, 123456788, time.UTC)
+
+// call runs the program for a call with the given arguments, and decodes its
+// record.
+func (t *traced) call(spoil func(*hit), args ...any) *Call {
+	t.tb.Helper()
+	values := make([]reflect.Value, len(args))
+	for i, a := range args {
+		values[i] = reflect.ValueOf(a)
+	}
+	return t.callValues(spoil, values)
+}
+
+func (t *traced) callValues(spoil func(*hit), args []reflect.Value) *Call {
+	t.tb.Helper()
+	p := &process{mem: bpfsim.NewMemory(), ptrs: map[uintptr]uint64{}}
+	h := &hit{mem: p.mem}
+	for _, a := range args {
+		h.images = append(h.images, p.image(a))
+	}
+	size := 4096
+	for _, img := range h.images {
+		size += len(img) + 8
+	}
+	h.sp, h.g = p.mem.Alloc(size, 16), p.mem.Alloc(512, 8)
+	p.mem.PutWord(h.g+testGoid, testG)
+	if spoil != nil {
+		spoil(h)
+	}
+	t.enter(h)
+	if _, err := t.m.Run(t.prog); err != nil {
+		t.tb.Fatal(err)
+	}
+	recs := t.m.Ring.Take()
+	if len(recs) != 1 {
+		t.tb.Fatalf("%d records", len(recs))
+	}
+	c, ok := newCall(t.fn, recs[0], testEpoch)
+	if !ok {
+		t.tb.Fatal("no call")
+	}
+	return &c
+}
+
+// ptRegs are the offsets of registers in struct pt_regs (ptrace.h).
+var ptRegs = map[abi.Reg]int{
+	abi.R14: 8, abi.RBX: 40, abi.R11: 48, abi.R10: 56, abi.R9: 64, abi.R8: 72,
+	abi.RAX: 80, abi.RCX: 88, abi.RSI: 104, abi.RDI: 112, abi.RSP: 152,
+}
+
+// enter puts the arguments into registers and onto the stack.
+func (t *traced) enter(h *hit) {
+	ctx := bytes.Repeat([]byte{0xee}, 168)
+	binary.LittleEndian.PutUint64(ctx[ptRegs[abi.RSP]:], h.sp)
+	binary.LittleEndian.PutUint64(ctx[ptRegs[abi.R14]:], h.g)
+	for i, img := range h.images {
+		for _, piece := range t.fn.params[i].Location {
+			b := img[piece.Offset:][:piece.Size]
+			switch {
+			case piece.Kind == abi.InFrame:
+				if at := h.sp + testCFA + uint64(piece.CFA); h.mem.Read(at, make([]byte, len(b)), false) {
+					h.mem.Put(at, b)
+				}
+			case !abi.AMD64.IsFloat(piece.Reg):
+				copy(ctx[ptRegs[piece.Reg]:], b)
+			}
+		}
+	}
+	t.m.Context, t.m.Target = ctx, h.mem
+}
+
+// one traces a function of one parameter, which lies on the stack, and calls
+// it with a value.
+func one(tb testing.TB, l Limits, x any) Value {
+	tb.Helper()
+	return trace(tb, l, true, "x", reflect.TypeOf(x)).call(nil, x).Arg(0)
+}
