@@ -6,9 +6,9 @@
 //
 // # Where a record is built
 //
-// A plan without references has a record of fixed size, which is reserved in
-// the ring buffer and written in place. Any other record is built in scratch
-// memory and sent with its true length.
+// A plan without references has a record of fixed size. A small one is built on
+// the program's stack, a large one in place in the ring buffer. Any other record
+// is built in scratch memory and sent with its true length.
 //
 // Scratch memory cannot simply be one area per CPU: uprobe programs run with
 // migration disabled but may be preempted, and sleepable ones may wait for a

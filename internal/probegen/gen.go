@@ -150,33 +150,82 @@ func (g *gen) entry(f *Func) {
 		g.jumpIf(f.Skip, "exit")
 	}
 	g.mark(f)
-	if p.Variable() {
+	switch {
+	case p.Variable():
 		g.takeScratch()
-	} else {
-		g.losses[LossRing] = true
-		g.notef("reserve %d bytes", p.Fixed)
+	case fitsStack(p):
+		g.notef("a record of %d bytes on the stack", p.Fixed)
 		g.emit(
-			asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
-			asm.Mov.Imm(asm.R2, int32(p.Fixed)),
-			asm.Mov.Imm(asm.R3, 0),
-			asm.FnRingbufReserve.Call(),
-			asm.JEq.Imm(asm.R0, 0, lossLabel(LossRing)),
-			asm.Mov.Reg(regRecord, asm.R0),
+			asm.Mov.Reg(regRecord, asm.RFP),
+			asm.Add.Imm(regRecord, -int32(capture.Align8(int64(p.Fixed)))),
 		)
+	default:
+		g.reserve(p)
 	}
 	g.header(f)
 	g.images(f)
-	if p.Variable() {
+	switch {
+	case p.Variable():
 		g.chunks(p)
 		g.sendScratch()
-		return
+	case fitsStack(p):
+		g.sendStack(p)
+	default:
+		g.note("submit")
+		g.emit(
+			asm.Mov.Reg(asm.R1, regRecord),
+			asm.Mov.Imm(asm.R2, 0),
+			asm.FnRingbufSubmit.Call(),
+			asm.Ja.Label("exit"),
+		)
 	}
-	g.note("submit")
+}
+
+// maxOnStack is the size in bytes of the largest record that is built on the
+// program's stack, which has 512 bytes. The stack is in the CPU's caches; the
+// ring buffer, which is far larger than those, is not, and a read of the
+// target's memory that writes there waits for it.
+const maxOnStack = 384
+
+// fitsStack reports whether a record of fixed size is built on the stack, where
+// the verifier wants stores to be aligned.
+func fitsStack(p *capture.Plan) bool {
+	if p.Fixed > maxOnStack {
+		return false
+	}
+	for _, s := range p.Stores {
+		if s.Offset%s.Size != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (g *gen) sendStack(p *capture.Plan) {
+	g.losses[LossRing] = true
+	g.note("send the record")
 	g.emit(
-		asm.Mov.Reg(asm.R1, regRecord),
-		asm.Mov.Imm(asm.R2, 0),
-		asm.FnRingbufSubmit.Call(),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
+		asm.Mov.Reg(asm.R2, regRecord),
+		asm.Mov.Imm(asm.R3, int32(p.Fixed)),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnRingbufOutput.Call(),
+		asm.JNE.Imm(asm.R0, 0, lossLabel(LossRing)),
 		asm.Ja.Label("exit"),
+	)
+}
+
+// reserve takes room for a large record of fixed size in the ring buffer.
+func (g *gen) reserve(p *capture.Plan) {
+	g.losses[LossRing] = true
+	g.notef("reserve %d bytes", p.Fixed)
+	g.emit(
+		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
+		asm.Mov.Imm(asm.R2, int32(p.Fixed)),
+		asm.Mov.Imm(asm.R3, 0),
+		asm.FnRingbufReserve.Call(),
+		asm.JEq.Imm(asm.R0, 0, lossLabel(LossRing)),
+		asm.Mov.Reg(regRecord, asm.R0),
 	)
 }
 
