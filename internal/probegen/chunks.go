@@ -43,61 +43,6 @@ func (g *gen) address(dst asm.Register, p place) int16 {
 	return int16(p.off)
 }
 
-// takeScratch takes one of the scratch areas of this CPU.
-func (g *gen) takeScratch() {
-	got := g.fresh("got")
-	g.losses[LossBusy] = true
-	g.note("take a scratch area")
-	g.emit(
-		asm.FnGetSmpProcessorId.Call(),
-		asm.JGE.Imm(asm.R0, int32(g.opts.CPUs), lossLabel(LossBusy)),
-		asm.Mul.Imm(asm.R0, int32(areasPerCPU*scratchArea)),
-		asm.LoadMapValue(regRecord, 0, 0).WithReference(MapScratch),
-		asm.Add.Reg(regRecord, asm.R0),
-		asm.Mov.Imm(asm.R1, 1),
-		xchg(regRecord, asm.R1, scratchLock),
-	)
-	// The address of the second area is the first's plus the old lock word
-	// times its size: both paths then reach the label with the same range, and
-	// the verifier follows the rest of the program once.
-	g.emit(
-		asm.And.Imm(asm.R1, 1),
-		asm.Mov.Reg(asm.R2, asm.R1),
-		asm.Mul.Imm(asm.R2, int32(scratchArea)),
-		asm.Add.Reg(regRecord, asm.R2),
-		asm.JEq.Imm(asm.R1, 0, got),
-		asm.Mov.Imm(asm.R1, 1),
-		xchg(regRecord, asm.R1, scratchLock),
-		asm.JNE.Imm(asm.R1, 0, lossLabel(LossBusy)),
-	)
-	g.label(got)
-	g.emit(asm.Add.Imm(regRecord, scratchRecord))
-}
-
-// sendScratch sends the record and gives the scratch area back.
-func (g *gen) sendScratch() {
-	g.losses[LossRing] = true
-	skip := g.fresh("toolong")
-	g.note("send the record with its true length")
-	g.emit(
-		asm.LoadMem(asm.R3, regRecord, scratchCursor-scratchRecord, asm.DWord),
-		asm.Mov.Imm(asm.R0, -1),
-		asm.JGT.Imm(asm.R3, capture.VarMax+2*capture.MaxChunk, skip),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
-		asm.Mov.Reg(asm.R2, regRecord),
-		asm.Mov.Imm(asm.R4, 0),
-		asm.FnRingbufOutput.Call(),
-	)
-	g.label(skip)
-	g.note("give the scratch area back")
-	g.emit(
-		asm.Mov.Imm(asm.R1, 0),
-		xchg(regRecord, asm.R1, scratchLock-scratchRecord),
-		asm.JNE.Imm(asm.R0, 0, lossLabel(LossRing)),
-		asm.Ja.Label("exit"),
-	)
-}
-
 // chunks reads what the parameters refer to.
 func (g *gen) chunks(p *capture.Plan) {
 	g.note("cursor")
@@ -323,13 +268,4 @@ func (g *gen) scale(r asm.Register, by int64) {
 	default:
 		g.emit(asm.Mul.Imm(r, int32(by)))
 	}
-}
-
-// xchg exchanges src with the word at dst+off atomically. cilium/ebpf v0.22
-// encodes an atomic operation's code from Constant, which its own constructor
-// leaves at zero: the exchange would become an addition.
-func xchg(dst, src asm.Register, off int16) asm.Instruction {
-	ins := asm.Xchg.Mem(dst, src, asm.DWord, off)
-	ins.Constant = int64(asm.Xchg >> 8)
-	return ins
 }

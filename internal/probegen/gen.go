@@ -181,54 +181,6 @@ func (g *gen) entry(f *Func) {
 	}
 }
 
-// maxOnStack is the size in bytes of the largest record that is built on the
-// program's stack, which has 512 bytes. The stack is in the CPU's caches; the
-// ring buffer, which is far larger than those, is not, and a read of the
-// target's memory that writes there waits for it.
-const maxOnStack = 384
-
-// fitsStack reports whether a record of fixed size is built on the stack, where
-// the verifier wants stores to be aligned.
-func fitsStack(p *capture.Plan) bool {
-	if p.Fixed > maxOnStack {
-		return false
-	}
-	for _, s := range p.Stores {
-		if s.Offset%s.Size != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func (g *gen) sendStack(p *capture.Plan) {
-	g.losses[LossRing] = true
-	g.note("send the record")
-	g.emit(
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
-		asm.Mov.Reg(asm.R2, regRecord),
-		asm.Mov.Imm(asm.R3, int32(p.Fixed)),
-		asm.Mov.Imm(asm.R4, 0),
-		asm.FnRingbufOutput.Call(),
-		asm.JNE.Imm(asm.R0, 0, lossLabel(LossRing)),
-		asm.Ja.Label("exit"),
-	)
-}
-
-// reserve takes room for a large record of fixed size in the ring buffer.
-func (g *gen) reserve(p *capture.Plan) {
-	g.losses[LossRing] = true
-	g.notef("reserve %d bytes", p.Fixed)
-	g.emit(
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
-		asm.Mov.Imm(asm.R2, int32(p.Fixed)),
-		asm.Mov.Imm(asm.R3, 0),
-		asm.FnRingbufReserve.Call(),
-		asm.JEq.Imm(asm.R0, 0, lossLabel(LossRing)),
-		asm.Mov.Reg(regRecord, asm.R0),
-	)
-}
-
 // mark leaves the program when the hit is not a call.
 func (g *gen) mark(f *Func) {
 	if f.Mark == NoMark {
