@@ -2,6 +2,7 @@ package uprobe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -87,6 +88,9 @@ func WithPID(pid int) Option {
 // context's cause.
 func WithContext(ctx context.Context) Option {
 	return func(o *options) error {
+		if ctx == nil {
+			return errors.New("nil context: pass context.Background, or leave the option out")
+		}
 		o.ctx = ctx
 		return nil
 	}
@@ -132,9 +136,12 @@ func WithDelay(d time.Duration) Option {
 func WithImmediate() Option { return WithDelay(0) }
 
 // WithLogger reports what the tracer does, and what it cannot do, to l.
-// Nothing is logged by default.
+// Nothing is logged by default, and when l is nil.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {
+		if l == nil {
+			l = slog.New(slog.DiscardHandler)
+		}
 		o.log = l
 		return nil
 	}
