@@ -1,0 +1,76 @@
+package uprobe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argtap/argtap/internal/capture"
+)
+
+func TestOptions(t *testing.T) {
+	o, err := newOptions(nil)
+	if err != nil || o.buffer != 16<<20 || o.delay != 5*time.Millisecond || o.pid != 0 || o.ctx == nil || o.log == nil || len(o.funcs) != 0 {
+		t.Errorf("defaults %+v, %v", o, err)
+	}
+	ctx := context.WithValue(t.Context(), reflect.TypeFor[int](), 1)
+	log := slog.New(slog.DiscardHandler)
+	o, err = newOptions([]Option{
+		WithFuncs("a", "b"), WithFuncs("c"), WithPID(7), WithContext(ctx), WithLimits(Limits{1, 2, 3, 4}),
+		WithBufferSize(8192), WithDelay(time.Millisecond), WithLogger(log),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(o.funcs) != "[a b c]" || o.pid != 7 || o.ctx != ctx || o.limits != (capture.Limits{String: 1, Elems: 2, Bytes: 3, Depth: 4}) ||
+		o.buffer != 8192 || o.delay != time.Millisecond || o.log != log {
+		t.Errorf("%+v", o)
+	}
+	if o, err := newOptions([]Option{WithImmediate()}); err != nil || o.delay != 0 {
+		t.Errorf("immediate: %+v, %v", o, err)
+	}
+	if o, err := newOptions([]Option{WithLogger(nil)}); err != nil || o.log == nil {
+		t.Errorf("no logger: %+v, %v", o, err)
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	for _, tt := range []struct {
+		opt  Option
+		is   error
+		want string
+	}{
+		{WithPID(0), ErrNoProcess, "process ID 0: no such process: a process ID is positive"},
+		{WithPID(-3), ErrNoProcess, "process ID -3"},
+		{WithBufferSize(0), nil, "buffer size 0: must be between 1 and 1073741824 bytes"},
+		{WithBufferSize(-1), nil, "buffer size -1"},
+		{WithBufferSize(1<<30 + 1), nil, "buffer size 1073741825"},
+		{WithDelay(-1), nil, "delay -1ns: must be between 0 and 1s"},
+		{WithDelay(time.Second + 1), nil, "delay 1.000000001s"},
+		{WithContext(nil), nil, "context"}, //lint:ignore SA1012 that is what is tested
+	} {
+		// An option is looked at before the file.
+		_, err := Trace("/does/not/exist", "main.f", func(*Call) {}, tt.opt)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%v, want %s", err, tt.want)
+		}
+		if tt.is != nil && !errors.Is(err, tt.is) {
+			t.Errorf("%v is not %v", err, tt.is)
+		}
+	}
+	if _, err := Trace("/does/not/exist", "main.f", nil); err == nil || !strings.Contains(err.Error(), "no handler") {
+		t.Errorf("without a handler: %v", err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("over")
+	cancel(cause)
+	if _, err := Trace("/does/not/exist", "main.f", func(*Call) {}, WithContext(ctx)); !errors.Is(err, cause) {
+		t.Errorf("with a context that has ended: %v", err)
+	}
+}
