@@ -120,7 +120,7 @@ func TestRun(t *testing.T) {
 			asm.StoreMem(asm.R2, 0, asm.R3, asm.DWord),
 			asm.Mov.Imm(asm.R0, 0), asm.JLT.Imm(asm.R1, 3, "end"), asm.Mov.Imm(asm.R0, 1),
 			asm.Mov.Reg(asm.R0, asm.R0).WithSymbol("end"),
-		}, 4<<8 | 0 + 1 + 2 + 3},
+		}, 4<<8 + 6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, err := bpfsim.Load(append(tt.ins, asm.Return()))
