@@ -149,6 +149,7 @@ func TestFaults(t *testing.T) {
 		{"unwritten stack", asm.Instructions{asm.LoadMem(asm.R0, asm.RFP, -8, asm.DWord)}, "not written"},
 		{"above the stack", asm.Instructions{asm.LoadMem(asm.R0, asm.RFP, 0, asm.DWord)}, "it has 512"},
 		{"below the stack", asm.Instructions{asm.StoreMem(asm.RFP, -520, asm.R1, asm.DWord)}, "8 bytes at"},
+		{"misaligned", asm.Instructions{asm.StoreMem(asm.RFP, -12, asm.R1, asm.DWord)}, "misaligned"},
 		{"write to the context", asm.Instructions{asm.StoreMem(asm.R1, 0, asm.R1, asm.DWord)}, "write to context"},
 		{"behind the context", asm.Instructions{asm.LoadMem(asm.R0, asm.R1, 168, asm.DWord)}, "it has 168"},
 		{"number as pointer", asm.Instructions{asm.Mov.Imm(asm.R2, 64), asm.LoadMem(asm.R0, asm.R2, 0, asm.DWord)}, "no such memory"},

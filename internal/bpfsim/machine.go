@@ -74,7 +74,7 @@ type Hash struct {
 type region struct {
 	name     string
 	data     []byte
-	written  []bool // by byte, if reading needs that
+	written  []bool // by byte, if reading needs that: a stack
 	readOnly bool
 }
 
@@ -109,8 +109,15 @@ func (m *Machine) drop(addr uint64) {
 
 var errNoMemory = errors.New("no such memory")
 
-// at returns the n bytes at an address.
+// at returns the n bytes at an address, which a helper wants.
 func (m *Machine) at(addr uint64, n int, write bool) ([]byte, error) {
+	return m.access(addr, n, write, false)
+}
+
+// access returns the n bytes at an address. One instruction (wide) may not
+// reach them on a stack if they are misaligned: the verifier forbids that there
+// on every machine.
+func (m *Machine) access(addr uint64, n int, write, wide bool) ([]byte, error) {
 	i, ok := m.index(addr)
 	if !ok {
 		return nil, fmt.Errorf("%w: %#x", errNoMemory, addr)
@@ -122,6 +129,9 @@ func (m *Machine) at(addr uint64, n int, write bool) ([]byte, error) {
 	}
 	if write && r.readOnly {
 		return nil, fmt.Errorf("write to %s+%d", r.name, off)
+	}
+	if wide && r.written != nil && off%n != 0 {
+		return nil, fmt.Errorf("%d bytes at %s+%d: misaligned", n, r.name, off)
 	}
 	if r.written != nil {
 		for j := off; j < off+n; j++ {
@@ -136,7 +146,7 @@ func (m *Machine) at(addr uint64, n int, write bool) ([]byte, error) {
 }
 
 func (m *Machine) load(addr uint64, size int) (uint64, error) {
-	b, err := m.at(addr, size, false)
+	b, err := m.access(addr, size, false, true)
 	if err != nil {
 		return 0, err
 	}
@@ -146,7 +156,7 @@ func (m *Machine) load(addr uint64, size int) (uint64, error) {
 }
 
 func (m *Machine) store(addr uint64, size int, v uint64) error {
-	b, err := m.at(addr, size, true)
+	b, err := m.access(addr, size, true, true)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package probegen_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"github.com/argtap/argtap/abi"
@@ -215,5 +216,95 @@ func TestRecordFull(t *testing.T) {
 		if len(rec) > f.Plan.MaxRecord {
 			t.Errorf("record of %d bytes, MaxRecord is %d", len(rec), f.Plan.MaxRecord)
 		}
+	}
+}
+
+// TestRecordFullExactly: a chunk is begun as long as the record is not longer
+// than the bound, to the byte.
+func TestRecordFullExactly(t *testing.T) {
+	f := planCase{name: "four", params: []*abi.Type{structOf("main.Four", tString, tString, tString, tString, tString)}, limits: capture.Limits{String: 8192, Bytes: 8192}}.fn(0)
+	f.Plan.Goroutine = 0
+	p := load(t, []probegen.Func{f}, probegen.Options{CPUs: 1})
+	left := capture.VarMax - f.Plan.Fixed - 2*8192
+	for extra, want := range map[int]bool{-8: true, 0: true, 1: false, 8: false} {
+		m := newMachine(1 << 20)
+		h := stringHit(8192, 'x')
+		sp := h.mem.Alloc(8+5*16, 8)
+		for i, size := range []int{8192, 8192, left + extra, 5, 5} {
+			h.mem.PutWord(sp+8+16*uint64(i), h.regs[abi.RAX])
+			h.mem.PutWord(sp+8+16*uint64(i)+8, uint64(size))
+		}
+		h.regs[abi.RSP] = sp
+		enter(m, h)
+		if _, err := m.Run(p); err != nil {
+			t.Fatal(err)
+		}
+		rec := m.Ring.Take()[0]
+		if err := diff(rec, h.record(&f)); err != nil {
+			t.Errorf("%+d: %v", extra, err)
+		}
+		off, _ := capture.Slot(binary.LittleEndian.Uint64(rec[f.Plan.SlotBase+3*capture.SlotSize:]))
+		if (off != 0) != want {
+			t.Errorf("%+d: the fourth string is at %d", extra, off)
+		}
+	}
+}
+
+// TestAllReadsFail: each read that fails sets its own bit.
+func TestAllReadsFail(t *testing.T) {
+	var in []capture.Input
+	for i := range 70 {
+		in = append(in, capture.Input{Name: "p", Type: tInt, Location: abi.Location{{Size: 8, Kind: abi.InMemory, Reg: abi.AMD64.Ints[i%9], Disp: int64(i)}}})
+	}
+	f := intFunc()
+	f.Plan = capture.Build(in, capture.Limits{})
+	f.Plan.Goroutine = 152
+	p := load(t, []probegen.Func{f}, probegen.Options{CPUs: 1})
+	run := func(mem *bpfsim.Memory, bad int) uint64 {
+		m := newMachine(4096)
+		h := &hit{mem: mem, regs: map[abi.Reg]uint64{}}
+		for i, r := range append(abi.AMD64.Ints, abi.R14) {
+			h.regs[r] = uint64(1+i) << 20
+			mem.Map(h.regs[r], 4096)
+		}
+		if bad >= 0 {
+			h.regs[append(abi.AMD64.Ints, abi.R14)[bad]] = 0
+		}
+		enter(m, h)
+		if _, err := m.Run(p); err != nil {
+			t.Fatal(err)
+		}
+		rec := m.Ring.Take()[0]
+		if err := diff(rec, h.record(&f)); err != nil {
+			t.Error(err)
+		}
+		return binary.LittleEndian.Uint64(rec[capture.OffFailed:])
+	}
+	mem := bpfsim.NewMemory()
+	if got := run(mem, -1); got != 0 {
+		t.Errorf("bits %#x, want none", got)
+	}
+	all := uint64(0)
+	for bad := range 10 {
+		all |= run(mem, bad)
+	}
+	if all != ^uint64(0) {
+		t.Errorf("bits %#x, want all", all)
+	}
+}
+
+// TestMarksFull: a mark that finds no room costs the call, and is counted.
+func TestMarksFull(t *testing.T) {
+	set := intFunc()
+	set.Mark = probegen.SetGrown
+	p := load(t, []probegen.Func{set}, probegen.Options{CPUs: 1})
+	k := &marks{t, newMachine(4096)}
+	k.m.Hash.MaxEntries = 2
+	k.want("first", k.hit(p, 1, 100, 0), 1)
+	k.want("second", k.hit(p, 2, 100, 0), 1)
+	k.want("third", k.hit(p, 3, 100, 0), 0)
+	k.want("first again", k.hit(p, 1, 100, 0), 0)
+	if n := losses(k.m, probegen.LossBusy); n != 1 {
+		t.Errorf("%d lost, want 1", n)
 	}
 }
