@@ -3,6 +3,7 @@ package uprobe
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"strings"
@@ -117,6 +118,9 @@ func TestFailedReads(t *testing.T) {
 	if n := len(f.fn.plan.Reads); n != 3 {
 		t.Fatalf("%d reads", n)
 	}
+	for i := range f.fn.plan.Params { // room that must stay empty: calls share the plan
+		f.fn.plan.Params[i].Image.Holes = make([]capture.Hole, 0, 4)
+	}
 	const ok = `main.f(a=1, b=uprobe.testPoint{X: 2, Y: 3}, c="abc")`
 	for bits, want := range map[uint64]string{
 		0:                     ok,
@@ -134,22 +138,34 @@ func TestFailedReads(t *testing.T) {
 		}
 	}
 	for i := range f.fn.plan.Params {
-		if n := len(f.fn.plan.Params[i].Image.Holes); n != 0 {
-			t.Errorf("parameter %d of the plan has %d holes now", i, n)
+		if h := f.fn.plan.Params[i].Image.Holes; len(h) != 0 || h[:1][0] != (capture.Hole{}) {
+			t.Errorf("parameter %d of the plan has holes now: %v", i, h[:1])
 		}
 	}
 }
 
+// TestShortRecord cuts a record at each byte: what lies beyond is implausible,
+// and what lies before is there.
 func TestShortRecord(t *testing.T) {
 	f := twoArgs(t)
-	rec := f.call(nil, "abc", &testPoint{3, 4}).data
+	whole := f.call(nil, "abc", &testPoint{3, 4})
+	rec := whole.data
+	off, _ := capture.Slot(order.Uint64(rec[f.fn.plan.SlotBase:]))
 	for n := range rec {
 		c, ok := newCall(f.fn, rec[:n], testEpoch)
 		if ok != (n >= f.fn.plan.Fixed) {
 			t.Errorf("%d bytes of %d: %t", n, f.fn.plan.Fixed, ok)
 		}
-		if ok {
-			_ = c.String() // cut chunks are implausible, and no panic
+		if !ok {
+			continue
+		}
+		s, p := "<implausible>", "<implausible>"
+		if n >= int(off)+3 {
+			s = `"abc"`
+		}
+		ptr, _ := whole.Arg(1).Pointer()
+		if got, want := c.String(), fmt.Sprintf("main.f(s=%s, p=(*uprobe.testPoint)(%#x %s))", s, ptr, p); got != want {
+			t.Errorf("%d bytes: %s, want %s", n, got, want)
 		}
 	}
 }
