@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,10 +25,27 @@ func kernelError(op string, err error) error {
 	return fmt.Errorf("%s: %w", op, err)
 }
 
+// helpers are what generated programs call that not every kernel with ring
+// buffers has (include/uapi/linux/bpf.h, by release).
+var helpers = []struct {
+	fn    asm.BuiltinFunc
+	since string
+}{
+	{asm.FnRingbufOutput, "5.8"},
+	{asm.FnGetAttachCookie, "5.15"},
+	{asm.FnLoop, "5.17"},
+}
+
 // loadError explains why a program was not loaded.
 func loadError(name string, err error) error {
 	var ve *ebpf.VerifierError
 	if errors.As(err, &ve) && len(ve.Log) > 0 {
+		// A kernel that lacks a helper says so in the verifier's log too.
+		for _, h := range helpers {
+			if features.HaveProgramHelper(ebpf.Kprobe, h.fn) != nil {
+				return &FuncError{name, fmt.Errorf("%w: %s, which Linux %s has: %w", ErrKernel, h.fn, h.since, err)}
+			}
+		}
 		return &VerifierError{Func: name, Log: fmt.Sprintf("%+v", ve), Err: err}
 	}
 	return &FuncError{name, kernelError("load the program", err)}
