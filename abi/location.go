@@ -40,6 +40,10 @@ const (
 	// Implausible: a captured header contradicts itself, such as a slice whose
 	// length exceeds its capacity; the value was changing or is no Go value.
 	Implausible
+	// Overwritten: the register may have been used for something else since the
+	// call, while the goroutine's stack grew, and the function does not need
+	// its argument.
+	Overwritten
 	reasonCount
 )
 
@@ -56,6 +60,7 @@ var reasonText = [reasonCount]string{
 	"unknown type",
 	"not followed",
 	"implausible",
+	"perhaps overwritten while the stack grew",
 }
 
 // String returns the reason as users see it.

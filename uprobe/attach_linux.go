@@ -35,7 +35,7 @@ func entrySites(funcs []*Func) []entrySite {
 	add := func(id int, f *Func, p *site.Probe, off symbols.FileOffset, mark probegen.Mark) {
 		all = append(all, entrySite{probegen.Func{
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
-			CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark,
+			CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f),
 		}, f, off})
 	}
 	for i, f := range funcs {
@@ -53,6 +53,19 @@ func entrySites(funcs []*Func) []entrySite {
 		add(i, f, &f.sites.Entry, f.offset, mark)
 	}
 	return all
+}
+
+// resume describes the return of morestack for a function that does not
+// restore its registers behind it.
+func resume(f *Func) probegen.Resume {
+	grow := f.sites.Grow
+	if grow == nil {
+		return probegen.Resume{}
+	}
+	return probegen.Resume{
+		SchedPC: f.schedPC,
+		Behind:  int64(grow.Addr) + int64(grow.Size) - int64(f.sites.Entry.Addr),
+	}
 }
 
 // attach loads the programs and puts the probes in place.

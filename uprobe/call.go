@@ -85,6 +85,16 @@ func (c *Call) withFailed(i int, img *capture.Image, failed uint64) *capture.Ima
 			})
 		}
 	}
+	if failed&(1<<capture.BitOverwritten) != 0 {
+		at := c.fn.plan.Params[i].Offset
+		for _, s := range c.fn.plan.Stores {
+			if within := int64(s.Offset - at); !s.IsConst && within >= 0 && within < img.Size {
+				cp.Holes = append(cp.Holes, capture.Hole{
+					Offset: within, Size: int64(s.Size), Reason: abi.Overwritten,
+				})
+			}
+		}
+	}
 	return &cp
 }
 

@@ -29,6 +29,7 @@ type Func struct {
 	offset  symbols.FileOffset
 	repeats []symbols.FileOffset
 	grow    symbols.FileOffset
+	schedPC int64 // offset of sched.pc in g, 0 if unknown
 }
 
 // Param is a parameter of a function: what is known of it without running the

@@ -24,9 +24,9 @@ type kernel struct {
 	caps capabilities
 	cpus int
 
-	calls, scratch, lossMap, repeats *ebpf.Map
-	ring                             *ringbuf.Reader
-	progs                            []*ebpf.Program
+	calls, scratch, lossMap, repeats, grown *ebpf.Map
+	ring                                    *ringbuf.Reader
+	progs                                   []*ebpf.Program
 
 	mu    sync.Mutex
 	links []link.Link
@@ -143,6 +143,14 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 				return kernelError("create the map of repeated hits", err)
 			}
 		}
+		if f.sites.Grow != nil && k.grown == nil {
+			if k.grown, err = ebpf.NewMap(&ebpf.MapSpec{
+				Name: "argtap_grown", Type: ebpf.LRUHash, KeySize: probegen.RepeatKeySize,
+				ValueSize: 1, MaxEntries: 64 << 10,
+			}); err != nil {
+				return kernelError("create the map of grown stacks", err)
+			}
+		}
 	}
 	return nil
 }
@@ -151,7 +159,7 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.Program, error) {
 	for sym, m := range map[string]*ebpf.Map{
 		probegen.MapCalls: k.calls, probegen.MapScratch: k.scratch,
-		probegen.MapLosses: k.lossMap, probegen.MapRepeats: k.repeats,
+		probegen.MapLosses: k.lossMap, probegen.MapRepeats: k.repeats, probegen.MapGrown: k.grown,
 	} {
 		if m == nil {
 			continue
@@ -233,7 +241,7 @@ func (k *kernel) close() {
 		p.Close()
 	}
 	k.progs = nil
-	for _, m := range []*ebpf.Map{k.calls, k.scratch, k.lossMap, k.repeats} {
+	for _, m := range []*ebpf.Map{k.calls, k.scratch, k.lossMap, k.repeats, k.grown} {
 		if m != nil {
 			m.Close()
 		}

@@ -63,7 +63,7 @@ type executable struct {
 	dwarf *dwarfargs.Data
 	// noDwarf is why there is no debug information, nil if there is.
 	noDwarf error
-	goid    int64 // offset in g, 0 if unknown
+	g       *gOffsets
 }
 
 func openBinary(path string) (*executable, error) {
@@ -211,7 +211,8 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	f.plan = capture.Build(inputs, o.limits)
 	if d.RegABI {
 		// Elsewhere the register does not hold g.
-		f.plan.Goroutine = b.goidOffset()
+		f.plan.Goroutine = b.gOffsets().goid
+		f.schedPC = b.gOffsets().schedPC
 	}
 	return f, nil
 }
@@ -260,29 +261,42 @@ func (b *executable) place(f *Func, s symbols.Func, code []byte, live []abi.Reg,
 	return nil
 }
 
-// goidOffset returns the offset of goid in g: from the table of releases, or
+// gOffsets returns where the fields of g are: from the table of releases, or
 // for an unknown release from the debug information.
-func (b *executable) goidOffset() int64 {
-	if b.goid != 0 {
-		return max(b.goid, 0)
+func (b *executable) gOffsets() gOffsets {
+	if b.g != nil {
+		return *b.g
 	}
-	b.goid = -1
+	b.g = new(gOffsets)
 	version, _ := b.file.GoVersion()
 	if minor, ok := goruntime.Release(version); ok {
 		if off, ok := goruntime.GoroutineID(minor); ok {
-			b.goid = off
-			return off
+			b.g.goid = off
+			b.g.schedPC, _ = goruntime.SchedPC(minor)
+			return *b.g
 		}
 	}
-	if g, err := b.dwarf.Struct("runtime.g", 0); err == nil && g != nil {
-		for _, f := range g.Fields {
-			if f.Name == "goid" && f.Type.Size == 8 {
-				b.goid = f.Offset
+	g, err := b.dwarf.Struct("runtime.g", 0)
+	if err != nil || g == nil {
+		return *b.g
+	}
+	for _, f := range g.Fields {
+		switch {
+		case f.Name == "goid" && f.Type.Size == 8:
+			b.g.goid = f.Offset
+		case f.Name == "sched":
+			for _, s := range f.Type.Fields {
+				if s.Name == "pc" && s.Type.Size == 8 {
+					b.g.schedPC = f.Offset + s.Offset
+				}
 			}
 		}
 	}
-	return max(b.goid, 0)
+	return *b.g
 }
+
+// gOffsets are offsets in runtime.g in bytes, 0 for what is not known.
+type gOffsets struct{ goid, schedPC int64 }
 
 // checkMachine reports whether the binary's code can run on this machine.
 func (b *executable) checkMachine() error {

@@ -130,8 +130,12 @@ func (r *run) mapName(handle uint64) (string, error) {
 
 func (r *run) hash(a *callArgs, update bool) (uint64, error) {
 	h := &r.Machine.Hash
-	if _, err := r.mapName(a.arg(1)); err != nil {
+	name, err := r.mapName(a.arg(1))
+	if err != nil {
 		return 0, err
+	}
+	if other := r.Machine.Hashes[name]; other != nil {
+		h = other
 	}
 	key, err := r.at(a.arg(2), h.KeySize, false)
 	if err != nil {

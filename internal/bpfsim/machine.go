@@ -24,6 +24,8 @@ type Machine struct {
 	Arrays map[string][]byte
 	// Hash is the hash map.
 	Hash Hash
+	// Hashes are further hash maps, by name.
+	Hashes map[string]*Hash
 	// Ring is the ring buffer.
 	Ring Ring
 	// Hook is called before each helper call with its name, where a program

@@ -9,7 +9,7 @@ const (
 	OffTime      = 8  // u64: ns of CLOCK_MONOTONIC at the hit
 	OffPIDTID    = 16 // u64: process (thread group) ID << 32 | thread ID
 	OffGoroutine = 24 // u64: goroutine ID
-	OffFailed    = 32 // u64: bit i is set when fixed read i failed
+	OffFailed    = 32 // u64: bit i is set when fixed read i failed; see BitOverwritten
 	HeaderSize   = 40
 )
 
@@ -22,9 +22,13 @@ const KindEntry = 0
 // [abi.Reason].
 const SlotSize = 8
 
-// MaxFixedReads is the number of reads whose failure a record can tell apart;
-// it is the number of bits in the header's word at OffFailed.
-const MaxFixedReads = 64
+// BitOverwritten of the header's word at OffFailed is set when the registers
+// may no longer hold the arguments: [Plan.Stores] of registers say nothing.
+const BitOverwritten = 63
+
+// MaxFixedReads is the number of reads whose failure a record can tell apart:
+// the other bits in the header's word at OffFailed.
+const MaxFixedReads = BitOverwritten
 
 // NoSlot is what a program writes to a slot for which there is no chunk.
 func NoSlot(r abi.Reason) uint64 { return uint64(r) << 32 }

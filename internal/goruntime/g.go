@@ -34,6 +34,19 @@ var goid = map[int]int64{
 	25: 152, 26: 152, 27: 152,
 }
 
+// schedPC is the offset of runtime.g.sched.pc in bytes on 64-bit
+// architectures: stack, two guards, two lists and m come before sched, sp
+// before pc. The same in runtime2.go of Go 1.17 to 1.27.
+const schedPC = 64
+
+// SchedPC returns the offset in runtime.g of the program counter at which a
+// goroutine that was last stopped goes on, in bytes, for a minor release on a
+// 64-bit architecture.
+func SchedPC(minor int) (off int64, ok bool) {
+	_, ok = goid[minor]
+	return schedPC, ok
+}
+
 // GoroutineID returns the offset of goid in runtime.g in bytes, for a minor
 // release on a 64-bit architecture.
 func GoroutineID(minor int) (off int64, ok bool) {

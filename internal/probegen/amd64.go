@@ -14,8 +14,12 @@ var amd64Regs = map[abi.Reg]int16{
 	abi.RDX: 96, abi.RSI: 104, abi.RDI: 112, abi.RSP: 152,
 }
 
-// amd64Flags is the offset of EFLAGS in struct pt_regs.
-const amd64Flags = 144
+// Offsets of EFLAGS and RIP in struct pt_regs. At a hit, RIP is the address of
+// the instruction that is probed.
+const (
+	amd64Flags = 144
+	amd64PC    = 128
+)
 
 // Bits of EFLAGS (Intel SDM vol. 1, 3.4.3).
 const (

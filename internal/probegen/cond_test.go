@@ -173,6 +173,53 @@ func TestGrown(t *testing.T) {
 	}
 }
 
+// TestOverwritten: a goroutine that was within morestack before anything was
+// watched brings registers that are not its arguments.
+func TestOverwritten(t *testing.T) {
+	set, skip := intFunc(), intFunc()
+	set.Mark, skip.Mark, skip.Cookie = probegen.SetGrown, probegen.SkipGrown, 1
+	skip.Resume = probegen.Resume{SchedPC: 64, Behind: 0x91}
+	p := load(t, []probegen.Func{set, skip}, probegen.Options{CPUs: 1})
+	m := newMachine(4096)
+	const ip = 0x401000
+	hit := func(cookie, g, schedPC uint64) (records int, overwritten bool) {
+		t.Helper()
+		mem := bpfsim.NewMemory()
+		mem.Map(g, 4096)
+		mem.PutWord(g+64, schedPC)
+		h := hit{regs: map[abi.Reg]uint64{abi.R14: g, abi.RSP: 100}, mem: mem}
+		m.Cookie, m.Context, m.Target = cookie, h.context(), mem
+		binary.LittleEndian.PutUint64(m.Context[128:], ip) // regs.ip
+		if _, err := m.Run(p); err != nil {
+			t.Fatal(err)
+		}
+		got := m.Ring.Take()
+		if len(got) == 0 {
+			return 0, false
+		}
+		return len(got), binary.LittleEndian.Uint64(got[0][capture.OffFailed:])>>capture.BitOverwritten != 0
+	}
+	const gA, gB, behind, elsewhere = 0x10000, 0x20000, ip + 0x91, ip + 0x5000
+	for _, step := range []struct {
+		what               string
+		cookie, g, schedPC uint64
+		records            int
+		overwritten        bool
+	}{
+		{"was stopped elsewhere", 1, gA, elsewhere, 1, false},
+		{"comes from morestack, unseen", 1, gA, behind, 1, true},
+		{"goes into morestack", 0, gA, elsewhere, 1, false},
+		{"comes from it", 1, gA, behind, 0, false},
+		{"is known now", 1, gA, behind, 1, false},
+		{"another goroutine is not", 1, gB, behind, 1, true},
+	} {
+		n, over := hit(step.cookie, step.g, step.schedPC)
+		if n != step.records || over != step.overwritten {
+			t.Errorf("%s: %d records, overwritten %t; want %d, %t", step.what, n, over, step.records, step.overwritten)
+		}
+	}
+}
+
 func TestBackEdgeConditions(t *testing.T) {
 	f := intFunc()
 	for c := range probegen.Cond(16) {

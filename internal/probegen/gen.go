@@ -18,6 +18,7 @@ const (
 	regRecord = asm.R7 // the record that is being built
 	regAddr   = asm.R8 // an address in the target
 	regSize   = asm.R9 // a size in bytes or a count
+	regFailed = asm.R9 // until the header is written: its word at OffFailed
 )
 
 // gen accumulates the instructions of a program.
@@ -32,6 +33,7 @@ type gen struct {
 	callbacks []func()
 	losses    [lossCount]bool
 	regs      map[abi.Reg]int16 // offsets in struct pt_regs
+	pc        int16             // offset in struct pt_regs
 	flags     int16
 }
 
@@ -55,7 +57,7 @@ func (g *gen) start(funcs []Func) error {
 			}
 		}
 	}
-	g.regs, g.flags = amd64Regs, amd64Flags
+	g.regs, g.flags, g.pc = amd64Regs, amd64Flags, amd64PC
 	return nil
 }
 
@@ -201,6 +203,8 @@ func (g *gen) mark(f *Func) {
 			asm.JEq.Imm(asm.R0, -eexist, "exit"),
 			asm.JNE.Imm(asm.R0, 0, lossLabel(LossBusy)),
 		)
+		g.note("remember the goroutine")
+		g.updateGrown(updateAny)
 		return
 	}
 	g.note("announced?")
@@ -210,12 +214,59 @@ func (g *gen) mark(f *Func) {
 		asm.FnMapDeleteElem.Call(),
 		asm.JEq.Imm(asm.R0, 0, "exit"),
 	)
+	if f.doubts() {
+		g.overwritten(f)
+	}
 }
 
-// updateNoExist is BPF_NOEXIST (include/uapi/linux/bpf.h), eexist the error
-// that it then may lead to (include/uapi/asm-generic/errno-base.h).
+// doubts reports whether the program must find out whether the registers still
+// hold the arguments.
+func (f *Func) doubts() bool { return f.Mark == SkipGrown && f.Resume.SchedPC != 0 }
+
+// updateGrown stores to MapGrown under the key at RFP-24.
+func (g *gen) updateGrown(flags int32) {
+	g.emit(
+		asm.Mov.Imm(asm.R1, 1),
+		asm.StoreMem(asm.RFP, -32, asm.R1, asm.DWord),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(MapGrown),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
+		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -32),
+		asm.Mov.Imm(asm.R4, flags),
+		asm.FnMapUpdateElem.Call(),
+	)
+}
+
+// overwritten leaves in regFailed whether the registers may be overwritten.
+// Only a goroutine that is not in MapGrown can have come from a morestack that
+// was not seen.
+func (g *gen) overwritten(f *Func) {
+	known := g.fresh("known")
+	g.note("is the goroutine known?")
+	g.emit(asm.Mov.Imm(regFailed, 0))
+	g.updateGrown(updateExist)
+	g.emit(asm.JEq.Imm(asm.R0, 0, known))
+	g.note("g.sched.pc behind the call of morestack?")
+	g.emit(
+		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, -32),
+		asm.Mov.Imm(asm.R2, 8),
+		asm.LoadMem(asm.R3, regCtx, g.regs[f.Arch.G], asm.DWord),
+		asm.Add.Imm(asm.R3, int32(f.Resume.SchedPC)),
+		asm.FnProbeReadUser.Call(),
+		asm.LoadMem(asm.R1, asm.RFP, -32, asm.DWord),
+		asm.LoadMem(asm.R2, regCtx, g.pc, asm.DWord),
+		asm.Sub.Reg(asm.R1, asm.R2),
+		asm.JNE.Imm(asm.R1, int32(f.Resume.Behind), known),
+		asm.LoadImm(regFailed, -1<<capture.BitOverwritten, asm.DWord),
+	)
+	g.label(known)
+}
+
+// BPF_ANY, BPF_NOEXIST and BPF_EXIST (include/uapi/linux/bpf.h), and the error
+// that the second may lead to (include/uapi/asm-generic/errno-base.h).
 const (
+	updateAny     = 0
 	updateNoExist = 1
+	updateExist   = 2
 	eexist        = 17
 )
 
@@ -229,8 +280,12 @@ func (g *gen) header(f *Func) {
 		asm.FnGetCurrentPidTgid.Call(),
 		asm.StoreMem(regRecord, capture.OffPIDTID, asm.R0, asm.DWord),
 		asm.Mov.Imm(asm.R1, 0),
-		asm.StoreMem(regRecord, capture.OffFailed, asm.R1, asm.DWord),
 	)
+	failed := asm.R1
+	if f.doubts() {
+		failed = regFailed
+	}
+	g.emit(asm.StoreMem(regRecord, capture.OffFailed, failed, asm.DWord))
 	if f.Plan.Goroutine == 0 {
 		g.emit(asm.StoreMem(regRecord, capture.OffGoroutine, asm.R1, asm.DWord))
 		return

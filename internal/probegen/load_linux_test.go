@@ -42,6 +42,7 @@ func newLoader(t *testing.T) *loader {
 		probegen.MapCalls:   {Type: ebpf.RingBuf, MaxEntries: 64 << 10},
 		probegen.MapScratch: {Type: ebpf.Array, KeySize: 4, ValueSize: uint32(probegen.ScratchSize(cpus)), MaxEntries: 1},
 		probegen.MapLosses:  {Type: ebpf.Array, KeySize: 4, ValueSize: probegen.LossesSize, MaxEntries: 1},
+		probegen.MapGrown:   {Type: ebpf.LRUHash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 64},
 		probegen.MapRepeats: {Type: ebpf.Hash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
 	} {
 		m, err := ebpf.NewMap(spec)

@@ -25,6 +25,10 @@ const (
 	// MapRepeats is a hash of [RepeatKeySize] to 1 byte. Only programs for
 	// functions with back edges refer to it.
 	MapRepeats = "repeats"
+	// MapGrown is a hash of [RepeatKeySize] to 1 byte that forgets what was not
+	// used for long. Only programs for functions that do not restore their
+	// arguments behind morestack refer to it.
+	MapGrown = "grown"
 )
 
 // Causes of loss: indexes of the u64 counters in MapLosses.
@@ -92,8 +96,20 @@ type Func struct {
 	CFA int64
 	// Skip is the condition under which a hit is not a call.
 	Skip Cond
+	// Resume is where SkipGrown finds whether the goroutine came from
+	// morestack: see there.
+	Resume Resume
 	// Mark says how hits of this site and another are told to be one call.
 	Mark Mark
+}
+
+// Resume describes the return of morestack in a function.
+type Resume struct {
+	// SchedPC is the offset of sched.pc in g, 0 if it is not known.
+	SchedPC int64
+	// Behind is the distance in bytes from the entry's site to the instruction
+	// behind the call of morestack.
+	Behind int64
 }
 
 // Mark is a use of MapRepeats.
@@ -110,7 +126,11 @@ const (
 	// unless the mark is set; it sets the mark.
 	SetGrown
 	// SkipGrown: a hit for which SetGrown has set the mark is not a call. It
-	// clears the mark.
+	// clears the mark. Without a mark the goroutine may have been within
+	// morestack when the probes were attached. Its g.sched.pc, which morestack
+	// sets, then still is the instruction behind the call: unless the
+	// goroutine is known from an earlier mark, the registers are reported as
+	// overwritten.
 	SkipGrown
 )
 

@@ -22,6 +22,9 @@ func newMachine(ring int) *bpfsim.Machine {
 			probegen.MapLosses:  make([]byte, probegen.LossesSize),
 		},
 		Hash: bpfsim.Hash{KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
+		Hashes: map[string]*bpfsim.Hash{
+			probegen.MapGrown: {KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 1 << 10},
+		},
 		Ring: bpfsim.Ring{Size: ring},
 	}
 	for cpu := range simCPUs {

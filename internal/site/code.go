@@ -271,6 +271,7 @@ func (f *function) probe(in instr, cfa int64) Probe {
 	return Probe{
 		Addr:     f.addr(in.off),
 		Instr:    f.m.text(f.code, in, f.entry),
+		Size:     in.size,
 		Emulated: in.emulated,
 		CFA:      cfa,
 		Skip:     Never,

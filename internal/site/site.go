@@ -72,6 +72,8 @@ type Probe struct {
 	Addr symbols.VirtAddr
 	// Instr is its disassembly in GNU syntax: "push %rbp".
 	Instr string
+	// Size is the instruction's size in bytes.
+	Size int
 	// Emulated says that every kernel since 5.10 emulates the instruction,
 	// so that a hit costs no single-step trap.
 	Emulated bool
