@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -84,18 +85,43 @@ func (k *kernel) attach(path string, funcs []*Func) error {
 	var (
 		wg    sync.WaitGroup
 		slots = make(chan struct{}, k.loaders())
-		errs  = make([]error, len(bundles))
+		first onceError
 	)
-	for i := range bundles {
-		wg.Add(1)
+	for _, b := range bundles {
 		slots <- struct{}{}
-		go func() {
-			defer func() { <-slots; wg.Done() }()
-			errs[i] = k.attachBundle(ex, bundles[i])
-		}()
+		if err := context.Cause(k.opts.ctx); err != nil {
+			first.set(err)
+		}
+		if first.get() != nil {
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			first.set(k.attachBundle(ex, b))
+		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return first.get()
+}
+
+// onceError keeps the first error that it is given.
+type onceError struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (e *onceError) set(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err == nil {
+		e.err = err
+	}
+}
+
+func (e *onceError) get() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
 }
 
 func (k *kernel) genOptions(b bundle) probegen.Options {

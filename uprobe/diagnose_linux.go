@@ -89,6 +89,11 @@ func permissionError(err error) error {
 	if len(why) == 0 {
 		why = append(why, "the kernel refused although the capabilities are there (seccomp, LSM or a container?)")
 	}
+	// The libraries' texts speak of memory limits, which are not the cause.
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		err = errno
+	}
 	self := "the program"
 	if exe, e := os.Executable(); e == nil {
 		self = exe

@@ -43,6 +43,9 @@ var (
 	// ErrVerifier: the kernel rejected a generated program. This is a defect
 	// of argtap; please report it. See [VerifierError].
 	ErrVerifier = errors.New("kernel rejected the program")
+	// ErrHandlerExit ended a tracer because its handler ended the goroutine that
+	// calls it, by runtime.Goexit, as testing.T.Fatal does.
+	ErrHandlerExit = errors.New("the handler ended its goroutine")
 	// ErrBinaryReplaced ended a tracer because the file that it traces was
 	// replaced or changed: processes started from now on run another program.
 	ErrBinaryReplaced = errors.New("binary was replaced")

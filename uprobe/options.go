@@ -56,6 +56,9 @@ func newOptions(opts []Option) (*options, error) {
 		log:    slog.New(slog.DiscardHandler),
 	}
 	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
 		if err := opt(o); err != nil {
 			return nil, err
 		}

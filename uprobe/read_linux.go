@@ -26,6 +26,12 @@ func (t *Tracer) read() {
 	defer close(t.kernel.drained)
 	t.reader.Store(goroutineID())
 	defer t.reader.Store(0)
+	returned := false
+	defer func() {
+		if !returned {
+			t.end(ErrHandlerExit)
+		}
+	}()
 	var (
 		ring  = t.kernel.ring
 		rec   ringbuf.Record
@@ -47,9 +53,16 @@ func (t *Tracer) read() {
 		}
 		return true
 	}
+	epochAt := time.Now()
 	for {
 		if !one() {
+			returned = true
 			return
+		}
+		// The wall clock may be set, or the machine be suspended.
+		if now := time.Now(); now.Sub(epochAt) > time.Second {
+			epochAt = now
+			t.epoch = wallEpoch()
 		}
 		for left := ring.AvailableBytes(); ; left = ring.AvailableBytes() {
 			if t.opts.delay > 0 && left < ring.BufferSize()/4 {
@@ -65,6 +78,7 @@ func (t *Tracer) read() {
 			}
 			for left > 0 {
 				if !one() {
+					returned = true
 					return
 				}
 				left -= ringHeader + int(capture.Align8(int64(len(rec.RawSample))))

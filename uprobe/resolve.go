@@ -126,7 +126,7 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 	if len(patterns) == 0 {
 		return nil, nil, errors.New("no function given: name one, or a pattern such as \"main.*\"")
 	}
-	seen := make(map[symbols.VirtAddr]bool)
+	seen, failed := make(map[symbols.VirtAddr]bool), make(map[symbols.VirtAddr]error)
 	for _, p := range patterns {
 		syms, err := b.find(p)
 		if err != nil {
@@ -139,6 +139,12 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 				found = true
 				continue
 			}
+			if err, ok := failed[s.Entry]; ok {
+				if first == nil {
+					first = err
+				}
+				continue
+			}
 			f, err := b.function(s, o)
 			if err != nil {
 				if first == nil {
@@ -146,6 +152,7 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 				}
 				o.log.Info("function cannot be traced", "func", s.Name, "err", err)
 				leftOut = append(leftOut, err)
+				failed[s.Entry] = err
 				continue
 			}
 			seen[s.Entry] = true

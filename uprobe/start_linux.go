@@ -62,6 +62,12 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 		return p.err
 	}
 	t.funcs, t.leftOut, t.kernel, t.epoch = funcs, leftOut, p.k, wallEpoch()
+	for _, f := range funcs {
+		if size := p.k.ring.BufferSize(); f.plan.Fixed > size/2 {
+			return &FuncError{f.name, fmt.Errorf("a record has %d bytes and more, too much for a buffer of %d: make the buffer larger",
+				f.plan.Fixed, size)}
+		}
+	}
 	// The kernel resolves this path to the very file that was analysed, even
 	// if another has taken its name since.
 	if err := p.k.attach(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), funcs); err != nil {

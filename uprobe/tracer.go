@@ -59,7 +59,8 @@ type Stats struct {
 // Trace traces the function fn of an executable file: handler is called for
 // each call that any process makes that runs the file, whether it is running
 // already or will be started later. Calls are handed over one at a time, in
-// the order in which their probes were hit on each CPU.
+// the order in which their probes were hit on each CPU. A handler that panics
+// ends the program, as in any goroutine.
 //
 // fn is a function's full name as the symbol table has it, such as
 // "main.computeE", "net/http.(*conn).serve" or "main.Map[go.shape.int]"; or a

@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -70,9 +71,12 @@ func runsFile(pid int, f *os.File) error {
 		return err
 	}
 	got, err := os.Stat(exe)
-	if err != nil {
-		// A kernel thread, a zombie, or not ours to look at: the kernel will
-		// have its say when the probe is attached.
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("process %d: %w: it runs no file: a kernel thread, or a process that has ended", pid, ErrWrongProcess)
+	case err != nil:
+		// Not ours to look at; the kernel will have its say when the probe is
+		// attached.
 		return nil
 	}
 	if os.SameFile(want, got) || mapsFile(pid, want) {
@@ -138,12 +142,22 @@ func (t *Tracer) watch(w *watcher) {
 		{Fd: int32(w.pidfd), Events: unix.POLLIN},
 		{Fd: int32(w.inotify), Events: unix.POLLIN},
 	}
+	// What is watched is the file itself. That its path leads to another one,
+	// because a link or a directory on the way was changed, only looking tells.
+	const interval = 1000 // milliseconds
 	for {
-		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+		n, err := unix.Poll(fds, interval)
+		if err != nil && err != unix.EINTR {
 			t.opts.log.Warn("cannot watch for the end of the process or file", "err", err)
 			return
 		}
 		switch {
+		case n == 0:
+			if err := t.replaced(w); err != nil {
+				t.opts.log.Info("tracing ends", "err", err)
+				t.end(err)
+				return
+			}
 		case fds[0].Revents != 0:
 			return
 		case fds[1].Revents != 0:
@@ -174,6 +188,12 @@ func (t *Tracer) changed(w *watcher) error {
 			return fmt.Errorf("%s: %w: it was written to; trace it anew", w.path, ErrBinaryReplaced)
 		}
 	}
+	return t.replaced(w)
+}
+
+// replaced returns an error if another file has taken the place of the one
+// that is traced.
+func (t *Tracer) replaced(w *watcher) error {
 	if t.opts.pid != 0 {
 		return nil // the process goes on running the old file
 	}

@@ -31,6 +31,11 @@ func three(n int, s string, p *point) {
 	sink = n + len(s) + p.X
 }
 
+// huge takes more than fits a small buffer.
+//
+//go:noinline
+func huge(a [1000]int) { sink += a[sink&511] }
+
 // grow gives its callers a stack check.
 //
 //go:noinline
@@ -54,6 +59,8 @@ func main() {
 			for i := range n {
 				one(i)
 			}
+		case "huge":
+			huge([1000]int{})
 		case "three":
 			for i := range n {
 				three(i, s, p)
