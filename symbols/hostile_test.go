@@ -234,7 +234,8 @@ func TestHostileSizes(t *testing.T) {
 				errs = queryAll(t, f)
 			}
 			runtime.ReadMemStats(&after)
-			if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
+			// Under the race detector sync.Pool drops buffers at random.
+			if n := after.TotalAlloc - before.TotalAlloc; n > 48<<20 {
 				t.Errorf("allocated %d bytes for a file of %d", n, len(data))
 			}
 			if text := fmt.Sprint(errs); !strings.Contains(text, tt.says) {
