@@ -153,7 +153,7 @@ func announce(r *request, t *uprobe.Tracer) {
 		for _, k := range byCount(kinds) {
 			why = append(why, fmt.Sprintf("%s (%d)", k, kinds[k]))
 		}
-		fmt.Fprintf(os.Stderr, "argtap: %d functions cannot be traced: %s: \"argtap inspect\" tells more\n",
+		fmt.Fprintf(os.Stderr, "argtap: cannot trace %d of the functions: %s: \"argtap inspect\" tells more\n",
 			len(left), strings.Join(why, ", "))
 	}
 }

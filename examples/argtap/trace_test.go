@@ -433,7 +433,7 @@ func TestLeftOut(t *testing.T) {
 	r := argtap(t, "trace", "-duration", "10ms", built.target, "runtime.*.abi0")
 	for _, want := range []string{
 		fmt.Sprintf("argtap: tracing %d functions in ", traced),
-		fmt.Sprintf("argtap: %d functions cannot be traced: ", functions-traced),
+		fmt.Sprintf("argtap: cannot trace %d of the functions: ", functions-traced),
 	} {
 		if !strings.Contains(r.stderr, want) {
 			t.Errorf("standard error lacks %q:\n%s", want, r.stderr)
