@@ -36,7 +36,7 @@ func entrySites(funcs []*Func) []entrySite {
 	add := func(id int, f *Func, p *site.Probe, off symbols.FileOffset, mark probegen.Mark) {
 		all = append(all, entrySite{probegen.Func{
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
-			CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f),
+			CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p),
 		}, f, off})
 	}
 	for i, f := range funcs {
@@ -56,16 +56,16 @@ func entrySites(funcs []*Func) []entrySite {
 	return all
 }
 
-// resume describes the return of morestack for a function that does not
-// restore its registers behind it.
-func resume(f *Func) probegen.Resume {
+// resume describes the return of morestack, seen from one of the sites of a
+// function that does not restore its registers behind it.
+func resume(f *Func, p *site.Probe) probegen.Resume {
 	grow := f.sites.Grow
 	if grow == nil {
 		return probegen.Resume{}
 	}
 	return probegen.Resume{
 		SchedPC: f.schedPC,
-		Behind:  int64(grow.Addr) + int64(grow.Size) - int64(f.sites.Entry.Addr),
+		Behind:  int64(grow.Addr) + int64(grow.Size) - int64(p.Addr),
 	}
 }
 
@@ -76,7 +76,7 @@ func (k *kernel) attach(path string, funcs []*Func) error {
 	}
 	ex, err := link.OpenExecutable(path)
 	if err != nil {
-		return fmt.Errorf("%w", err)
+		return fmt.Errorf("open the binary to attach to it: %w", err)
 	}
 	bundles, err := k.bundles(funcs)
 	if err != nil {

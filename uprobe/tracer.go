@@ -45,7 +45,8 @@ type Stats struct {
 	// the buffer's size.
 	LostRing uint64
 	// LostBusy calls found no free memory to build a record in, because other
-	// threads were interrupted while they built theirs on the same CPU.
+	// threads were interrupted while they built theirs on the same CPU, or no
+	// room to remember that a goroutine's stack was growing.
 	LostBusy uint64
 	// LostMissed hits did not run the program, by the kernel's count, because
 	// another program was running on the same CPU.

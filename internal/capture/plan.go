@@ -28,11 +28,11 @@ const (
 	maxDepth = 4
 	// maxNest bounds slices within slices: two levels are followed.
 	maxNest = 2
-	// innerElems bounds the inner of two nested slices, because the kernel
-	// checks the product of both bounds when it loads the program.
+	// innerElems bounds the inner of two nested slices: what one hit may read
+	// grows with the product of both bounds.
 	innerElems = 16
-	// maxRefs bounds the Refs of a plan, and maxCost the reads that the
-	// kernel's verifier must walk through, loops counted at their bounds.
+	// maxRefs bounds the Refs of a plan, which the program's length grows with,
+	// and maxCost the reads of one hit, loops counted at their bounds.
 	maxRefs = 96
 	maxCost = 3000
 	// maxImages bounds the bytes of all parameter images of a plan.

@@ -58,13 +58,38 @@ func TestLocalToolchain(t *testing.T) {
 	if !ok {
 		t.Fatalf("no row for %s: read runtime.g.goid from this test's DWARF, and add it", info.GoVersion)
 	}
-	if want := goidOffset(t, out); got != want {
+	g := runtimeG(t, out)
+	if want := offset(t, g, "goid"); got != want {
 		t.Errorf("%s: goid at %d, the DWARF says %d", info.GoVersion, got, want)
+	}
+	got, ok = goruntime.SchedPC(minor)
+	if want := offset(t, g, "sched", "pc"); !ok || got != want {
+		t.Errorf("%s: sched.pc at %d, the DWARF says %d", info.GoVersion, got, want)
 	}
 }
 
-// goidOffset reads the offset of runtime.g.goid from the DWARF of a program.
-func goidOffset(t *testing.T, path string) int64 {
+// offset returns the offset of a field, or of a field within a field.
+func offset(t *testing.T, s *dwarf.StructType, path ...string) int64 {
+	t.Helper()
+	for _, f := range s.Field {
+		if f.Name != path[0] {
+			continue
+		}
+		if len(path) == 1 {
+			return f.ByteOffset
+		}
+		typ := f.Type
+		if def, ok := typ.(*dwarf.TypedefType); ok {
+			typ = def.Type
+		}
+		return f.ByteOffset + offset(t, typ.(*dwarf.StructType), path[1:]...)
+	}
+	t.Fatalf("no field %s in %s", path[0], s.StructName)
+	return 0
+}
+
+// runtimeG reads runtime.g from the DWARF of a program.
+func runtimeG(t *testing.T, path string) *dwarf.StructType {
 	t.Helper()
 	f, err := elf.Open(path)
 	if err != nil {
@@ -94,11 +119,6 @@ func goidOffset(t *testing.T, path string) int64 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, field := range typ.(*dwarf.StructType).Field {
-			if field.Name == "goid" {
-				return field.ByteOffset
-			}
-		}
-		t.Fatal("no field goid")
+		return typ.(*dwarf.StructType)
 	}
 }

@@ -178,15 +178,19 @@ func TestGrown(t *testing.T) {
 func TestOverwritten(t *testing.T) {
 	set, skip := intFunc(), intFunc()
 	set.Mark, skip.Mark, skip.Cookie = probegen.SetGrown, probegen.SkipGrown, 1
-	skip.Resume = probegen.Resume{SchedPC: 64, Behind: 0x91}
+	set.Resume = probegen.Resume{SchedPC: 64, Behind: 0x91}
+	skip.Resume = set.Resume
 	p := load(t, []probegen.Func{set, skip}, probegen.Options{CPUs: 1})
 	m := newMachine(4096)
 	const ip = 0x401000
+	const gA, gB, gC, unmapped, behind, elsewhere = 0x10000, 0x20000, 0x30000, 0x40000, ip + 0x91, ip + 0x5000
 	hit := func(cookie, g, schedPC uint64) (records int, overwritten bool) {
 		t.Helper()
 		mem := bpfsim.NewMemory()
-		mem.Map(g, 4096)
-		mem.PutWord(g+64, schedPC)
+		if g != unmapped {
+			mem.Map(g, 4096)
+			mem.PutWord(g+64, schedPC)
+		}
 		h := hit{regs: map[abi.Reg]uint64{abi.R14: g, abi.RSP: 100}, mem: mem}
 		m.Cookie, m.Context, m.Target = cookie, h.context(), mem
 		binary.LittleEndian.PutUint64(m.Context[128:], ip) // regs.ip
@@ -199,7 +203,6 @@ func TestOverwritten(t *testing.T) {
 		}
 		return len(got), binary.LittleEndian.Uint64(got[0][capture.OffFailed:])>>capture.BitOverwritten != 0
 	}
-	const gA, gB, behind, elsewhere = 0x10000, 0x20000, ip + 0x91, ip + 0x5000
 	for _, step := range []struct {
 		what               string
 		cookie, g, schedPC uint64
@@ -212,6 +215,9 @@ func TestOverwritten(t *testing.T) {
 		{"comes from it", 1, gA, behind, 0, false},
 		{"is known now", 1, gA, behind, 1, false},
 		{"another goroutine is not", 1, gB, behind, 1, true},
+		{"comes from morestack, unseen, and goes there again", 0, gC, behind, 1, true},
+		{"comes from it", 1, gC, behind, 0, false},
+		{"cannot be read", 1, unmapped, behind, 1, true},
 	} {
 		n, over := hit(step.cookie, step.g, step.schedPC)
 		if n != step.records || over != step.overwritten {

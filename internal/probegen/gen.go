@@ -192,19 +192,14 @@ func (g *gen) mark(f *Func) {
 	if f.Mark == SetGrown {
 		g.losses[LossBusy] = true
 		g.note("set the mark; if it is set already, the check failed again")
+		g.update(MapRepeats, updateNoExist)
 		g.emit(
-			asm.Mov.Imm(asm.R1, 1),
-			asm.StoreMem(asm.RFP, -32, asm.R1, asm.DWord),
-			asm.LoadMapPtr(asm.R1, 0).WithReference(MapRepeats),
-			asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
-			asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -32),
-			asm.Mov.Imm(asm.R4, updateNoExist),
-			asm.FnMapUpdateElem.Call(),
 			asm.JEq.Imm(asm.R0, -eexist, "exit"),
 			asm.JNE.Imm(asm.R0, 0, lossLabel(LossBusy)),
 		)
+		g.overwritten(f)
 		g.note("remember the goroutine")
-		g.updateGrown(updateAny)
+		g.update(MapGrown, updateAny)
 		return
 	}
 	g.note("announced?")
@@ -221,14 +216,14 @@ func (g *gen) mark(f *Func) {
 
 // doubts reports whether the program must find out whether the registers still
 // hold the arguments.
-func (f *Func) doubts() bool { return f.Mark == SkipGrown && f.Resume.SchedPC != 0 }
+func (f *Func) doubts() bool { return f.Mark == SetGrown || f.Mark == SkipGrown }
 
-// updateGrown stores to MapGrown under the key at RFP-24.
-func (g *gen) updateGrown(flags int32) {
+// update stores to a map of marks under the key at RFP-24.
+func (g *gen) update(name string, flags int32) {
 	g.emit(
 		asm.Mov.Imm(asm.R1, 1),
 		asm.StoreMem(asm.RFP, -32, asm.R1, asm.DWord),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapGrown),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(name),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
 		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -32),
 		asm.Mov.Imm(asm.R4, flags),
@@ -238,13 +233,24 @@ func (g *gen) updateGrown(flags int32) {
 
 // overwritten leaves in regFailed whether the registers may be overwritten.
 // Only a goroutine that is not in MapGrown can have come from a morestack that
-// was not seen.
+// was not seen. Where that cannot be found out, they may be.
 func (g *gen) overwritten(f *Func) {
-	known := g.fresh("known")
+	known, doubt := g.fresh("known"), g.fresh("doubt")
 	g.note("is the goroutine known?")
 	g.emit(asm.Mov.Imm(regFailed, 0))
-	g.updateGrown(updateExist)
+	g.update(MapGrown, updateExist)
 	g.emit(asm.JEq.Imm(asm.R0, 0, known))
+	if f.Resume.SchedPC != 0 {
+		g.cameElsewhere(f, known, doubt)
+	}
+	g.label(doubt)
+	g.emit(asm.LoadImm(regFailed, -1<<capture.BitOverwritten, asm.DWord))
+	g.label(known)
+}
+
+// cameElsewhere jumps to known if the goroutine was last stopped elsewhere than
+// in this function's morestack, and to doubt if that cannot be read.
+func (g *gen) cameElsewhere(f *Func, known, doubt string) {
 	g.note("g.sched.pc behind the call of morestack?")
 	g.emit(
 		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, -32),
@@ -252,13 +258,12 @@ func (g *gen) overwritten(f *Func) {
 		asm.LoadMem(asm.R3, regCtx, g.regs[f.Arch.G], asm.DWord),
 		asm.Add.Imm(asm.R3, int32(f.Resume.SchedPC)),
 		asm.FnProbeReadUser.Call(),
+		asm.JNE.Imm(asm.R0, 0, doubt),
 		asm.LoadMem(asm.R1, asm.RFP, -32, asm.DWord),
 		asm.LoadMem(asm.R2, regCtx, g.pc, asm.DWord),
 		asm.Sub.Reg(asm.R1, asm.R2),
 		asm.JNE.Imm(asm.R1, int32(f.Resume.Behind), known),
-		asm.LoadImm(regFailed, -1<<capture.BitOverwritten, asm.DWord),
 	)
-	g.label(known)
 }
 
 // BPF_ANY, BPF_NOEXIST and BPF_EXIST (include/uapi/linux/bpf.h), and the error

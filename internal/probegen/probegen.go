@@ -23,7 +23,7 @@ const (
 	// MapLosses is an array of one element of [LossesSize] bytes.
 	MapLosses = "losses"
 	// MapRepeats is a hash of [RepeatKeySize] to 1 byte. Only programs for
-	// functions with back edges refer to it.
+	// functions with a [Mark] refer to it.
 	MapRepeats = "repeats"
 	// MapGrown is a hash of [RepeatKeySize] to 1 byte that forgets what was not
 	// used for long. Only programs for functions that do not restore their
@@ -34,7 +34,7 @@ const (
 // Causes of loss: indexes of the u64 counters in MapLosses.
 const (
 	LossRing = iota // the ring buffer was full
-	LossBusy        // no scratch area was free
+	LossBusy        // no scratch area was free, or there was no room for a mark
 	lossCount
 )
 
@@ -96,8 +96,8 @@ type Func struct {
 	CFA int64
 	// Skip is the condition under which a hit is not a call.
 	Skip Cond
-	// Resume is where SkipGrown finds whether the goroutine came from
-	// morestack: see there.
+	// Resume is where SetGrown and SkipGrown find whether the goroutine came
+	// from morestack: see there.
 	Resume Resume
 	// Mark says how hits of this site and another are told to be one call.
 	Mark Mark
@@ -107,7 +107,7 @@ type Func struct {
 type Resume struct {
 	// SchedPC is the offset of sched.pc in g, 0 if it is not known.
 	SchedPC int64
-	// Behind is the distance in bytes from the entry's site to the instruction
+	// Behind is the distance in bytes from the probe's site to the instruction
 	// behind the call of morestack.
 	Behind int64
 }
@@ -126,11 +126,13 @@ const (
 	// unless the mark is set; it sets the mark.
 	SetGrown
 	// SkipGrown: a hit for which SetGrown has set the mark is not a call. It
-	// clears the mark. Without a mark the goroutine may have been within
-	// morestack when the probes were attached. Its g.sched.pc, which morestack
-	// sets, then still is the instruction behind the call: unless the
-	// goroutine is known from an earlier mark, the registers are reported as
-	// overwritten.
+	// clears the mark.
+	//
+	// Without a mark the goroutine may have been within morestack when the
+	// probes were attached, and come to either site from there. Its g.sched.pc,
+	// which morestack sets, then still is the instruction behind the call:
+	// unless the goroutine is known from an earlier mark, the registers are
+	// reported as overwritten.
 	SkipGrown
 )
 
@@ -167,15 +169,7 @@ func BackEdge(f Func, taken Cond, opts Options) (asm.Instructions, error) {
 		g.jumpIf(taken^1, "exit")
 	}
 	g.repeatKey(&f, true)
-	g.emit(
-		asm.Mov.Imm(asm.R1, 1),
-		asm.StoreMem(asm.RFP, -32, asm.R1, asm.DWord),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapRepeats),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
-		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -32),
-		asm.Mov.Imm(asm.R4, 0),
-		asm.FnMapUpdateElem.Call(),
-	)
+	g.update(MapRepeats, updateAny)
 	g.epilogue()
 	return g.ins, nil
 }
