@@ -135,7 +135,7 @@ func (c *Call) String() string { return string(c.AppendText(nil)) }
 func (c *Call) AppendText(b []byte) []byte {
 	b = append(b, c.fn.name...)
 	b = append(b, '(')
-	if !c.fn.compiled {
+	if !c.fn.SignatureKnown() {
 		b = append(b, '?')
 	}
 	for i := range c.NumArgs() {

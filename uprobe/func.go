@@ -18,10 +18,13 @@ type Func struct {
 	size  uint64
 	arch  *abi.Arch
 	sig   *abi.Signature
-	// compiled is false for assembly, whose parameters nothing describes.
-	compiled bool
-	// params are parallel to plan.Params.
+	// source is where sig and params come from, sourceDetail the file if it is
+	// not the binary, and why says what better sources lack.
+	source            Source
+	sourceDetail, why string
+	// params, inputs and plan.Params are parallel.
 	params []Param
+	inputs []capture.Input
 	sites  *site.Sites
 	plan   *capture.Plan
 	// offset of the entry's site in the file, of the sites of the back edges,
@@ -98,10 +101,25 @@ func (f *Func) Size() uint64 { return f.size }
 // Signature returns the function's signature.
 func (f *Func) Signature() *abi.Signature { return f.sig }
 
-// SignatureKnown reports whether the debug information describes the
-// function's parameters. It does not for assembly: such a function is traced,
-// but its calls have no arguments to show.
-func (f *Func) SignatureKnown() bool { return f.compiled }
+// SignatureKnown reports whether anything describes the function's parameters.
+// Nothing does for assembly: such a function is traced, but its calls have no
+// arguments to show.
+func (f *Func) SignatureKnown() bool { return f.source != SourceNone }
+
+// Source returns where the signature comes from.
+func (f *Func) Source() Source { return f.source }
+
+// SourceDetail returns a phrase on the source: the path of the debug file, or
+// what better sources lack. It is "" if there is nothing to say.
+func (f *Func) SourceDetail() string {
+	switch {
+	case f.sourceDetail != "" && f.why != "":
+		return f.sourceDetail + "; " + f.why
+	case f.sourceDetail != "":
+		return f.sourceDetail
+	}
+	return f.why
+}
 
 // Params returns the parameters in order, the receiver first.
 func (f *Func) Params() []Param { return f.params }

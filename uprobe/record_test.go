@@ -179,7 +179,7 @@ func trace(tb testing.TB, l Limits, stack bool, names string, types ...reflect.T
 		sig.Params = append(sig.Params, abi.Param{Name: name, Type: memo.of(types[i])})
 	}
 	t := &traced{tb: tb, stack: stack}
-	t.fn = &Func{name: "main.f", compiled: true, entry: 0x401000, size: 64, arch: abi.AMD64, sig: sig, sites: &site.Sites{Entry: site.Probe{Addr: 0x401000, CFA: testCFA}}}
+	t.fn = &Func{name: "main.f", source: SourceDWARF, entry: 0x401000, size: 64, arch: abi.AMD64, sig: sig, sites: &site.Sites{Entry: site.Probe{Addr: 0x401000, CFA: testCFA}}}
 	var err error
 	if t.asg, err = abi.Internal(abi.AMD64, sig); err != nil {
 		tb.Fatal(err)

@@ -173,17 +173,7 @@ func typeDepth(l capture.Limits) int { return l.WithDefaults().Depth + 2 }
 // function works out one function.
 func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	fail := func(err error) (*Func, error) { return nil, &FuncError{s.Name, err} }
-	if b.dwarf == nil {
-		return fail(fmt.Errorf("%w: %w", ErrNoDebugInfo, b.noDwarf))
-	}
-	d, err := b.dwarf.Func(s, typeDepth(o.limits))
-	if err != nil {
-		if errors.Is(err, dwarfargs.ErrNoEntry) {
-			err = fmt.Errorf("%w: %w", ErrNoDebugInfo, err)
-		}
-		return fail(err)
-	}
-	resolved, err := d.AtEntry(b.arch)
+	d, err := b.describe(s, o)
 	if err != nil {
 		return fail(err)
 	}
@@ -192,21 +182,18 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 		return fail(err)
 	}
 	f := &Func{
-		name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.Signature(),
-		compiled: !d.Assembly && (d.Go || len(d.Params) > 0),
+		name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.sig,
+		source: d.source, sourceDetail: d.detail, why: d.why,
 	}
-	inputs := make([]capture.Input, len(resolved))
 	var live []abi.Reg
-	if d.RegABI {
+	if d.g {
 		live = append(live, b.arch.G)
 	}
-	for i, r := range resolved {
-		inputs[i] = capture.Input{Name: r.Param.Name, Type: r.Param.Type, Location: b.readable(r.Location)}
-		f.params = append(f.params, Param{
-			Name: r.Param.Name, Type: r.Param.Type, Location: r.Location,
-			Source: r.Agreement.String(), arch: b.arch,
-		})
-		for _, p := range r.Location {
+	for _, p := range d.params {
+		f.inputs = append(f.inputs, capture.Input{Name: p.Name, Type: p.Type, Location: b.readable(p.Location)})
+		p.arch = b.arch
+		f.params = append(f.params, p)
+		for _, p := range p.Location {
 			if (p.Kind == abi.InRegister || p.Kind == abi.InMemory) && !b.arch.IsFloat(p.Reg) {
 				live = append(live, p.Reg)
 			}
@@ -215,8 +202,8 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	if err := b.place(f, s, code, live, o); err != nil {
 		return fail(err)
 	}
-	f.plan = capture.Build(inputs, o.limits)
-	if d.RegABI {
+	f.plan = capture.Build(f.inputs, o.limits)
+	if d.g {
 		// Elsewhere the register does not hold g.
 		f.plan.Goroutine = b.gOffsets().goid
 		f.schedPC = b.gOffsets().schedPC

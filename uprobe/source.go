@@ -1,0 +1,90 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/dwarfargs"
+	"github.com/argtap/argtap/symbols"
+)
+
+// Source says where the signature of a function comes from.
+type Source uint8
+
+// The sources, the best first.
+const (
+	// SourceDWARF: the binary's debug information, or that of a debug file.
+	SourceDWARF Source = iota + 1
+	// SourceTypes: the type data that the Go runtime needs for reflection, which
+	// is also in stripped binaries. It describes methods.
+	SourceTypes
+	// SourceGiven: [WithSignature].
+	SourceGiven
+	// SourceArgInfo: the sizes of the arguments that the compiler records for
+	// tracebacks (since Go 1.17), also in stripped binaries. Arguments are shown
+	// as words.
+	SourceArgInfo
+	// SourceNone: nothing describes the function, as with assembly. Its calls
+	// are seen, without arguments.
+	SourceNone
+)
+
+var sourceText = [...]string{
+	SourceDWARF: "debug information", SourceTypes: "runtime type data", SourceGiven: "as given",
+	SourceArgInfo: "argument sizes", SourceNone: "none",
+}
+
+// String returns the source as argtap inspect shows it.
+func (s Source) String() string {
+	if s != 0 && int(s) < len(sourceText) {
+		return sourceText[s]
+	}
+	return fmt.Sprintf("Source(%d)", uint8(s))
+}
+
+// description is what a source says of a function at its entry.
+type description struct {
+	source Source
+	// detail names the file, if it is not the binary.
+	detail string
+	sig    *abi.Signature
+	params []Param
+	// g says that the architecture's register for g holds it.
+	g bool
+	// why says what better sources lack.
+	why string
+}
+
+// describe asks the sources in turn.
+func (b *executable) describe(s symbols.Func, o *options) (*description, error) {
+	if b.dwarf == nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoDebugInfo, b.noDwarf)
+	}
+	return b.fromDWARF(s, o)
+}
+
+// fromDWARF describes a function by its debug information.
+func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error) {
+	f, err := b.dwarf.Func(s, typeDepth(o.limits))
+	if errors.Is(err, dwarfargs.ErrNoEntry) {
+		return nil, fmt.Errorf("%w: %w", ErrNoDebugInfo, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	resolved, err := f.AtEntry(b.arch)
+	if err != nil {
+		return nil, err
+	}
+	d := &description{source: SourceDWARF, sig: f.Signature(), g: f.RegABI}
+	if f.Assembly || !f.Go && len(f.Params) == 0 {
+		d.source = SourceNone
+	}
+	for _, r := range resolved {
+		d.params = append(d.params, Param{
+			Name: r.Param.Name, Type: r.Param.Type, Location: r.Location, Source: r.Agreement.String(),
+		})
+	}
+	return d, nil
+}
