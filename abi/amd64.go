@@ -37,6 +37,7 @@ var AMD64 = &Arch{
 	},
 	SP:         RSP,
 	G:          R14,
+	HasG:       true,
 	Closure:    RDX,
 	CFAAtEntry: 8,
 	ArgBase:    0,
@@ -51,13 +52,4 @@ var AMD64 = &Arch{
 		XMM0 + 8: "X8", XMM0 + 9: "X9", XMM0 + 10: "X10", XMM0 + 11: "X11",
 		XMM0 + 12: "X12", XMM0 + 13: "X13", XMM0 + 14: "X14", XMM0 + 15: "X15",
 	},
-}
-
-// ArchFor returns the architecture that Go calls goarch, or nil if this
-// package has no description of it.
-func ArchFor(goarch string) *Arch {
-	if goarch == AMD64.GOARCH {
-		return AMD64
-	}
-	return nil
 }

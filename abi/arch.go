@@ -19,9 +19,16 @@ type Arch struct {
 	// Ints and Floats are the register sequences of ABIInternal
 	// (abi-internal.md), empty where the architecture passes on the stack.
 	Ints, Floats []Reg
-	// SP is the stack pointer, G the register that holds the current g in
-	// ABIInternal code, Closure the closure context register.
-	SP, G, Closure Reg
+	// SP is the stack pointer, Closure the closure context register.
+	SP, Closure Reg
+	// G is the register that holds the current g, valid if HasG: on amd64 in
+	// ABIInternal code only, on arm64 in all Go code of all releases.
+	G    Reg
+	HasG bool
+	// Link is the register that holds the return address at the entry PC,
+	// valid if HasLink. Where there is none the call pushed the address.
+	Link    Reg
+	HasLink bool
 	// CFAAtEntry is the distance in bytes from SP at the entry PC up to the
 	// CFA: the size of a return address that the call pushed.
 	CFAAtEntry int64
@@ -47,3 +54,43 @@ func (a *Arch) IsFloat(r Reg) bool { return r >= a.floatLo && r <= a.floatHi }
 
 // Known reports whether r is a register that this package knows by name.
 func (a *Arch) Known(r Reg) bool { _, ok := a.names[r]; return ok }
+
+// archs has the architectures that [ArchFor] knows.
+var archs = map[string]*Arch{
+	AMD64.GOARCH: AMD64,
+	ARM64.GOARCH: ARM64,
+	I386.GOARCH:  I386,
+}
+
+// ArchFor returns the architecture that Go calls goarch, or nil if this
+// package has no description of it.
+func ArchFor(goarch string) *Arch { return archs[goarch] }
+
+// sequence returns n registers with numbers that ascend from first.
+func sequence(first Reg, n int) []Reg {
+	regs := make([]Reg, n)
+	for i := range regs {
+		regs[i] = first + Reg(i)
+	}
+	return regs
+}
+
+// register names one register, or n of them by a prefix and a number from 0.
+type register struct {
+	name  string
+	first Reg
+	n     int
+}
+
+func named(registers ...register) map[Reg]string {
+	names := map[Reg]string{}
+	for _, r := range registers {
+		if r.n == 0 {
+			names[r.first] = r.name
+		}
+		for i := range r.n {
+			names[r.first+Reg(i)] = fmt.Sprintf("%s%d", r.name, i)
+		}
+	}
+	return names
+}

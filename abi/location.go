@@ -72,7 +72,7 @@ func (r Reason) String() string {
 }
 
 // CFAOffset is a distance in bytes from the canonical frame address: the value
-// of SP before the call instruction on amd64. DWARF's DW_OP_fbreg operand in
+// of SP before the call instruction. DWARF's DW_OP_fbreg operand in
 // code by the Go compiler is one.
 type CFAOffset int64
 
