@@ -55,9 +55,9 @@ func TestInspectErrors(t *testing.T) {
 		}
 		return p
 	}
-	const emAArch64, offMachine = 183, 18 // elf.h
-	arm := append([]byte(nil), whole...)
-	order.PutUint16(arm[offMachine:], emAArch64)
+	const emRISCV, offMachine = 243, 18 // elf.h
+	riscv := append([]byte(nil), whole...)
+	order.PutUint16(riscv[offMachine:], emRISCV)
 	for _, tt := range []struct {
 		name string
 		path string
@@ -69,15 +69,15 @@ func TestInspectErrors(t *testing.T) {
 		{"empty", write("empty", nil), []string{"main.three"}, ErrNotELF, "empty"},
 		{"script", write("script", []byte("#!/bin/sh\n")), []string{"main.three"}, ErrNotELF, "script"},
 		{"cut off", write("cut", whole[:3000]), []string{"main.three"}, nil, "cut"},
-		{"arm64", write("arm64", arm), []string{"main.three"}, ErrArch, "built for arm64"},
+		{"riscv64", write("riscv64", riscv), []string{"main.three"}, ErrArch, "built for riscv64"},
 		{"misspelt", path, []string{"main.thre"}, ErrNoFunc, "main.three"},
 		{"no match", path, []string{"main.zz*"}, ErrNoFunc, "main.zz*"},
 		{"one of two", path, []string{"main.three", "main.none"}, ErrNoFunc, "main.none"},
-		{"no function", path, nil, nil, "no function given"},
+		{"no function", path, []string{""}, nil, "no function given"},
 		{"inlined", path, []string{"main.inlined"}, ErrInlined, "main.inlined"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			fs, err := Inspect(tt.path, tt.fns...)
+			fs, err := Inspect(tt.path, tt.fns[0], WithFuncs(tt.fns[1:]...))
 			if err == nil || len(fs) != 0 || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("%v, %v, want …%s…", fs, err, tt.want)
 			}
@@ -90,7 +90,7 @@ func TestInspectErrors(t *testing.T) {
 
 func TestInspect(t *testing.T) {
 	path := inspectFixture(t)
-	fs, err := Inspect(path, "main.(*server).*", "main.three", "main.(*server).serve")
+	fs, err := Inspect(path, "main.(*server).*", WithFuncs("main.three", "main.(*server).serve"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,18 +126,18 @@ func TestInspect(t *testing.T) {
 func TestInspectAll(t *testing.T) {
 	path := inspectFixture(t)
 	var names []string
-	err := InspectAll(path, func(name string, f *Func, err error) bool {
+	err := InspectAll(path, "main.*", func(name string, f *Func, err error) bool {
 		if err == nil && f.Name() != name || err != nil && f != nil {
 			t.Errorf("%s: %v, %v", name, f, err)
 		}
 		names = append(names, name)
 		return true
-	}, "main.*")
+	})
 	if err != nil || strings.Join(names, " ") != "main.(*server).serve main.three main.main" {
 		t.Errorf("%q, %v", names, err)
 	}
 	n := 0
-	if err := InspectAll(path, func(string, *Func, error) bool { n++; return n < 2 }, "main.*"); err != nil || n != 2 {
+	if err := InspectAll(path, "main.*", func(string, *Func, error) bool { n++; return n < 2 }); err != nil || n != 2 {
 		t.Errorf("%d functions until stopped, %v", n, err)
 	}
 }

@@ -3,8 +3,8 @@ package uprobe
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
+	"slices"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
@@ -14,20 +14,21 @@ import (
 	"github.com/argtap/argtap/symbols"
 )
 
-// Inspect finds the functions that the names and patterns select in a binary,
-// and works out how they would be traced. It needs no privileges and works on
-// any operating system. Names and patterns are as in [Trace].
+// Inspect finds the functions that a name or pattern, and those of [WithFuncs],
+// select in a binary, and works out how they would be traced. It needs no
+// privileges and works on any operating system. Names and patterns are as in
+// [Trace]; options that only concern tracing have no effect.
 //
 // A name that selects a function that cannot be traced is an error; of those
 // that a pattern selects, the ones that cannot be traced are left out, unless
 // that are all. [InspectAll] tells about those too.
-func Inspect(binary string, patterns ...string) ([]*Func, error) {
-	b, err := openBinary(binary)
+func Inspect(binary, fn string, opts ...Option) ([]*Func, error) {
+	b, o, err := openBinary(binary, opts)
 	if err != nil {
 		return nil, err
 	}
 	defer b.close()
-	funcs, _, err := b.resolve(patterns, &options{log: slog.New(slog.DiscardHandler)})
+	funcs, _, err := b.resolve(append([]string{fn}, o.funcs...), o)
 	return funcs, err
 }
 
@@ -35,19 +36,19 @@ func Inspect(binary string, patterns ...string) ([]*Func, error) {
 // patterns select, by ascending address for each pattern, with the function or
 // with the error that keeps it from being traced. It stops when found returns
 // false.
-func InspectAll(binary string, found func(name string, f *Func, err error) bool, patterns ...string) error {
-	b, err := openBinary(binary)
+func InspectAll(binary, fn string, found func(name string, f *Func, err error) bool, opts ...Option) error {
+	b, o, err := openBinary(binary, opts)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	for _, p := range patterns {
+	for _, p := range append([]string{fn}, o.funcs...) {
 		syms, err := b.find(p)
 		if err != nil {
 			return err
 		}
 		for _, s := range syms {
-			f, err := b.function(s, &options{})
+			f, err := b.function(s, o)
 			if !found(s.Name, f, err) {
 				return nil
 			}
@@ -66,23 +67,27 @@ type executable struct {
 	g       *gOffsets
 }
 
-func openBinary(path string) (*executable, error) {
+func openBinary(path string, opts []Option) (*executable, *options, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, nil, err
+	}
 	f, err := symbols.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	b, err := newBinary(f)
+	b, err := newBinary(f, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return b, nil
+	return b, o, nil
 }
 
 // newBinary takes over f.
-func newBinary(f *symbols.File) (*executable, error) {
+func newBinary(f *symbols.File, o *options) (*executable, error) {
 	b := &executable{file: f, arch: abi.ArchFor(f.GOARCH())}
 	if b.arch == nil {
-		err := fmt.Errorf("%w: built for %s, only amd64 can be traced", ErrArch, f.GOARCH())
+		err := fmt.Errorf("%w: built for %s, only amd64, arm64 and 386 can be traced", ErrArch, f.GOARCH())
 		f.Close()
 		return nil, err
 	}
@@ -123,7 +128,7 @@ func (b *executable) find(pattern string) ([]symbols.Func, error) {
 // resolve works out all functions that the patterns select, once each. Those
 // of a pattern that cannot be traced are left out, with the reason.
 func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, leftOut []error, err error) {
-	if len(patterns) == 0 {
+	if slices.Contains(patterns, "") {
 		return nil, nil, errors.New("no function given: name one, or a pattern such as \"main.*\"")
 	}
 	seen, failed := make(map[symbols.VirtAddr]bool), make(map[symbols.VirtAddr]error)

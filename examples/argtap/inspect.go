@@ -144,7 +144,7 @@ func (in *inspector) pattern(pattern string) error {
 
 		total, emulated, complete int
 	)
-	err := uprobe.InspectAll(in.binary, func(name string, f *uprobe.Func, err error) bool {
+	err := uprobe.InspectAll(in.binary, pattern, func(name string, f *uprobe.Func, err error) bool {
 		total++
 		if err != nil {
 			why, kind := reason(err)
@@ -175,7 +175,7 @@ func (in *inspector) pattern(pattern string) error {
 		rows.row(cell{name, bold}, cell{fmt.Sprintf("%#x", uint64(p.Addr)), dim}, cell{p.Instruction, ""},
 			cell{how, colour}, cell{args, ""})
 		return true
-	}, pattern)
+	})
 	if err != nil {
 		return err
 	}
