@@ -59,10 +59,13 @@ func (t *matcher) take(want func(in instr, x x86asm.Inst) bool) (instr, bool) {
 func (m amd64) stackCheck(code []byte, entry symbols.VirtAddr) (stackCheck, bool) {
 	t := &matcher{m: m, code: code, entry: entry}
 	g := x86asm.R14
-	if r, ok := t.loadsG(); ok {
-		g = r
-	}
 	var c stackCheck
+	if load, ok := t.loadsG(); ok {
+		g = load.reg
+		c.g, _ = dwarfReg(g)
+		c.gLoaded = t.off
+		c.tls, c.hasTLS = load.tls, load.known
+	}
 	sp := x86asm.RSP
 	tail := int64(-1)
 	_, _, ok := t.peek()
@@ -122,34 +125,60 @@ func (m amd64) stackCheck(code []byte, entry symbols.VirtAddr) (stackCheck, bool
 	return c, true
 }
 
+// threadLoad is a load of a word from thread-local storage.
+type threadLoad struct {
+	reg x86asm.Reg
+	// tls is the displacement from the thread's base, if the code has it: a
+	// position-independent program may take it from the global offset table.
+	tls   int64
+	known bool
+}
+
 // loadsG matches the load of the g from thread-local storage into a register:
-// `mov %fs:-8,R`, or with the offset taken from memory before.
-func (t *matcher) loadsG() (x86asm.Reg, bool) {
+//
+//	mov %fs:-8,R
+//	mov $-8,R ; mov %fs:(R),R           (what linkers make of the next)
+//	mov offset(%rip),R ; mov %fs:(R),R
+func (t *matcher) loadsG() (threadLoad, bool) {
 	start := t.off
-	var offset x86asm.Arg // register that holds the offset
+	var offset x86asm.Arg // register that holds the displacement
+	var load threadLoad
 	t.take(func(_ instr, x x86asm.Inst) bool {
-		mem, isMem := x.Args[1].(x86asm.Mem)
-		_, isImm := x.Args[1].(x86asm.Imm)
-		if x.Op != x86asm.MOV || !(isImm || isMem && mem.Base == x86asm.RIP && mem.Segment == 0) {
+		if x.Op != x86asm.MOV {
+			return false
+		}
+		switch src := x.Args[1].(type) {
+		case x86asm.Imm:
+			load.tls, load.known = int64(src), true
+		case x86asm.Mem:
+			if src.Base != x86asm.RIP || src.Segment != 0 {
+				return false
+			}
+		default:
 			return false
 		}
 		offset = x.Args[0]
 		return true
 	})
-	var g x86asm.Reg
 	_, ok := t.take(func(_ instr, x x86asm.Inst) bool {
 		mem, isMem := x.Args[1].(x86asm.Mem)
 		r, isReg := x.Args[0].(x86asm.Reg)
-		if x.Op != x86asm.MOV || !isMem || !isReg || mem.Segment != x86asm.FS || mem.Index != 0 {
+		if x.Op != x86asm.MOV || !isMem || !isReg || r < x86asm.RAX || r > x86asm.R15 ||
+			mem.Segment != x86asm.FS || mem.Index != 0 {
 			return false
 		}
-		g = r
-		return mem.Base == 0 || offset == mem.Base
+		load.reg = r
+		if mem.Base == 0 {
+			load.tls, load.known = signed(mem.Disp), true
+			return offset == nil
+		}
+		load.tls += signed(mem.Disp)
+		return offset == mem.Base
 	})
 	if !ok {
 		t.off = start
 	}
-	return g, ok
+	return load, ok
 }
 
 // tail matches what the check jumps to, from offset off: the argument

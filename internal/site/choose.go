@@ -153,8 +153,25 @@ func (f *function) choose(a *abi.Arch, live []abi.Reg) (*Sites, error) {
 	s := f.sites(best, checked)
 	if checked {
 		s.Grow = f.grow(a, live, check)
+		s.G, s.HasG = check.g, f.keepsG(check, cands, best.off)
 	}
 	return s, nil
+}
+
+// keepsG reports whether the stack check has loaded the g into its register
+// when control comes to the offset site, and nothing wrote to it since.
+func (f *function) keepsG(check stackCheck, cands []candidate, site int) bool {
+	if check.gLoaded == 0 || site < check.gLoaded {
+		return false
+	}
+	var g regSet
+	g.add(check.g)
+	for _, c := range cands {
+		if c.off >= check.gLoaded && c.off < site && f.m.effects(f.code, c.instr).writes.meets(g) {
+			return false
+		}
+	}
+	return true
 }
 
 // choice is a candidate with the branches that lead back to it.

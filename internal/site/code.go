@@ -35,6 +35,20 @@ type machine interface {
 	// returnCFA is the distance from the stack pointer up to the CFA at a
 	// return.
 	returnCFA() int64
+	// stores says which registers the instruction stores to places at fixed
+	// distances from the stack pointer; nil if it does anything else, too.
+	stores(code []byte, in instr) []store
+	// threadOffset is TLSOffset for code of this machine; check is the
+	// function's stack check, if it has one. False is always safe.
+	threadOffset(code []byte, entry symbols.VirtAddr, check stackCheck) (int64, bool)
+}
+
+// store is a register in memory at a distance of sp bytes from the stack
+// pointer.
+type store struct {
+	reg  abi.Reg
+	sp   int64
+	size int
 }
 
 // flow is where an instruction leads.
@@ -109,6 +123,15 @@ type stackCheck struct {
 	jumps    []int // the conditional jumps to the tail
 	end      int   // the first instruction after the check
 	tailJump int   // the jump at the tail's end that goes back to offset 0
+
+	// g is a register that the check itself loaded with the current g, by
+	// the instructions before the offset gLoaded; 0 if it did not.
+	g       abi.Reg
+	gLoaded int
+	// tls is the displacement from the thread's base at which it did so, if
+	// the code has it.
+	tls    int64
+	hasTLS bool
 }
 
 // edge is a jump, branch or call to a target inside the code.

@@ -23,7 +23,7 @@ var regByName = func() map[string]abi.Reg {
 	for i := range 16 {
 		names[fmt.Sprintf("xmm%d", i)] = abi.XMM0 + abi.Reg(i)
 	}
-	for n, r := range map[string]abi.Reg{"al": abi.RAX, "bl": abi.RBX, "cl": abi.RCX, "dl": abi.RDX, "eax": abi.RAX, "r8d": abi.R8, "r9d": abi.R9, "r10d": abi.R10, "r11d": abi.R11} {
+	for n, r := range map[string]abi.Reg{"al": abi.RAX, "bl": abi.RBX, "cl": abi.RCX, "dl": abi.RDX, "eax": abi.RAX, "r8d": abi.R8, "r9d": abi.R9, "r10d": abi.R10, "r11d": abi.R11, "sil": abi.RSI, "dil": abi.RDI} {
 		names[n] = r
 	}
 	return names

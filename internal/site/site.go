@@ -141,6 +141,12 @@ type Sites struct {
 	// the next hit of Entry in the same goroutine is of the same call, and
 	// only at Grow do the registers hold the arguments.
 	Grow *Probe
+	// G is a register that holds the current g at Entry though the calling
+	// convention does not say so: the stack check loaded it from thread-local
+	// storage (Go before 1.17 on amd64, assembly on amd64, all of 386) and
+	// nothing has overwritten it since. Valid if HasG.
+	G    abi.Reg
+	HasG bool
 	// Returns has every return instruction, in order of address. There CFA
 	// is the distance that holds when the return address is on top.
 	Returns []Probe
