@@ -269,9 +269,9 @@ func (b *executable) gOffsets() gOffsets {
 	b.g = new(gOffsets)
 	version, _ := b.file.GoVersion()
 	if minor, ok := goruntime.Release(version); ok {
-		if off, ok := goruntime.GoroutineID(minor); ok {
+		if off, ok := goruntime.GoroutineID(minor, int(b.arch.PtrSize)); ok {
 			b.g.goid = off
-			b.g.schedPC, _ = goruntime.SchedPC(minor)
+			b.g.schedPC, _ = goruntime.SchedPC(minor, int(b.arch.PtrSize))
 			return *b.g
 		}
 	}
@@ -285,7 +285,7 @@ func (b *executable) gOffsets() gOffsets {
 			b.g.goid = f.Offset
 		case f.Name == "sched":
 			for _, s := range f.Type.Fields {
-				if s.Name == "pc" && s.Type.Size == 8 {
+				if s.Name == "pc" && s.Type.Size == b.arch.PtrSize {
 					b.g.schedPC = f.Offset + s.Offset
 				}
 			}

@@ -25,31 +25,67 @@ func Release(version string) (minor int, ok bool) {
 	return minor, err == nil
 }
 
-// goid is the offset of runtime.g.goid in bytes on 64-bit architectures. Read
-// from the DWARF of programs built by the last patch of each release; the
-// fields before it moved in 1.23 (syscallbp was added) and back in 1.25.
-var goid = map[int]int64{
-	17: 152, 18: 152, 19: 152, 20: 152, 21: 152, 22: 152,
-	23: 160, 24: 160,
-	25: 152, 26: 152, 27: 152,
+// gLayout is where the fields of runtime.g are, in bytes, for the minor releases
+// from first to last: on architectures of 64 and of 32 bits.
+type gLayout struct {
+	first, last          int
+	goid64, goid32       int64
+	schedPC64, schedPC32 int64
 }
 
-// schedPC is the offset of runtime.g.sched.pc in bytes on 64-bit
-// architectures: stack, two guards, two lists and m come before sched, sp
-// before pc. The same in runtime2.go of Go 1.17 to 1.27.
-const schedPC = 64
+// gLayouts has been read in runtime/runtime2.go of the last patch of each
+// release, types g and gobuf, and compared with the DWARF of programs that
+// these built for amd64, arm64 and 386 (TestReleases).
+//
+// Before sched are stack, two guards, two lists and m, in all of them; sched
+// begins with sp and pc.
+var gLayouts = []gLayout{
+	// Go 1.11: sched has seven words; syscallsp, syscallpc, stktopsp, param and
+	// the two halves of atomicstatus and stackLock follow it.
+	{first: 11, last: 22, goid64: 152, goid32: 80, schedPC64: 64, schedPC32: 32},
+	// Go 1.23: syscallbp came before stktopsp.
+	{first: 23, last: 24, goid64: 160, goid32: 84, schedPC64: 64, schedPC32: 32},
+	// Go 1.25: ret is gone from sched.
+	{first: 25, last: 27, goid64: 152, goid32: 80, schedPC64: 64, schedPC32: 32},
+}
+
+func gLayoutOf(minor int) (gLayout, bool) {
+	for _, l := range gLayouts {
+		if l.first <= minor && minor <= l.last {
+			return l, true
+		}
+	}
+	return gLayout{}, false
+}
+
+// choose returns the offset for a pointer size in bytes.
+func choose(ptrSize int, off64, off32 int64) (int64, bool) {
+	switch ptrSize {
+	case 8:
+		return off64, true
+	case 4:
+		return off32, true
+	}
+	return 0, false
+}
 
 // SchedPC returns the offset in runtime.g of the program counter at which a
-// goroutine that was last stopped goes on, in bytes, for a minor release on a
-// 64-bit architecture.
-func SchedPC(minor int) (off int64, ok bool) {
-	_, ok = goid[minor]
-	return schedPC, ok
+// goroutine that was last stopped goes on, in bytes, for a minor release and a
+// pointer size in bytes. The field is of that size.
+func SchedPC(minor, ptrSize int) (off int64, ok bool) {
+	l, ok := gLayoutOf(minor)
+	if !ok {
+		return 0, false
+	}
+	return choose(ptrSize, l.schedPC64, l.schedPC32)
 }
 
-// GoroutineID returns the offset of goid in runtime.g in bytes, for a minor
-// release on a 64-bit architecture.
-func GoroutineID(minor int) (off int64, ok bool) {
-	off, ok = goid[minor]
-	return off, ok
+// GoroutineID returns the offset in runtime.g of goid in bytes, for a minor
+// release and a pointer size in bytes. The field has eight bytes with either.
+func GoroutineID(minor, ptrSize int) (off int64, ok bool) {
+	l, ok := gLayoutOf(minor)
+	if !ok {
+		return 0, false
+	}
+	return choose(ptrSize, l.goid64, l.goid32)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/argtap/argtap/internal/goruntime"
@@ -25,81 +26,148 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-func TestGoroutineID(t *testing.T) {
-	for minor, want := range map[int]int64{16: 0, 17: 152, 22: 152, 23: 160, 24: 160, 25: 152, 27: 152, 0: 0, -1: 0, 1000: 0} {
-		if got, ok := goruntime.GoroutineID(minor); got != want || ok != (want != 0) {
-			t.Errorf("go1.%d: %d, %t, want %d", minor, got, ok, want)
+func TestUnknown(t *testing.T) {
+	for _, tt := range []struct{ minor, ptrSize int }{
+		{10, 8}, {28, 8}, {10, 4}, {28, 4}, {0, 8}, {-1, 8}, {1000, 8}, {26, 0}, {26, 2}, {26, 16}, {26, -8},
+	} {
+		if got, ok := goruntime.GoroutineID(tt.minor, tt.ptrSize); got != 0 || ok {
+			t.Errorf("goid of go1.%d, %d bytes: %d, %t", tt.minor, tt.ptrSize, got, ok)
+		}
+		if got, ok := goruntime.SchedPC(tt.minor, tt.ptrSize); got != 0 || ok {
+			t.Errorf("sched.pc of go1.%d, %d bytes: %d, %t", tt.minor, tt.ptrSize, got, ok)
 		}
 	}
 }
 
-// TestLocalToolchain compares the table with the debug information of a program
+// releases are the last patches of the minor releases that the table has, as
+// their toolchains are called.
+var releases = []string{
+	"go1.11.13", "go1.12.17", "go1.13.15", "go1.14.15", "go1.15.15", "go1.16.15", "go1.17.13", "go1.18.10", "go1.19.13",
+	"go1.20.14", "go1.21.13", "go1.22.12", "go1.23.12", "go1.24.13", "go1.25.11", "go1.26.8", "go1.27.4",
+}
+
+// TestLocalToolchain compares the table with the debug information of programs
 // that the local toolchain built.
-func TestLocalToolchain(t *testing.T) {
-	dir := t.TempDir()
-	src, out := filepath.Join(dir, "main.go"), filepath.Join(dir, "main")
-	if err := os.WriteFile(src, []byte("package main\n\nfunc main() {}\n"), 0o666); err != nil {
-		t.Fatal(err)
+func TestLocalToolchain(t *testing.T) { checkToolchain(t, "local") }
+
+// TestReleases does the same with each release's toolchain, which the go
+// command fetches.
+func TestReleases(t *testing.T) {
+	if os.Getenv("ARGTAP_TOOLCHAINS") == "" {
+		// Without the toolchains at least no release is left out.
+		for i, r := range releases {
+			if minor, ok := goruntime.Release(r); !ok || minor != 11+i {
+				t.Errorf("%s: release %d, %t", r, minor, ok)
+			}
+			for _, size := range []int{4, 8} {
+				if _, ok := goruntime.GoroutineID(11+i, size); !ok {
+					t.Errorf("%s: no row for pointers of %d bytes", r, size)
+				}
+			}
+		}
+		return
 	}
-	cmd := exec.Command("go", "build", "-o", out, src)
-	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=local")
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, msg)
-	}
-	info, err := buildinfo.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	minor, ok := goruntime.Release(info.GoVersion)
-	if !ok {
-		t.Fatalf("version %q", info.GoVersion)
-	}
-	got, ok := goruntime.GoroutineID(minor)
-	if !ok {
-		t.Fatalf("no row for %s: read runtime.g.goid from this test's DWARF, and add it", info.GoVersion)
-	}
-	g := runtimeG(t, out)
-	if want := offset(t, g, "goid"); got != want {
-		t.Errorf("%s: goid at %d, the DWARF says %d", info.GoVersion, got, want)
-	}
-	got, ok = goruntime.SchedPC(minor)
-	if want := offset(t, g, "sched", "pc"); !ok || got != want {
-		t.Errorf("%s: sched.pc at %d, the DWARF says %d", info.GoVersion, got, want)
+	for _, r := range releases {
+		t.Run(r, func(t *testing.T) { checkToolchain(t, r) })
 	}
 }
 
-// offset returns the offset of a field, or of a field within a field.
-func offset(t *testing.T, s *dwarf.StructType, path ...string) int64 {
+func checkToolchain(t *testing.T, toolchain string) {
+	t.Helper()
+	for goarch, size := range map[string]int{"amd64": 8, "arm64": 8, "386": 4} {
+		out := build(t, toolchain, goarch)
+		version := goVersion(t, out)
+		minor, ok := goruntime.Release(version)
+		if !ok || toolchain != "local" && version != toolchain {
+			t.Fatalf("version %q, built by %s", version, toolchain)
+		}
+		g := runtimeG(t, out)
+		for _, f := range []struct {
+			name string
+			off  func(minor, ptrSize int) (int64, bool)
+			path []string
+			size int64
+		}{
+			{"goid", goruntime.GoroutineID, []string{"goid"}, 8},
+			{"sched.pc", goruntime.SchedPC, []string{"sched", "pc"}, int64(size)},
+		} {
+			want, wide := offset(t, g, f.path...)
+			if got, ok := f.off(minor, size); !ok || got != want {
+				t.Errorf("%s, %s: %s at %d (known: %t), the DWARF says %d", version, goarch, f.name, got, ok, want)
+			}
+			if wide != f.size {
+				t.Errorf("%s, %s: %s has %d bytes, want %d", version, goarch, f.name, wide, f.size)
+			}
+		}
+	}
+}
+
+// build builds a program for Linux and returns its path.
+func build(t *testing.T, toolchain, goarch string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod": "module example.com/empty\n", "main.go": "package main\n\nfunc main() {}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("go", "build", "-o", "out", ".")
+	cmd.Dir = dir
+	// Old releases know neither the flags nor the variables that a user's
+	// configuration may set for new ones.
+	cmd.Env = append(os.Environ(), "GOENV=off", "GOFLAGS=", "GOWORK=off", "GO111MODULE=on",
+		"GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0", "GOTOOLCHAIN="+toolchain)
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s for %s: %v: %s", toolchain, goarch, err, msg)
+	}
+	return filepath.Join(dir, "out")
+}
+
+// goVersion returns the version of the toolchain that built a program: from
+// Go 1.13 on it is in the build information, before that in the producer.
+func goVersion(t *testing.T, path string) string {
+	t.Helper()
+	if info, err := buildinfo.ReadFile(path); err == nil && info.GoVersion != "" {
+		return info.GoVersion
+	}
+	d := openDWARF(t, path)
+	e, err := d.Reader().Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	producer, _ := e.Val(dwarf.AttrProducer).(string)
+	_, version, _ := strings.Cut(producer, "Go cmd/compile ")
+	version, _, _ = strings.Cut(version, ";")
+	return version
+}
+
+// offset returns the offset and size of a field, or of a field within a field.
+func offset(t *testing.T, s *dwarf.StructType, path ...string) (off, size int64) {
 	t.Helper()
 	for _, f := range s.Field {
 		if f.Name != path[0] {
 			continue
 		}
 		if len(path) == 1 {
-			return f.ByteOffset
+			return f.ByteOffset, f.Type.Size()
 		}
 		typ := f.Type
 		if def, ok := typ.(*dwarf.TypedefType); ok {
 			typ = def.Type
 		}
-		return f.ByteOffset + offset(t, typ.(*dwarf.StructType), path[1:]...)
+		off, size = offset(t, typ.(*dwarf.StructType), path[1:]...)
+		return f.ByteOffset + off, size
 	}
 	t.Fatalf("no field %s in %s", path[0], s.StructName)
-	return 0
+	return 0, 0
 }
 
 // runtimeG reads runtime.g from the DWARF of a program.
 func runtimeG(t *testing.T, path string) *dwarf.StructType {
 	t.Helper()
-	f, err := elf.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	d, err := f.DWARF()
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := openDWARF(t, path)
 	r := d.Reader()
 	for {
 		e, err := r.Next()
@@ -121,4 +189,18 @@ func runtimeG(t *testing.T, path string) *dwarf.StructType {
 		}
 		return typ.(*dwarf.StructType)
 	}
+}
+
+func openDWARF(t *testing.T, path string) *dwarf.Data {
+	t.Helper()
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	d, err := f.DWARF()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
