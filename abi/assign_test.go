@@ -19,32 +19,37 @@ func TestAssignGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names, sigs := parseFuncs(t, string(src))
+	for file, a := range map[string]*Arch{"signatures.golden": AMD64, "signatures.arm64.golden": ARM64, "signatures.386.golden": I386} {
+		t.Run(a.GOARCH, func(t *testing.T) { compareWithGolden(t, a, string(src), filepath.Join("testdata", file)) })
+	}
+}
+
+func compareWithGolden(t *testing.T, arch *Arch, src, golden string) {
+	names, sigs := parseFuncs(t, arch, src)
 	if len(names) == 0 {
 		t.Fatal("no signatures")
 	}
 	var b strings.Builder
 	for i, s := range sigs {
-		a, err := Internal(AMD64, s)
+		a, err := Internal(arch, s)
 		if err != nil {
 			t.Fatalf("%s: %v", names[i], err)
 		}
-		if err := check(AMD64, s, a); err != nil {
+		if err := check(arch, s, a); err != nil {
 			t.Errorf("%s: %v", names[i], err)
 		}
-		stack, err := Stack(AMD64, s)
+		stack, err := Stack(arch, s)
 		if err != nil {
 			t.Fatalf("%s: %v", names[i], err)
 		}
-		if err := check(AMD64, s, stack); err != nil {
+		if err := check(arch, s, stack); err != nil {
 			t.Errorf("%s: ABI0: %v", names[i], err)
 		}
 		b.WriteString(names[i])
 		b.WriteString("\n")
-		b.WriteString(format(AMD64, s, a))
+		b.WriteString(format(arch, s, a))
 		fmt.Fprintf(&b, "\tABI0 args %d results %d\n\n", stack.ArgSize, stack.ResultSize)
 	}
-	golden := filepath.Join("testdata", "signatures.golden")
 	if *update {
 		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
@@ -319,7 +324,7 @@ func (s *S[P]) pop() P {}
 		"func (s *p.S[P]) (.dict, p P)",
 		"func (s *p.S[P]) (.dict) P",
 	}
-	_, sigs := parseFuncs(t, src)
+	_, sigs := parseFuncs(t, AMD64, src)
 	for i, s := range sigs {
 		if got := s.String(); got != want[i] {
 			t.Errorf("got %s, want %s", got, want[i])

@@ -18,7 +18,13 @@ import (
 // numbers, and covers what TestCompilerOracle cannot: receivers and
 // dictionaries.
 func TestDWARFOracle(t *testing.T) {
-	sigs := randomSignatures(t, 300)
+	for _, a := range []*Arch{AMD64, ARM64, I386} {
+		t.Run(a.GOARCH, func(t *testing.T) { compareWithDWARF(t, a) })
+	}
+}
+
+func compareWithDWARF(t *testing.T, arch *Arch) {
+	sigs := randomSignatures(t, arch, 300)
 	var src strings.Builder
 	src.WriteString("package main\n\nimport \"unsafe\"\n\nvar _ unsafe.Pointer\nvar sink []any\n\n")
 	var uses strings.Builder
@@ -46,8 +52,9 @@ func TestDWARFOracle(t *testing.T) {
 		fmt.Fprintf(&uses, "\tsink = append(sink, f%d)\n", i)
 		want[fmt.Sprintf("main.f%d", i)] = s
 	}
-	i64 := &Type{Name: "int", Kind: Int, Size: 8, Align: 8}
-	str := &Type{Name: "string", Kind: String, Size: 16, Align: 8}
+	word := arch.PtrSize
+	i := &Type{Name: "int", Kind: Int, Size: word, Align: word}
+	str := &Type{Name: "string", Kind: String, Size: 2 * word, Align: word}
 	src.WriteString(`
 type G[P any] struct{ a, b P }
 
@@ -66,14 +73,14 @@ func (g *G[P]) none() { var p P; sink = append(sink, p) }
 	uses.WriteString("\tgen(\"\", 1)\n\tvar g G[string]\n\tg.val(\"\")\n\tg.ptr(\"\")\n\tg.none()\n")
 	pair := &Type{Kind: Struct, Fields: []Field{{Name: "a", Type: str}, {Name: "b", Type: str}}}
 	layOut(pair)
-	ptr := &Type{Name: "*G", Kind: Pointer, Size: 8, Align: 8}
-	want["main.gen[go.shape.string]"] = &Signature{Dict: DictFirst, Params: []Param{{"p", str}, {"n", i64}}}
+	ptr := &Type{Name: "*G", Kind: Pointer, Size: word, Align: word}
+	want["main.gen[go.shape.string]"] = &Signature{Dict: DictFirst, Params: []Param{{"p", str}, {"n", i}}}
 	want["main.G[go.shape.string].val"] = &Signature{Method: true, Dict: DictAfterReceiver, Params: []Param{{"g", pair}, {"p", str}}}
 	want["main.(*G[go.shape.string]).ptr"] = &Signature{Method: true, Dict: DictAfterReceiver, Params: []Param{{"g", ptr}, {"p", str}}}
 	want["main.(*G[go.shape.string]).none"] = &Signature{Method: true, Dict: DictAfterReceiver, Params: []Param{{"g", ptr}}}
 	fmt.Fprintf(&src, "\nfunc main() {\n%s}\n", uses.String())
 
-	d, loclists := buildDWARF(t, src.String())
+	d, loclists := buildDWARF(t, arch, src.String())
 	checked := 0
 	r := d.Reader()
 	for {
@@ -90,7 +97,7 @@ func (g *G[P]) none() { var p P; sink = append(sink, p) }
 			continue
 		}
 		delete(want, name)
-		a, err := Internal(AMD64, s)
+		a, err := Internal(arch, s)
 		if err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
@@ -115,15 +122,15 @@ func (g *G[P]) none() { var p P; sink = append(sink, p) }
 				continue
 			}
 			delete(byName, pname)
-			got, err := entryLocation(p.Val(dwarf.AttrLocation), loclists)
+			got, err := entryLocation(arch, p.Val(dwarf.AttrLocation), loclists)
 			if err != nil {
 				t.Fatalf("%s: %s: %v", s, pname, err)
 			}
 			if len(loc) == 0 {
 				continue // no bytes; the debug information names the next free stack word
 			}
-			if got != places(loc) {
-				t.Errorf("%s %s: parameter %s: assigned to %s, debug information says %s", name, s, pname, places(loc), got)
+			if got != places(arch, loc) {
+				t.Errorf("%s %s: parameter %s: assigned to %s, debug information says %s", name, s, pname, places(arch, loc), got)
 			}
 			checked++
 		}
@@ -131,7 +138,7 @@ func (g *G[P]) none() { var p P; sink = append(sink, p) }
 			delete(byName, ".dict")
 		}
 		for pname, loc := range byName {
-			t.Errorf("%s %s: no debug information for parameter %s (%s)", name, s, pname, loc.Format(AMD64))
+			t.Errorf("%s %s: no debug information for parameter %s (%s)", name, s, pname, loc.Format(arch))
 		}
 	}
 	for name := range want {
@@ -143,7 +150,7 @@ func (g *G[P]) none() { var p P; sink = append(sink, p) }
 	}
 }
 
-func buildDWARF(t *testing.T, src string) (*dwarf.Data, []byte) {
+func buildDWARF(t *testing.T, a *Arch, src string) (*dwarf.Data, []byte) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"go.mod": "module example.com/fixture\n\ngo 1.26\n", "main.go": src} {
@@ -152,7 +159,7 @@ func buildDWARF(t *testing.T, src string) (*dwarf.Data, []byte) {
 		}
 	}
 	t.Setenv("GOOS", "linux")
-	t.Setenv("GOARCH", "amd64")
+	t.Setenv("GOARCH", a.GOARCH)
 	goTool(t, dir, "build", "-gcflags=-N -l", "-o", "fixture", ".")
 	f, err := elf.Open(filepath.Join(dir, "fixture"))
 	if err != nil {
@@ -172,16 +179,16 @@ func buildDWARF(t *testing.T, src string) (*dwarf.Data, []byte) {
 
 // places prints a location as entryLocation does: without offsets, which the
 // debug information does not give.
-func places(l Location) string {
+func places(a *Arch, l Location) string {
 	var b strings.Builder
 	for _, p := range l {
 		if p.Kind == InFrame {
 			fmt.Fprintf(&b, "cfa%+d ", p.CFA)
 		} else {
-			fmt.Fprintf(&b, "%s:%d ", AMD64.RegName(p.Reg), p.Size)
+			fmt.Fprintf(&b, "%s:%d ", a.RegName(p.Reg), p.Size)
 		}
 		if len(l) == 1 && p.Kind == InRegister {
-			return AMD64.RegName(p.Reg) // one register: the debug information has no piece
+			return a.RegName(p.Reg) // one register: the debug information has no piece
 		}
 	}
 	return b.String()
@@ -190,9 +197,9 @@ func places(l Location) string {
 // entryLocation reads as much of DWARF 5 as the Go compiler writes: a
 // DW_AT_location that is an expression, or a list whose first range starts at
 // the function's entry.
-func entryLocation(v any, loclists []byte) (string, error) {
+func entryLocation(a *Arch, v any, loclists []byte) (string, error) {
 	if expr, ok := v.([]byte); ok {
-		return expression(expr)
+		return expression(a, expr)
 	}
 	off, ok := v.(int64)
 	if !ok {
@@ -223,7 +230,7 @@ func entryLocation(v any, loclists []byte) (string, error) {
 			if start != 0 {
 				return fmt.Sprintf("from byte %d", start), nil
 			}
-			return expression(expr)
+			return expression(a, expr)
 		default:
 			return "", fmt.Errorf("location list entry of kind %d", kind)
 		}
@@ -232,7 +239,7 @@ func entryLocation(v any, loclists []byte) (string, error) {
 
 // expression prints registers and frame offsets. A register without a piece is
 // the whole value.
-func expression(expr []byte) (string, error) {
+func expression(a *Arch, expr []byte) (string, error) {
 	var b strings.Builder
 	r := bytes.NewReader(expr)
 	reg := ""
@@ -243,10 +250,10 @@ func expression(expr []byte) (string, error) {
 		}
 		switch {
 		case op >= 0x50 && op <= 0x6f: // DW_OP_reg0…31
-			reg = AMD64.RegName(Reg(op - 0x50))
+			reg = a.RegName(Reg(op - 0x50))
 		case op == 0x90: // DW_OP_regx
 			n, _ := binary.ReadUvarint(r)
-			reg = AMD64.RegName(Reg(n))
+			reg = a.RegName(Reg(n))
 		case op == 0x93: // DW_OP_piece
 			n, _ := binary.ReadUvarint(r)
 			if reg != "" { // otherwise padding

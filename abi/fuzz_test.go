@@ -19,7 +19,8 @@ func FuzzAssign(f *testing.F) {
 			return int(c) % n
 		}
 		damage, dict, method := intN(2) == 1, DictPlace(intN(4)), intN(2) == 1
-		s := (&generator{intN}).signature()
+		arch := []*Arch{AMD64, ARM64, I386}[intN(3)]
+		s := (&generator{arch, intN}).signature()
 		s.Dict, s.Method = dict, method && len(s.Params) > 0
 		if damage {
 			for i := range s.Params {
@@ -28,7 +29,7 @@ func FuzzAssign(f *testing.F) {
 		}
 		_ = s.String()
 		for _, convention := range []func(*Arch, *Signature) (*Assignment, error){Internal, Stack} {
-			a, err := convention(AMD64, s)
+			a, err := convention(arch, s)
 			if err != nil {
 				if !damage && (dict != DictAfterReceiver || s.Method) && dict <= DictAfterReceiver {
 					t.Fatalf("%s: %v", s, err)
@@ -36,10 +37,10 @@ func FuzzAssign(f *testing.F) {
 				continue
 			}
 			if damage {
-				_ = format(AMD64, s, a)
+				_ = format(arch, s, a)
 				continue
 			}
-			if err := check(AMD64, s, a); err != nil {
+			if err := check(arch, s, a); err != nil {
 				t.Fatalf("%s: %v", s, err)
 			}
 		}

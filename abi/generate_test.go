@@ -10,22 +10,24 @@ import (
 // syntax as name and are laid out here by the rules of abi-internal.md, "Memory
 // layout"; TestCompilerOracle compares that with the compiler's sizes.
 type generator struct {
+	arch *Arch
 	intN func(n int) int
 }
 
+// genBasic has the types with no parts; size is in bytes, or in words.
 var genBasic = []struct {
-	name string
-	kind Kind
-	size int64
+	name        string
+	kind        Kind
+	size, words int64
 }{
-	{"bool", Bool, 1}, {"int", Int, 8}, {"int8", Int8, 1}, {"int16", Int16, 2},
-	{"int32", Int32, 4}, {"int64", Int64, 8}, {"uint", Uint, 8}, {"uint8", Uint8, 1},
-	{"uint16", Uint16, 2}, {"uint32", Uint32, 4}, {"uint64", Uint64, 8},
-	{"uintptr", Uintptr, 8}, {"float32", Float32, 4}, {"float64", Float64, 8},
-	{"complex64", Complex64, 8}, {"complex128", Complex128, 16},
-	{"chan int", Chan, 8}, {"func()", Func, 8}, {"any", Interface, 16},
-	{"map[int]int", Map, 8}, {"*int", Pointer, 8}, {"[]int", Slice, 24},
-	{"string", String, 16}, {"unsafe.Pointer", UnsafePointer, 8},
+	{"bool", Bool, 1, 0}, {"int", Int, 0, 1}, {"int8", Int8, 1, 0}, {"int16", Int16, 2, 0},
+	{"int32", Int32, 4, 0}, {"int64", Int64, 8, 0}, {"uint", Uint, 0, 1}, {"uint8", Uint8, 1, 0},
+	{"uint16", Uint16, 2, 0}, {"uint32", Uint32, 4, 0}, {"uint64", Uint64, 8, 0},
+	{"uintptr", Uintptr, 0, 1}, {"float32", Float32, 4, 0}, {"float64", Float64, 8, 0},
+	{"complex64", Complex64, 8, 0}, {"complex128", Complex128, 16, 0},
+	{"chan int", Chan, 0, 1}, {"func()", Func, 0, 1}, {"any", Interface, 0, 2},
+	{"map[int]int", Map, 0, 1}, {"*int", Pointer, 0, 1}, {"[]int", Slice, 0, 3},
+	{"string", String, 0, 2}, {"unsafe.Pointer", UnsafePointer, 0, 1},
 }
 
 func (g *generator) signature() *Signature {
@@ -44,7 +46,8 @@ func (g *generator) typ(depth int) *Type {
 	switch n := g.intN(10); {
 	case n < 6 || depth > 3:
 		b := genBasic[g.intN(len(genBasic))]
-		t := &Type{Name: b.name, Kind: b.kind, Size: b.size, Align: min(b.size, 8)}
+		size := b.size + b.words*g.arch.PtrSize
+		t := &Type{Name: b.name, Kind: b.kind, Size: size, Align: min(size, g.arch.PtrSize)}
 		switch b.kind {
 		case Complex64:
 			t.Align = 4

@@ -44,6 +44,9 @@ const (
 	// call, while the goroutine's stack grew, and the function does not need
 	// its argument.
 	Overwritten
+	// UnknownRegister: the value is in a register, but nothing tells in which:
+	// the sizes of the arguments are known, their types are not.
+	UnknownRegister
 	reasonCount
 )
 
@@ -61,6 +64,7 @@ var reasonText = [reasonCount]string{
 	"not followed",
 	"implausible",
 	"perhaps overwritten while the stack grew",
+	"its register is not known without a signature",
 }
 
 // String returns the reason as users see it.

@@ -10,11 +10,12 @@ import (
 )
 
 // parseFuncs type-checks a Go file and returns the signatures of its functions
-// and methods in source order, laid out for amd64 by go/types. A function with
+// and methods in source order, laid out for the architecture by go/types. A function with
 // type parameters is given a dictionary, at the place that the compiler uses
 // since Go 1.20, and its type parameters stand for one pointer-shaped type.
-func parseFuncs(t *testing.T, src string) (names []string, sigs []*Signature) {
+func parseFuncs(t *testing.T, a *Arch, src string) (names []string, sigs []*Signature) {
 	t.Helper()
+	layout := layout{a, types.SizesFor("gc", a.GOARCH)}
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "p.go", src, 0)
 	if err != nil {
@@ -35,7 +36,7 @@ func parseFuncs(t *testing.T, src string) (names []string, sigs []*Signature) {
 		s := &Signature{}
 		if r := sig.Recv(); r != nil {
 			s.Method = true
-			s.Params = append(s.Params, Param{r.Name(), fromGo(r.Type())})
+			s.Params = append(s.Params, Param{r.Name(), layout.typ(r.Type())})
 		}
 		if sig.TypeParams().Len() > 0 {
 			s.Dict = DictFirst
@@ -43,10 +44,10 @@ func parseFuncs(t *testing.T, src string) (names []string, sigs []*Signature) {
 			s.Dict = DictAfterReceiver
 		}
 		for v := range sig.Params().Variables() {
-			s.Params = append(s.Params, Param{v.Name(), fromGo(v.Type())})
+			s.Params = append(s.Params, Param{v.Name(), layout.typ(v.Type())})
 		}
 		for v := range sig.Results().Variables() {
-			s.Results = append(s.Results, Param{v.Name(), fromGo(v.Type())})
+			s.Results = append(s.Results, Param{v.Name(), layout.typ(v.Type())})
 		}
 		sigs = append(sigs, s)
 	}
@@ -62,28 +63,32 @@ func (unsafeOnly) Import(path string) (*types.Package, error) {
 	return types.Unsafe, nil
 }
 
-var amd64Sizes = types.SizesFor("gc", "amd64")
+// layout converts types of go/types.
+type layout struct {
+	arch  *Arch
+	sizes types.Sizes
+}
 
-// fromGo converts a type, as a reader of debug information would give it.
-func fromGo(g types.Type) *Type {
+// typ converts a type, as a reader of debug information would give it.
+func (l layout) typ(g types.Type) *Type {
 	if _, ok := g.(*types.TypeParam); ok {
-		return &Type{Name: g.String(), Kind: Pointer, Size: 8, Align: 8}
+		return &Type{Name: g.String(), Kind: Pointer, Size: l.arch.PtrSize, Align: l.arch.PtrSize}
 	}
-	t := &Type{Name: g.String(), Size: amd64Sizes.Sizeof(g), Align: amd64Sizes.Alignof(g)}
+	t := &Type{Name: g.String(), Size: l.sizes.Sizeof(g), Align: l.sizes.Alignof(g)}
 	switch u := g.Underlying().(type) {
 	case *types.Basic:
 		t.Kind = basicKinds[u.Kind()]
 	case *types.Array:
-		t.Kind, t.Elem, t.Len = Array, fromGo(u.Elem()), u.Len()
+		t.Kind, t.Elem, t.Len = Array, l.typ(u.Elem()), u.Len()
 	case *types.Struct:
 		t.Kind = Struct
 		var vars []*types.Var
 		for v := range u.Fields() {
 			vars = append(vars, v)
 		}
-		offsets := amd64Sizes.Offsetsof(vars)
+		offsets := l.sizes.Offsetsof(vars)
 		for i, v := range vars {
-			t.Fields = append(t.Fields, Field{v.Name(), fromGo(v.Type()), offsets[i], v.Embedded()})
+			t.Fields = append(t.Fields, Field{v.Name(), l.typ(v.Type()), offsets[i], v.Embedded()})
 		}
 	case *types.Slice:
 		t.Kind = Slice

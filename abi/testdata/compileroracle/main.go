@@ -1,7 +1,7 @@
 // Command compileroracle asks the Go compiler's own package abi for argument
 // assignments. TestCompilerOracle overlays it into cmd/compile/internal, the
 // only place from which that package can be imported, and runs it: function
-// types come in as JSON, assignments go out as JSON.
+// types come in as JSON, assignments go out as JSON. The argument is a GOARCH.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"cmd/compile/internal/typecheck"
 	"cmd/compile/internal/types"
 	"cmd/internal/obj"
+	"cmd/internal/obj/arm64"
 	"cmd/internal/obj/x86"
 	"cmd/internal/src"
 )
@@ -36,7 +37,9 @@ type value struct {
 	Regs        []int
 	Offsets     []int64 // of each register's bytes in the value
 	Sizes       []int64
-	Frame       int64 // place on the stack, or spill slot; -1 if none
+	// Frame is the place on the stack, or spill slot, from the first
+	// argument on; -1 if none.
+	Frame int64
 }
 
 type assignment struct {
@@ -44,7 +47,16 @@ type assignment struct {
 	SpillOffset, ArgSize int64
 }
 
-const ints, floats = 9, 15
+// archs has the number of registers by GOARCH, from
+// cmd/compile/abi-internal.md.
+var archs = map[string]struct {
+	link         *obj.LinkArch
+	ints, floats int
+}{
+	"amd64": {&x86.Linkamd64, 9, 15},
+	"arm64": {&arm64.Linkarm64, 16, 16},
+	"386":   {&x86.Link386, 0, 0},
+}
 
 var basic = map[int]types.Kind{
 	1: types.TBOOL, 2: types.TINT, 3: types.TINT8, 4: types.TINT16, 5: types.TINT32,
@@ -83,7 +95,11 @@ func (t *typeTree) compile() *types.Type {
 
 func main() {
 	log.SetFlags(0)
-	link := &x86.Linkamd64
+	arch, ok := archs[os.Args[1]]
+	if !ok {
+		log.Fatalf("unknown architecture %s", os.Args[1])
+	}
+	link, ints, floats := arch.link, arch.ints, arch.floats
 	types.MaxWidth = 1 << 50
 	base.Ctxt = obj.Linknew(link)
 	base.Ctxt.DiagFunc = func(format string, args ...any) { log.Fatalf(format, args...) }
@@ -93,7 +109,7 @@ func main() {
 	types.PtrSize = link.PtrSize
 	types.RegSize = link.RegSize
 	typecheck.InitUniverse()
-	config := abi.NewABIConfig(ints, floats, 0, 1)
+	config := abi.NewABIConfig(ints, floats, link.FixedFrameSize, 1)
 
 	var funcs []function
 	if err := json.NewDecoder(os.Stdin).Decode(&funcs); err != nil {
@@ -118,10 +134,11 @@ func main() {
 				p := &ps[i]
 				v := value{Size: p.Type.Size(), Align: p.Type.Alignment(), Frame: -1}
 				for _, r := range p.Registers {
-					if r >= ints {
-						r += 100 - ints
+					n := int(r)
+					if n >= ints {
+						n += 100 - ints
 					}
-					v.Regs = append(v.Regs, int(r))
+					v.Regs = append(v.Regs, n)
 				}
 				ts, offs := p.RegisterTypesAndOffsets()
 				v.Offsets = offs
