@@ -3,9 +3,12 @@ package site
 import "fmt"
 
 // Cond is a condition on the saved flags register, by the number that the
-// architecture's instructions use. amd64: the condition code of Jcc, 0x0 (O)
-// to 0xf (G), on RFLAGS (Intel SDM volume 1, appendix B). The zero Cond is
-// therefore O, not Never.
+// architecture's instructions use. The zero Cond is O of amd64, not Never.
+//
+//   - 0x00 to 0x0f: amd64 and 386, the condition code of Jcc on EFLAGS (Intel
+//     SDM volume 1, appendix B).
+//   - 0x10 to 0x1f: arm64, 0x10 + the condition code of B.cond on the flags in
+//     PSTATE, the pstate of user_pt_regs (Arm ARM, C1.2.4).
 type Cond uint8
 
 const (
@@ -15,13 +18,18 @@ const (
 	Always Cond = 0xff
 )
 
-// Condition codes of amd64 that stack checks use.
+// Condition codes that stack checks use.
 const (
 	condB  Cond = 0x2 // CF
 	condBE Cond = 0x6 // CF or ZF
+
+	condARM64   Cond = 0x10
+	condARM64EQ Cond = 0x10 // Z
+	condARM64LO Cond = 0x13 // not C
+	condARM64LS Cond = 0x19 // not C, or Z
 )
 
-// Bits of RFLAGS.
+// Bits of EFLAGS.
 const (
 	flagCF = 1 << 0
 	flagPF = 1 << 2
@@ -30,7 +38,18 @@ const (
 	flagOF = 1 << 11
 )
 
-var condText = [16]string{"o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"}
+// Bits of PSTATE.
+const (
+	pstateV = 1 << 28
+	pstateC = 1 << 29
+	pstateZ = 1 << 30
+	pstateN = 1 << 31
+)
+
+var condText = [32]string{
+	"o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g",
+	"eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le", "al", "nv",
+}
 
 // String returns the condition's mnemonic: "be".
 func (c Cond) String() string {
@@ -45,14 +64,21 @@ func (c Cond) String() string {
 	return fmt.Sprintf("Cond(%#x)", uint8(c))
 }
 
-// Holds reports whether the condition holds for a value of RFLAGS.
+// Holds reports whether the condition holds for a value of the architecture's
+// flags register.
 func (c Cond) Holds(flags uint64) bool {
-	switch c {
-	case Never:
-		return false
-	case Always:
+	switch {
+	case c == Always:
 		return true
+	case c < condARM64:
+		return holdsX86(c, flags)
+	case c < condARM64+16:
+		return holdsARM64(c-condARM64, flags)
 	}
+	return false
+}
+
+func holdsX86(c Cond, flags uint64) bool {
 	less := flags&flagSF != 0 != (flags&flagOF != 0)
 	var holds bool
 	switch c >> 1 {
@@ -72,8 +98,32 @@ func (c Cond) Holds(flags uint64) bool {
 		holds = less
 	case 7:
 		holds = less || flags&flagZF != 0
-	default:
-		return false
+	}
+	return holds != (c&1 == 1)
+}
+
+// holdsARM64 is ConditionHolds of the Arm ARM (J1.3).
+func holdsARM64(c Cond, flags uint64) bool {
+	n, z := flags&pstateN != 0, flags&pstateZ != 0
+	carry, v := flags&pstateC != 0, flags&pstateV != 0
+	var holds bool
+	switch c >> 1 {
+	case 0:
+		holds = z
+	case 1:
+		holds = carry
+	case 2:
+		holds = n
+	case 3:
+		holds = v
+	case 4:
+		holds = carry && !z
+	case 5:
+		holds = n == v
+	case 6:
+		holds = n == v && !z
+	case 7:
+		return true // al and nv alike
 	}
 	return holds != (c&1 == 1)
 }
