@@ -40,6 +40,7 @@ var rules = map[string]rule{
 	"internal/site":      {own: []string{"abi", "symbols"}, foreign: []string{arch}},
 	"internal/capture":   {own: []string{"abi"}},
 	"internal/goruntime": {},
+	"internal/arginfo":   {own: []string{"abi"}},
 	// btf only describes the functions that instructions belong to.
 	"internal/probegen": {own: []string{"abi", "internal/capture"}, foreign: []string{ebpf + "/asm", ebpf + "/btf"}},
 
