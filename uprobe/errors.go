@@ -27,6 +27,12 @@ var (
 	ErrInlined = errors.New("function was inlined everywhere")
 	// ErrNoDebugInfo: the binary does not describe the function's parameters.
 	ErrNoDebugInfo = errors.New("no debug information")
+	// ErrSignature: a signature given by [WithSignature] is malformed, or it is not
+	// that of the function.
+	ErrSignature = errors.New("wrong signature")
+	// ErrDebugFile: there is no debug file at the path of [WithDebugFile], or it
+	// does not belong to the binary.
+	ErrDebugFile = errors.New("wrong debug file")
 	// ErrNoSite: no instruction of the function runs exactly once a call while
 	// the arguments are in place.
 	ErrNoSite = site.ErrNoSite

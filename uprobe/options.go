@@ -46,6 +46,9 @@ type options struct {
 	delay  time.Duration
 	log    *slog.Logger
 	first  bool // probe the first instruction; for measurements
+
+	given     []givenSignature
+	debugFile string
 }
 
 func newOptions(opts []Option) (*options, error) {
@@ -83,6 +86,40 @@ func WithPID(pid int) Option {
 			return fmt.Errorf("process ID %d: %w: a process ID is positive", pid, ErrNoProcess)
 		}
 		o.pid = pid
+		return nil
+	}
+}
+
+// WithSignature gives the signature of functions that the binary does not
+// describe, because it was stripped: in Go syntax, as
+// "func(iterations int64) float64", with a receiver as
+// "func (s *struct{ n int }) (name string)". Struct types are declared in line;
+// see the README for what may stand there. It holds for those of the traced
+// functions that one of the names or patterns selects, for all if there are
+// none. Of several that hold for a function the last counts.
+//
+// It is used where neither debug information nor the runtime's type data
+// describe a function, and checked against the sizes that the compiler has
+// recorded: a signature that they contradict is [ErrSignature].
+func WithSignature(signature string, funcs ...string) Option {
+	return func(o *options) error {
+		o.given = append(o.given, givenSignature{signature, funcs})
+		return nil
+	}
+}
+
+// WithDebugFile reads debug information from a file of its own, as
+// "objcopy --only-keep-debug" or "go build" without -ldflags=-s makes it. It must
+// belong to the binary: the build IDs are compared. Without this option a binary
+// that has no debug information is looked up by build ID and .gnu_debuglink
+// where debuggers look: beside the binary, under /usr/lib/debug and in the cache
+// of the debuginfod client.
+func WithDebugFile(path string) Option {
+	return func(o *options) error {
+		if path == "" {
+			return errors.New("empty path of a debug file: leave the option out")
+		}
+		o.debugFile = path
 		return nil
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/symbols"
@@ -21,6 +22,7 @@ type inspector struct {
 	arch    *abi.Arch
 	version string // of Go
 	style   style
+	source  source
 	out     *bufio.Writer
 }
 
@@ -28,7 +30,9 @@ type inspector struct {
 // table for each pattern.
 func inspect(args []string) error {
 	fs := flag.NewFlagSet("inspect", flag.ContinueOnError)
-	if done, err := parse(fs, args, "BINARY FUNC..."); done || err != nil {
+	in := &inspector{style: styleOf(os.Stdout), out: bufio.NewWriter(os.Stdout)}
+	in.source.register(fs)
+	if done, err := parse(fs, args, "[flags] BINARY FUNC..."); done || err != nil {
 		return err
 	}
 	if fs.NArg() < 1 {
@@ -37,7 +41,7 @@ func inspect(args []string) error {
 	if fs.NArg() < 2 {
 		return &usageError{"inspect", "no FUNC given"}
 	}
-	in := &inspector{binary: fs.Arg(0), style: styleOf(os.Stdout), out: bufio.NewWriter(os.Stdout)}
+	in.binary = fs.Arg(0)
 	f, err := symbols.Open(in.binary)
 	if err != nil {
 		return err
@@ -70,7 +74,7 @@ func inspect(args []string) error {
 
 // function prints everything about one function.
 func (in *inspector) function(name string) error {
-	funcs, err := uprobe.Inspect(in.binary, name)
+	funcs, err := uprobe.Inspect(in.binary, name, in.source.options()...)
 	if err != nil {
 		return err
 	}
@@ -88,6 +92,11 @@ func (in *inspector) function(name string) error {
 		signature = "unknown"
 	}
 	fact("signature", signature)
+	source := f.Source().String()
+	if d := f.SourceDetail(); d != "" {
+		source += ": " + d
+	}
+	fact("source", source)
 	fact("entry", fmt.Sprintf("%#x, %d bytes%s", uint64(f.Entry()), f.Size(), version))
 	fact("probe", fmt.Sprintf("%#x  %s", uint64(p.Addr), p.Instruction))
 	fact("cost", steps(p))
@@ -97,7 +106,7 @@ func (in *inspector) function(name string) error {
 
 	args := table{style: in.style, indent: "    "}
 	for _, p := range f.Params() {
-		missing := in.missing(p)
+		missing := few(in.missing(p))
 		first, colour := "", ""
 		if len(missing) > 0 {
 			first, colour = missing[0], yellow
@@ -141,6 +150,8 @@ func (in *inspector) pattern(pattern string) error {
 	var (
 		rows     = table{style: in.style}
 		failures = map[string]int{}
+		sources  = map[string]int{}
+		absences = map[string]int{}
 
 		total, emulated, complete int
 	)
@@ -159,12 +170,21 @@ func (in *inspector) pattern(pattern string) error {
 		} else {
 			how, colour = "single-stepped", yellow
 		}
+		sources[f.Source().String()]++
 		args := "arguments unknown"
 		if f.SignatureKnown() {
 			whole := 0
 			for _, p := range f.Params() {
-				if len(in.missing(p)) == 0 {
+				missing := in.missing(p)
+				if len(missing) == 0 {
 					whole++
+				}
+				for _, m := range missing {
+					_, why, nested := strings.Cut(m, ": ")
+					if !nested {
+						why = m
+					}
+					absences[why]++
 				}
 			}
 			if whole == len(f.Params()) {
@@ -175,7 +195,7 @@ func (in *inspector) pattern(pattern string) error {
 		rows.row(cell{name, bold}, cell{fmt.Sprintf("%#x", uint64(p.Addr)), dim}, cell{p.Instruction, ""},
 			cell{how, colour}, cell{args, ""})
 		return true
-	})
+	}, in.source.options()...)
 	if err != nil {
 		return err
 	}
@@ -183,7 +203,9 @@ func (in *inspector) pattern(pattern string) error {
 	traced := total - sum(failures)
 	fmt.Fprintf(in.out, "\ntotal: %d functions, %d can be traced, %d on an emulated instruction, %d with all arguments whole\n",
 		total, traced, emulated, complete)
-	in.failures(failures)
+	in.counts(fmt.Sprintf("%d cannot be traced:\n", sum(failures)), failures)
+	in.counts("signatures come from:\n", sources)
+	in.counts("of arguments is missing, by number of places:\n", absences)
 	if traced == 0 {
 		return fmt.Errorf("none of the %d functions that match %s can be traced", total, pattern)
 	}
@@ -197,13 +219,12 @@ func sum(counts map[string]int) (n int) {
 	return n
 }
 
-// failures prints how many functions cannot be traced for each kind of reason,
-// the most frequent first.
-func (in *inspector) failures(counts map[string]int) {
+// counts prints a table of numbers and what they count, the greatest first.
+func (in *inspector) counts(title string, counts map[string]int) {
 	if len(counts) == 0 {
 		return
 	}
-	fmt.Fprintf(in.out, "%d cannot be traced:\n", sum(counts))
+	fmt.Fprint(in.out, title)
 	t := table{style: in.style, indent: "  "}
 	for _, k := range byCount(counts) {
 		t.row(cell{fmt.Sprintf("%6d", counts[k]), ""}, cell{k, ""})

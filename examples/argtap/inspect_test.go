@@ -74,7 +74,7 @@ func TestInspect(t *testing.T) {
 	const arguments = "  arguments: name, type, location at entry, debug information, what is missing\n"
 	got := masked(r.stdout)
 	for _, want := range []string{
-		"main.(*server).serve\n  signature\tfunc (s *main.server) (id uint16)\n  entry\tADDR, N bytes, GO\n  probe\tADDR  ",
+		"main.(*server).serve\n  signature\tfunc (s *main.server) (id uint16)\n  source\tdebug information\n  entry\tADDR, N bytes, GO\n  probe\tADDR  ",
 		"\n" + arguments + "    s\t*main.server\tRAX:8\tagree\n    id\tuint16\tRBX:2\tagree\n\n",
 		"main.work\n  signature\tfunc(n int, s string, p *main.point, b []uint8, ok bool, u []uint16) int\n",
 		// Nine integer registers: one is left for u, which needs three.
@@ -167,12 +167,29 @@ func TestInspectPattern(t *testing.T) {
 	if functions < 500 || emulated < functions/2 || unknown == 0 || unknown > functions/4 {
 		t.Errorf("%d functions, %d emulated, %d with unknown arguments", functions, emulated, unknown)
 	}
-	counts := 0
-	for _, m := range regexp.MustCompile(`(?m)^ +(\d+)\t.+$`).FindAllStringSubmatch(rest, -1) {
-		n, _ := strconv.Atoi(m[1])
-		counts += n
+	// sumOf adds up the table below a title.
+	sumOf := func(title string) (total int) {
+		_, table, _ := strings.Cut(rest, title)
+		for line := range strings.Lines(table) {
+			n, _, ok := strings.Cut(strings.TrimLeft(line, " "), "\t")
+			if !ok {
+				break
+			}
+			count, err := strconv.Atoi(n)
+			if err != nil {
+				t.Errorf("line %q: %v", line, err)
+			}
+			total += count
+		}
+		return total
 	}
-	if counts != failed {
-		t.Errorf("%d failures are counted by reason, %d functions failed:\n%s", counts, failed, rest)
+	if n := sumOf("cannot be traced:\n"); n != failed {
+		t.Errorf("%d failures are counted by reason, %d functions failed:\n%s", n, failed, rest)
+	}
+	if n := sumOf("signatures come from:\n"); n != functions-failed {
+		t.Errorf("%d sources of signatures are counted, %d functions can be traced:\n%s", n, functions-failed, rest)
+	}
+	if n := sumOf("by number of places:\n"); n < functions-failed-unknown-whole {
+		t.Errorf("%d absences are counted by reason, %d functions have some:\n%s", n, functions-failed-unknown-whole, rest)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
-// maxMissing bounds how many missing parts of one parameter are listed.
+// maxMissing is how many missing parts of one parameter are shown.
 const maxMissing = 6
 
 // missing returns what of a parameter is known not to be captured, and why:
@@ -27,12 +27,15 @@ func (in *inspector) missing(p uprobe.Param) []string {
 		}
 		parts = append(parts, fmt.Sprintf("%s: %s", partAt(p.Type, piece.Offset), why))
 	}
-	parts = undecoded(parts, p.Type, "", 1)
-	if len(parts) > maxMissing {
-		more := len(parts) - maxMissing + 1
-		parts = append(parts[:maxMissing-1], fmt.Sprintf("and %d more", more))
+	return undecoded(parts, p.Type, "", 1)
+}
+
+// few shortens what [inspector.missing] returns.
+func few(parts []string) []string {
+	if len(parts) <= maxMissing {
+		return parts
 	}
-	return parts
+	return append(parts[:maxMissing-1:maxMissing-1], fmt.Sprintf("and %d more", len(parts)-maxMissing+1))
 }
 
 // partAt names the field or element of t at an offset in bytes, as a selector:

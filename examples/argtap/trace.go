@@ -25,6 +25,7 @@ type request struct {
 	binary   string
 	funcs    []string
 	command  []string // nil if there is none
+	source   source
 }
 
 const traceSynopsis = `[flags] BINARY FUNC... [-- COMMAND ARGS...]
@@ -44,6 +45,7 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 	fs.BoolVar(&r.count, "count", false, "print no calls, only count them")
 	fs.IntVar(&r.limit, "n", 0, "end after `N` calls")
 	fs.DurationVar(&r.duration, "duration", 0, "end after `D`, such as 10s or 1m30s")
+	r.source.register(fs)
 	own, command := splitCommand(args)
 	if done, err := parse(fs, own, traceSynopsis); done || err != nil {
 		return nil, done, err
@@ -89,6 +91,7 @@ func trace(args []string) error {
 
 	out := newSink(os.Stdout, r)
 	opts := []uprobe.Option{uprobe.WithFuncs(r.funcs[1:]...), uprobe.WithLogger(slog.New(warnings{}))}
+	opts = append(opts, r.source.options()...)
 	if r.pid != 0 {
 		opts = append(opts, uprobe.WithPID(r.pid))
 	}
