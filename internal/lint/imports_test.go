@@ -55,6 +55,12 @@ var rules = map[string]rule{
 	"examples/quickstart": {own: []string{"uprobe"}, foreign: []string{arch}},
 	"examples/argtap":     {own: []string{"abi", "symbols", "uprobe"}, foreign: []string{"golang.org/x/term"}},
 
+	// Kernels in QEMU. What runs in the guest first imports only the protocol.
+	"internal/vm":           {own: []string{"internal/vm/wire"}},
+	"internal/vm/wire":      {},
+	"internal/vm/init":      {own: []string{"internal/vm/wire"}},
+	"internal/vm/cmd/vmrun": {own: []string{"internal/vm"}},
+
 	"internal/lint": {},
 	// For tests: an interpreter of eBPF programs, and what needs everything.
 	"internal/bpfsim":        {foreign: []string{ebpf + "/asm"}},
