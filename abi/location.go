@@ -47,6 +47,9 @@ const (
 	// UnknownRegister: the value is in a register, but nothing tells in which:
 	// the sizes of the arguments are known, their types are not.
 	UnknownRegister
+	// NeedsLoops: the value is referred to from an element of a slice, and the
+	// kernel cannot run the loop that would follow it for each element.
+	NeedsLoops
 	reasonCount
 )
 
@@ -65,6 +68,7 @@ var reasonText = [reasonCount]string{
 	"implausible",
 	"perhaps overwritten while the stack grew",
 	"its register is not known without a signature",
+	"kernel lacks bpf_loop (Linux 5.17)",
 }
 
 // String returns the reason as users see it.

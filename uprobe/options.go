@@ -26,6 +26,11 @@ type Limits struct {
 	Depth int
 }
 
+// capture returns the limits of a plan.
+func (l Limits) capture() capture.Limits {
+	return capture.Limits{String: l.String, Elems: l.Elems, Bytes: l.Bytes, Depth: l.Depth}
+}
+
 const (
 	defaultBuffer = 16 << 20
 	defaultDelay  = 5 * time.Millisecond
@@ -139,7 +144,7 @@ func WithContext(ctx context.Context) Option {
 // WithLimits bounds what is captured of each call.
 func WithLimits(l Limits) Option {
 	return func(o *options) error {
-		o.limits = capture.Limits(l)
+		o.limits = l.capture()
 		return nil
 	}
 }

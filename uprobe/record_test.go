@@ -196,7 +196,7 @@ func trace(tb testing.TB, l Limits, stack bool, names string, types ...reflect.T
 		b := &executable{arch: abi.AMD64}
 		in = append(in, capture.Input{Name: p.Name, Type: p.Type, Location: b.readable(loc)})
 	}
-	t.fn.plan = capture.Build(in, capture.Limits(l))
+	t.fn.plan = capture.Build(abi.AMD64, in, l.capture())
 	t.fn.plan.Goroutine = testGoid
 	ins, err := probegen.Entry([]probegen.Func{{
 		Name: t.fn.name, Arch: abi.AMD64, Plan: t.fn.plan, CFA: testCFA, Skip: probegen.Never,

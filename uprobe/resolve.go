@@ -207,7 +207,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	if err := b.place(f, s, code, live, o); err != nil {
 		return fail(err)
 	}
-	f.plan = capture.Build(f.inputs, o.limits)
+	f.plan = capture.Build(b.arch, f.inputs, o.limits)
 	if d.g {
 		// Elsewhere the register does not hold g.
 		f.plan.Goroutine = b.gOffsets().goid

@@ -6,10 +6,11 @@ import (
 	"github.com/argtap/argtap/abi"
 )
 
-// Build makes the plan for the given parameters. It never fails: what does not
-// fit becomes a hole or an unfollowed reference, with its reason.
-func Build(inputs []Input, limits Limits) *Plan {
-	b := &builder{limits: limits.WithDefaults(), plan: new(Plan), bits: 1}
+// Build makes the plan for the given parameters of a function that was compiled
+// for a. It never fails: what does not fit becomes a hole or an unfollowed
+// reference, with its reason.
+func Build(a *abi.Arch, inputs []Input, limits Limits) *Plan {
+	b := &builder{limits: limits.WithDefaults(), plan: &Plan{PtrSize: int(a.PtrSize)}, bits: 1}
 	off := HeaderSize
 	for i, in := range inputs {
 		off = b.param(i, in, off)
@@ -35,6 +36,8 @@ type pending struct {
 	depth int // pointers that may still be followed
 	nest  int // slices within slices so far
 	times int // how often the program may come here in one hit
+	// looped says that the image is one of the elements of a slice.
+	looped bool
 }
 
 // param lays out parameter i at record offset off and returns the offset
@@ -169,6 +172,9 @@ func (b *builder) walk(p pending, t *abi.Type, off int64, nesting int) {
 	}
 }
 
+// refWords is the size of a reference in words, by its kind.
+var refWords = [...]int{RefPointer: 1, RefString: 2, RefSlice: 3}
+
 // ref adds a reference to elements of type elem, followed if the budgets and
 // the holes allow it. width is the size of the reference itself in bytes.
 func (b *builder) ref(p pending, r Ref, width int64, elem *abi.Type) {
@@ -178,6 +184,8 @@ func (b *builder) ref(p pending, r Ref, width int64, elem *abi.Type) {
 	}
 	next := p
 	switch {
+	case width != int64(refWords[r.Kind]*b.plan.PtrSize):
+		r.Reason = abi.UnknownLayout // malformed debug information says so
 	case elem == nil || elem.Size < 0:
 		r.Reason = abi.UnknownType
 	case elem.Kind == abi.Invalid:
@@ -195,6 +203,9 @@ func (b *builder) ref(p pending, r Ref, width int64, elem *abi.Type) {
 	}
 	if r.Reason == abi.Present {
 		r.Reason = b.bound(p, &next, &r, elem)
+	}
+	if r.Reason == abi.Present && p.looped && b.limits.NoLoops {
+		r.Reason = abi.NeedsLoops
 	}
 	if r.Reason == abi.Present {
 		if b.refs >= maxRefs || b.cost+p.times > maxCost {
@@ -233,6 +244,7 @@ func (b *builder) bound(p pending, next *pending, r *Ref, elem *abi.Type) abi.Re
 		}
 		r.Limit = b.limits.Elems
 		if elem.HasPointers() {
+			next.looped = true
 			next.nest++
 			if next.nest > maxNest {
 				return abi.TooDeep

@@ -159,6 +159,44 @@ func TestBuild(t *testing.T) {
 			store RBX:8 at 48
 			store RCX:8 at 56
 			fixed 64`},
+		{"func([]Person, *[]string, string) no loops", []*abi.Type{slice(person), pointer(slice(tString)), tString}, capture.Limits{NoLoops: true}, `
+			a []main.Person: 24 of 24 bytes at 40, 1 slots at 88
+			 slice +0 slot 0: 64 × 48 bytes main.Person
+			   string +0: kernel lacks bpf_loop (Linux 5.17)
+			   slice +24: kernel lacks bpf_loop (Linux 5.17)
+			b *[]string: 8 of 8 bytes at 64, 1 slots at 96
+			 pointer +0 slot 0: 1 × 24 bytes []string
+			   slice +0 slot 0: 64 × 16 bytes string
+			     string +0: kernel lacks bpf_loop (Linux 5.17)
+			c string: 16 of 16 bytes at 72, 1 slots at 104
+			 string +0 slot 0: 512 × 1 bytes uint8
+			store RAX:8 at 40
+			store RBX:8 at 48
+			store RCX:8 at 56
+			store RDI:8 at 64
+			store RSI:8 at 72
+			store R8:8 at 80
+			fixed 112, slots from 88, at most 40976`},
+		{"func([]*T, [][][]int) no loops: other reasons come first", []*abi.Type{slice(pointer(tStub)), slice(slice(slice(tInt))), slice(pointer(tEmpty))}, capture.Limits{NoLoops: true}, `
+			a []*main.T: 24 of 24 bytes at 40, 1 slots at 112
+			 slice +0 slot 0: 64 × 8 bytes *main.T
+			   pointer +0: unknown type
+			b [][][]int: 24 of 24 bytes at 64, 1 slots at 120
+			 slice +0 slot 0: 64 × 24 bytes [][]int
+			   slice +0: kernel lacks bpf_loop (Linux 5.17)
+			c []*struct {}: 24 of 24 bytes at 88, 1 slots at 128
+			 slice +0 slot 0: 64 × 8 bytes *struct {}
+			   pointer +0: 1 of size zero
+			store RAX:8 at 40
+			store RBX:8 at 48
+			store RCX:8 at 56
+			store RDI:8 at 64
+			store RSI:8 at 72
+			store R8:8 at 80
+			store R9:8 at 88
+			store R10:8 at 96
+			store R11:8 at 104
+			fixed 136, slots from 112, at most 40976`},
 		{"func([][2]int) as many as fit", []*abi.Type{slice(array(2, tInt))}, capture.Limits{Bytes: 100}, `
 			a [][2]int: 24 of 24 bytes at 40, 1 slots at 64
 			 slice +0 slot 0: 6 × 16 bytes [2]int
@@ -168,7 +206,7 @@ func TestBuild(t *testing.T) {
 			fixed 72, slots from 64, at most 40976`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := show(capture.Build(inputs(tt.params...), tt.limits))
+			got := show(capture.Build(abi.AMD64, inputs(tt.params...), tt.limits))
 			want := strings.TrimPrefix(strings.ReplaceAll(tt.want, "\n\t\t\t", "\n"), "\n")
 			if got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -197,7 +235,7 @@ func TestBuildPieces(t *testing.T) {
 		{Offset: 0, Size: 1, Kind: abi.Nowhere, Reason: abi.TooDeep}, // a reason of its own
 		{Offset: 1, Size: 1, Kind: abi.PlaceKind(99), Reason: abi.Implausible},
 	}
-	p := capture.Build([]capture.Input{{Name: "m", Type: typ, Location: loc}}, capture.Limits{})
+	p := capture.Build(abi.AMD64, []capture.Input{{Name: "m", Type: typ, Location: loc}}, capture.Limits{})
 	const want = `m main.Mix: 64 of 64 bytes at 40, 1 slots at 104
  hole +28:4 optimized out
  hole +61:3 unsupported location
@@ -225,7 +263,7 @@ func TestManyReads(t *testing.T) {
 			{Size: 8, Kind: abi.InFrame, CFA: abi.CFAOffset(16 * i)},
 		}})
 	}
-	p := capture.Build(in, capture.Limits{})
+	p := capture.Build(abi.AMD64, in, capture.Limits{})
 	if len(p.Reads) != capture.MaxFixedReads-1 {
 		t.Errorf("%d reads", len(p.Reads))
 	}
@@ -259,13 +297,13 @@ func TestBudgets(t *testing.T) {
 		return followed, cut
 	}
 	t.Run("references", func(t *testing.T) {
-		p := capture.Build(inputs(array(200, tString)), capture.Limits{})
+		p := capture.Build(abi.AMD64, inputs(array(200, tString)), capture.Limits{})
 		if f, c := count(p.Params[0].Image); f != 96 || c != 104 {
 			t.Errorf("%d followed, %d cut", f, c)
 		}
 	})
 	t.Run("references listed", func(t *testing.T) {
-		p := capture.Build(inputs(array(1<<20, pointer(tInt))), capture.Limits{})
+		p := capture.Build(abi.AMD64, inputs(array(1<<20, pointer(tInt))), capture.Limits{})
 		m := p.Params[0].Image
 		if f, c := count(m); f != 96 || len(m.Refs) != 384 || c != 384-96 || m.Size != 4096 {
 			t.Errorf("%d followed, %d cut of %d, %d bytes", f, c, len(m.Refs), m.Size)
@@ -274,7 +312,7 @@ func TestBudgets(t *testing.T) {
 	t.Run("cost of loops", func(t *testing.T) {
 		// Of each, the kernel walks 1 + 64 + 64·16 reads; the bound is 3000.
 		words := slice(slice(tString))
-		p := capture.Build(inputs(words, words, words), capture.Limits{})
+		p := capture.Build(abi.AMD64, inputs(words, words, words), capture.Limits{})
 		for i, want := range []abi.Reason{abi.Present, abi.Present, abi.Cut} {
 			inner := p.Params[i].Image.Refs[0].Elem.Refs[0]
 			if inner.Slot < 0 || inner.Elem.Refs[0].Reason != want {
@@ -284,7 +322,7 @@ func TestBudgets(t *testing.T) {
 	})
 	t.Run("image bytes", func(t *testing.T) {
 		big := array(1000, tInt)
-		p := capture.Build(inputs(big, big, big, big, big), capture.Limits{Bytes: 8192})
+		p := capture.Build(abi.AMD64, inputs(big, big, big, big, big), capture.Limits{Bytes: 8192})
 		var sizes []int64
 		for _, q := range p.Params {
 			sizes = append(sizes, q.Image.Size)
@@ -301,7 +339,7 @@ func TestBudgets(t *testing.T) {
 		for i := range many {
 			many[i] = tString
 		}
-		p := capture.Build(inputs(many...), capture.Limits{})
+		p := capture.Build(abi.AMD64, inputs(many...), capture.Limits{})
 		if len(p.Params) != 5000 || p.Fixed > 1<<15 {
 			t.Errorf("%d parameters, %d bytes", len(p.Params), p.Fixed)
 		}
@@ -324,7 +362,7 @@ func TestNestedEmpty(t *testing.T) {
 	for range 40 {
 		typ = structOf("main.E", typ, typ)
 	}
-	p := capture.Build([]capture.Input{{Type: structOf("main.S", typ, tString)}}, capture.Limits{})
+	p := capture.Build(abi.AMD64, []capture.Input{{Type: structOf("main.S", typ, tString)}}, capture.Limits{})
 	if n := len(p.Params[0].Image.Refs); n != 1 {
 		t.Errorf("%d references", n)
 	}

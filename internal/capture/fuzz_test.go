@@ -37,7 +37,7 @@ func (b *bytesource) num() int64 {
 
 // types is a random graph of types, the last the root. Fields and array elements
 // only refer to types before, as abi.Type promises; pointers and slices to any.
-func (b *bytesource) types() []*abi.Type {
+func (b *bytesource) types(word int64) []*abi.Type {
 	list := make([]*abi.Type, 1+b.n(10))
 	for i := range list {
 		list[i] = new(abi.Type)
@@ -67,11 +67,11 @@ func (b *bytesource) types() []*abi.Type {
 			t.Elem, t.Len = list[b.n(i)], b.num()
 			t.Size = t.Len * t.Elem.Size
 		case abi.String, abi.Interface:
-			t.Size = 16
+			t.Size = 2 * word
 		case abi.Slice:
-			t.Size, t.Elem = 24, list[b.n(len(list))]
+			t.Size, t.Elem = 3*word, list[b.n(len(list))]
 		case abi.Pointer, abi.Chan, abi.Map:
-			t.Size = 8
+			t.Size = word
 			if b.n(8) != 1 {
 				t.Elem = list[b.n(len(list))]
 			}
@@ -79,8 +79,7 @@ func (b *bytesource) types() []*abi.Type {
 		default:
 			t.Size = int64(1 << b.n(5))
 		}
-		header := t.Kind == abi.String || t.Kind == abi.Slice || t.Kind == abi.Pointer
-		if b.n(32) == 1 && !header {
+		if b.n(32) == 1 {
 			t.Size = b.num() // nonsense
 		}
 	}
@@ -92,7 +91,7 @@ func (b *bytesource) location() abi.Location {
 	for i := range loc {
 		loc[i] = abi.Piece{
 			Offset: b.num(), Size: b.num(), Kind: abi.PlaceKind(b.n(7)), Reg: abi.Reg(b.n(40)),
-			CFA: abi.CFAOffset(b.num()), Disp: b.num(), Const: uint64(b.num()), Reason: abi.Reason(b.n(13)),
+			CFA: abi.CFAOffset(b.num()), Disp: b.num(), Const: uint64(b.num()), Reason: abi.Reason(b.n(15)),
 		}
 		if i > 0 && b.n(2) == 0 {
 			loc[i].Offset = loc[i-1].Offset + loc[i-1].Size
@@ -104,18 +103,28 @@ func (b *bytesource) location() abi.Location {
 // FuzzBuild builds plans of random types, locations and limits, and checks what
 // the program generator and the decoder rely on.
 func FuzzBuild(f *testing.F) {
-	f.Add([]byte{})
-	f.Add([]byte{2, byte(abi.String), 0, byte(abi.Slice), 0, 0, byte(abi.Pointer), 0, 1, 0, 1, 1, 0, 8, 1, 3})
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Add([]byte{}, false, false)
+	f.Add([]byte{2, byte(abi.String), 0, byte(abi.Slice), 0, 0, byte(abi.Pointer), 0, 1, 0, 1, 1, 0, 8, 1, 3}, false, true)
+	f.Fuzz(func(t *testing.T, data []byte, i386, noLoops bool) {
 		b := bytesource(data)
-		limits := capture.Limits{String: int(b.num()), Elems: int(b.num()), Bytes: int(b.num()), Depth: int(b.num())}
-		types := b.types()
+		limits := capture.Limits{
+			String: int(b.num()), Elems: int(b.num()), Bytes: int(b.num()), Depth: int(b.num()), NoLoops: noLoops,
+		}
+		arch := abi.AMD64
+		if i386 {
+			arch = abi.I386
+		}
+		types := b.types(arch.PtrSize)
 		in := make([]capture.Input, 1+b.n(4))
 		for i := range in {
 			in[i] = capture.Input{Name: "p", Type: types[(len(types)-1+i)%len(types)], Location: b.location()}
 		}
-		if err := check(capture.Build(in, limits), in, limits.WithDefaults()); err != nil {
-			t.Fatalf("%v\nlimits %+v\ninputs %+v", err, limits, in)
+		p := capture.Build(arch, in, limits)
+		if p.PtrSize != int(arch.PtrSize) {
+			t.Fatalf("pointers of %d bytes for %s", p.PtrSize, arch.GOARCH)
+		}
+		if err := check(p, in, limits.WithDefaults()); err != nil {
+			t.Fatalf("%v\n%s, limits %+v\ninputs %+v", err, arch.GOARCH, limits, in)
 		}
 	})
 }
@@ -137,7 +146,7 @@ func check(p *capture.Plan, in []capture.Input, l capture.Limits) error {
 		if q.Image.Size > max(in[i].Type.Size, 0) {
 			return fmt.Errorf("parameter %d: image of %d bytes", i, q.Image.Size)
 		}
-		if err := checkImage(q.Image, l, 0); err != nil {
+		if err := checkImage(q.Image, int64(p.PtrSize), false, l, 0); err != nil {
 			return fmt.Errorf("parameter %d: %w", i, err)
 		}
 		at += int(capture.Align8(q.Image.Size))
@@ -167,8 +176,9 @@ func check(p *capture.Plan, in []capture.Input, l capture.Limits) error {
 }
 
 // checkImage checks an image and all that is reached from it. level counts the
-// references on the way.
-func checkImage(m *capture.Image, l capture.Limits, level int) error {
+// references on the way, and looped says that one of them was to the elements of
+// a slice.
+func checkImage(m *capture.Image, word int64, looped bool, l capture.Limits, level int) error {
 	if m.Size < 0 || m.Size > int64(l.Bytes) {
 		return fmt.Errorf("image of %d bytes", m.Size)
 	}
@@ -183,7 +193,7 @@ func checkImage(m *capture.Image, l capture.Limits, level int) error {
 	seen := make(map[int]bool)
 	for i := range m.Refs {
 		r := &m.Refs[i]
-		if width := [...]int64{8, 16, 24}[r.Kind]; r.Offset < 0 || r.Slot >= 0 && r.Offset+width > m.Size {
+		if width := word * [...]int64{1, 2, 3}[r.Kind]; r.Offset < 0 || r.Slot >= 0 && r.Offset+width > m.Size {
 			return fmt.Errorf("reference %+v in %d bytes", r, m.Size)
 		}
 		if r.Slot < 0 {
@@ -196,6 +206,9 @@ func checkImage(m *capture.Image, l capture.Limits, level int) error {
 			return fmt.Errorf("reference %+v of %d slots", r, m.Slots)
 		}
 		seen[r.Slot] = true
+		if looped && l.NoLoops {
+			return fmt.Errorf("reference %+v needs a loop", r)
+		}
 		n := int64(r.ChunkLimit())
 		if n < 0 || n > int64(r.Limit) || n*r.Elem.Size > capture.MaxChunk ||
 			n*int64(r.Elem.Slots)*capture.SlotSize > capture.MaxChunk {
@@ -208,7 +221,7 @@ func checkImage(m *capture.Image, l capture.Limits, level int) error {
 		if level >= 7 {
 			return fmt.Errorf("nested too deep")
 		}
-		if err := checkImage(r.Elem, l, level+1); err != nil {
+		if err := checkImage(r.Elem, word, looped || r.Kind == capture.RefSlice, l, level+1); err != nil {
 			return fmt.Errorf("+%d: %w", r.Offset, err)
 		}
 	}

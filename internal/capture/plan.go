@@ -16,6 +16,9 @@ type Limits struct {
 	// strings and slices inside what was reached do not count. Default 1,
 	// negative for none.
 	Depth int
+	// NoLoops leaves out what only a loop reaches, the references inside the
+	// elements of slices: for kernels without bpf_loop (before Linux 5.17).
+	NoLoops bool
 }
 
 const (
@@ -71,7 +74,10 @@ type Input struct {
 
 // Plan is what one probe reads, and the layout of its record.
 type Plan struct {
-	Params []Param
+	// PtrSize is the size in bytes of a pointer, and of a length or capacity,
+	// in the images: 8 or 4.
+	PtrSize int
+	Params  []Param
 	// Stores are the register and constant pieces, Reads the pieces that lie
 	// in the target's memory. Offsets are from the start of the record.
 	Stores []Store
@@ -145,7 +151,7 @@ type Hole struct {
 type RefKind uint8
 
 // The kinds of references. A pointer has one element; strings and slices have
-// their length in the word after the pointer.
+// their length in the word after the pointer. A word has [Plan.PtrSize] bytes.
 const (
 	RefPointer RefKind = iota
 	RefString

@@ -151,7 +151,7 @@ func TestUnsupported(t *testing.T) {
 	in := func(p abi.Piece) probegen.Func {
 		f := intFunc()
 		f.Name = "main.f"
-		f.Plan = capture.Build([]capture.Input{{Name: "a", Type: tInt, Location: abi.Location{p}}}, capture.Limits{})
+		f.Plan = capture.Build(abi.AMD64, []capture.Input{{Name: "a", Type: tInt, Location: abi.Location{p}}}, capture.Limits{})
 		return f
 	}
 	noArch := intFunc()

@@ -257,7 +257,7 @@ func TestAllReadsFail(t *testing.T) {
 		in = append(in, capture.Input{Name: "p", Type: tInt, Location: abi.Location{{Size: 8, Kind: abi.InMemory, Reg: abi.AMD64.Ints[i%9], Disp: int64(i)}}})
 	}
 	f := intFunc()
-	f.Plan = capture.Build(in, capture.Limits{})
+	f.Plan = capture.Build(abi.AMD64, in, capture.Limits{})
 	f.Plan.Goroutine = 152
 	p := load(t, []probegen.Func{f}, probegen.Options{CPUs: 1})
 	run := func(mem *bpfsim.Memory, bad int) uint64 {

@@ -65,7 +65,7 @@ func (c planCase) fn(id uint32) probegen.Func {
 		}
 		in = append(in, capture.Input{Name: string(rune('a' + i)), Type: t, Location: loc})
 	}
-	plan := capture.Build(in, c.limits)
+	plan := capture.Build(abi.AMD64, in, c.limits)
 	plan.Goroutine = 152
 	return probegen.Func{
 		ID: id, Cookie: id, Name: "main." + c.name, Arch: abi.AMD64, Plan: plan, CFA: 8, Skip: probegen.Never,

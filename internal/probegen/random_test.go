@@ -149,7 +149,7 @@ func (r random) fn(id uint32) probegen.Func {
 		for i, t := range c.params {
 			in[i] = capture.Input{Name: string(rune('a' + i)), Type: t, Location: r.location(t.Size)}
 		}
-		f = probegen.Func{ID: id, Cookie: id, Name: "main.random", Arch: abi.AMD64, Plan: capture.Build(in, c.limits), Skip: probegen.Never}
+		f = probegen.Func{ID: id, Cookie: id, Name: "main.random", Arch: abi.AMD64, Plan: capture.Build(abi.AMD64, in, c.limits), Skip: probegen.Never}
 	} else {
 		f = c.fn(id)
 	}
