@@ -41,6 +41,7 @@ var rules = map[string]rule{
 	"internal/capture":   {own: []string{"abi"}},
 	"internal/goruntime": {},
 	"internal/arginfo":   {own: []string{"abi"}},
+	"internal/gosig":     {own: []string{"abi"}},
 	// btf only describes the functions that instructions belong to.
 	"internal/probegen": {own: []string{"abi", "internal/capture"}, foreign: []string{ebpf + "/asm", ebpf + "/btf"}},
 
