@@ -61,7 +61,8 @@ func (in *Info) Params(a *abi.Arch, registers bool, spills []Spill) []Param {
 			break
 		}
 		var q Param
-		q.Type, q.Cut = p.place(c, p.base(c), &q.Location)
+		start := max(0, p.base(c))
+		q.Type, q.Cut = p.place(c, start, start, &q.Location)
 		params = append(params, q)
 	}
 	return params
@@ -114,15 +115,15 @@ func (p *placer) base(c *Component) int64 {
 	return -1
 }
 
-// place returns the type that stands for c, and adds where it is to l, for a
-// value that begins at base.
-func (p *placer) place(c *Component, base int64, l *abi.Location) (t *abi.Type, cut bool) {
+// place returns the type that stands for c, and adds where it is to l. The
+// argument begins at the offset base, c at start.
+func (p *placer) place(c *Component, base, start int64, l *abi.Location) (t *abi.Type, cut bool) {
 	switch c.Kind {
 	case Value:
 		*l = append(*l, p.piece(c, base))
 		return word(c.Size), false
 	case TooFar, More:
-		*l = append(*l, abi.Piece{Kind: abi.Nowhere, Reason: abi.Cut, Offset: p.end(*l)})
+		*l = append(*l, abi.Piece{Kind: abi.Nowhere, Reason: abi.Cut})
 		return &abi.Type{Name: "?", Kind: abi.Invalid, Align: 1}, true
 	}
 	t = &abi.Type{Name: "group", Kind: abi.Struct, Align: 1}
@@ -130,40 +131,20 @@ func (p *placer) place(c *Component, base int64, l *abi.Location) (t *abi.Type, 
 		e := &c.Elems[i]
 		if e.Kind == More || e.Kind == TooFar {
 			// The rest of the group is farther still.
-			cut = true
-			break
+			return t, true
 		}
-		start := p.base(e)
-		if start < 0 {
-			start = base + p.end(*l) // no bytes
+		at := p.base(e)
+		if at < 0 {
+			at = start + t.Size // it has no bytes
 		}
-		ft, fcut := p.place(e, base, l)
+		f := abi.Field{Name: strconv.Itoa(i), Offset: at - start}
+		var fcut bool
+		f.Type, fcut = p.place(e, base, at, l)
 		cut = cut || fcut
-		f := abi.Field{Name: strconv.Itoa(i), Type: ft, Offset: max(0, start-base)}
 		t.Fields = append(t.Fields, f)
+		t.Size = f.Offset + f.Type.Size
 	}
-	return p.finish(c, t, base), cut
-}
-
-// finish turns the fields' offsets, which count from the argument's begin, into
-// offsets in the group, and gives it its size.
-func (p *placer) finish(c *Component, t *abi.Type, base int64) *abi.Type {
-	start := max(0, p.base(c)-base)
-	for i := range t.Fields {
-		f := &t.Fields[i]
-		f.Offset = max(0, f.Offset-start)
-		t.Size = max(t.Size, f.Offset+f.Type.Size)
-	}
-	return t
-}
-
-// end returns where the last piece ends.
-func (p *placer) end(l abi.Location) int64 {
-	if len(l) == 0 {
-		return 0
-	}
-	last := l[len(l)-1]
-	return last.Offset + last.Size
+	return t, cut
 }
 
 func (p *placer) piece(c *Component, base int64) abi.Piece {

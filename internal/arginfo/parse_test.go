@@ -38,6 +38,15 @@ var tables = []struct {
 		"{24:8 32:8 40:8} {48:8 56:8 64:8} {72:8 80:8 88:8} {0:8 …} …"},
 	{"func(x float64, n int, y float32, z struct { a float64; n int })",
 		"000808081004fe18082008fdff", "0:8 8:8 16:4 {24:8 32:8}"},
+	{"func(a int8, s [2]struct { a [0]int; b [1]struct{ c [2]struct{ d [30]struct{} } } }, b [2]struct{ x [60]struct{}; y int })",
+		"1001fefefefdfefefefcfdfdfdfdfefefdfefefefcfdfdfdfdfdfefefefefdfe" + "fdfefdfefdfefdfcfdfcfdfcfdff",
+		"16:1 {{{} {{{…}}}} {{} {{{…}}}}} {{{{} {} {} {} {} …} …} …}"},
+	{"func(n int64, b struct { a [2]int; s []string }, s string) [24]int64",
+		"e808fefe00080808fdfe100818082008" + "fdfdfefbfbfdff",
+		"232:8 {{0:8 8:8} {16:8 24:8 32:8}} {_ _}"},
+	{"func(a [240]byte, b [2]byte)",
+		"fe000101010201030104010501060107" + "0108010901fcfdfcff",
+		"{0:1 1:1 2:1 3:1 4:1 5:1 6:1 7:1 8:1 9:1 …} …"},
 }
 
 func parse(t testing.TB, text string) *Info {
