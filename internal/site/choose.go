@@ -46,13 +46,20 @@ func (f *function) prefix(a *abi.Arch, live regSet, check stackCheck) (cands []c
 			c.last = c.last || (j == off && i == len(check.jumps)-1)
 		}
 		cands = append(cands, c)
-		if in.flow != next && !checkJump {
+		thunk := in.flow == call && c.inCheck
+		if in.flow != next && !checkJump && !thunk {
 			break
 		}
 		// What follows a write to a live register, a store or a possible
 		// fault is no site, but still tells where the frame is made. The
 		// stack check's own loads cannot fault: the matcher knows them.
 		e := f.m.effects(f.code, in)
+		if thunk {
+			// It tells the address of the code, in the register that is
+			// then loaded with the g (386).
+			e = effects{}
+			e.writes.add(check.g)
+		}
 		holds = holds && !e.losesSP && !e.writes.meets(live) && (!e.wild || c.inCheck)
 		if e.grows > 0 {
 			frame = in.off
@@ -143,9 +150,10 @@ func (f *function) choose(a *abi.Arch, live []abi.Reg) (*Sites, error) {
 			again = append(again, choice{c, edges})
 		}
 	}
-	best, ok := pick(once, checked)
+	keepsG := func(c choice) bool { return check.gLoaded == 0 || f.keepsG(check, cands, c.off) }
+	best, ok := pick(once, keepsG)
 	if !ok {
-		best, ok = pick(again, checked)
+		best, ok = pick(again, keepsG)
 	}
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrNoSite, reason)
@@ -180,16 +188,22 @@ type choice struct {
 	edges []edge
 }
 
-// pick prefers an emulated instruction outside the stack check, then the
-// check's jump, then the first that can be probed.
-func pick(list []choice, checked bool) (choice, bool) {
+// pick prefers an emulated instruction outside the stack check, where a g
+// that the check loaded is still in its register, then the check's jump, then
+// the first that can be probed.
+func pick(list []choice, keepsG func(choice) bool) (choice, bool) {
 	for _, c := range list {
-		if c.emulated && !c.inCheck {
+		if c.emulated && !c.inCheck && keepsG(c) {
 			return c, true
 		}
 	}
 	for _, c := range list {
 		if c.last {
+			return c, true
+		}
+	}
+	for _, c := range list {
+		if c.emulated && !c.inCheck {
 			return c, true
 		}
 	}

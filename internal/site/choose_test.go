@@ -367,7 +367,7 @@ func TestKernel(t *testing.T) {
 		{"49 3b 66 10          ; cmp 0x10(%r14),%rsp", false, false},
 	} {
 		code := assemble(t, c.code)
-		in, err := amd64{}.decode(code, 0, codeBase)
+		in, err := amd64.decode(code, 0, codeBase)
 		if err != nil {
 			t.Errorf("%s: %v", c.code, err)
 			continue

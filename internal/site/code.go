@@ -10,7 +10,8 @@ import (
 
 // machines has the architectures by GOARCH.
 var machines = map[string]machine{
-	"amd64": amd64{},
+	"amd64": amd64,
+	"386":   i386,
 }
 
 // machine is what an architecture knows. Offsets are in bytes from the start

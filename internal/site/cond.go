@@ -21,6 +21,7 @@ const (
 // Condition codes that stack checks use.
 const (
 	condB  Cond = 0x2 // CF
+	condE  Cond = 0x4 // ZF
 	condBE Cond = 0x6 // CF or ZF
 
 	condARM64   Cond = 0x10

@@ -12,22 +12,27 @@ import (
 	"github.com/argtap/argtap/abi"
 )
 
-// regByName has the registers by the names of Intel syntax, of every width.
-var regByName = func() map[string]abi.Reg {
+// regByName has the registers of amd64 by the names of Intel syntax, of every
+// width.
+var regByName = regNames(amd64)
+
+func regNames(m *x86) map[string]abi.Reg {
 	names := map[string]abi.Reg{}
 	for r := x86asm.AL; r <= x86asm.R15; r++ {
-		if reg, ok := dwarfReg(r); ok {
+		if reg, ok := m.dwarfReg(r); ok {
 			names[strings.ToLower(r.String())] = reg
 		}
 	}
 	for i := range 16 {
-		names[fmt.Sprintf("xmm%d", i)] = abi.XMM0 + abi.Reg(i)
+		names[fmt.Sprintf("xmm%d", i)] = m.xmm + abi.Reg(i)
 	}
-	for n, r := range map[string]abi.Reg{"al": abi.RAX, "bl": abi.RBX, "cl": abi.RCX, "dl": abi.RDX, "eax": abi.RAX, "r8d": abi.R8, "r9d": abi.R9, "r10d": abi.R10, "r11d": abi.R11, "sil": abi.RSI, "dil": abi.RDI} {
-		names[n] = r
+	if m.bits == 64 {
+		for n, r := range map[string]abi.Reg{"r8d": abi.R8, "r9d": abi.R9, "r10d": abi.R10, "r11d": abi.R11, "sil": abi.RSI, "dil": abi.RDI} {
+			names[n] = r
+		}
 	}
 	return names
-}()
+}
 
 // goCommand is the go command, built for Linux amd64.
 func goCommand(t testing.TB) string { return goBuild(t, "cmd/go") }
@@ -80,7 +85,7 @@ func checkAll(t *testing.T, b *elfFile) stats {
 		}
 		code := b.code(t, fn)
 		start := time.Now()
-		s, err := FindIn(abi.AMD64, code, fn.Entry, liveIn(fn.Name), b.read)
+		s, err := FindIn(b.arch, code, fn.Entry, b.liveIn(fn.Name), b.read)
 		st.duration += time.Since(start)
 		st.bytes += len(code)
 		st.total++
@@ -149,7 +154,7 @@ func TestLayout(t *testing.T) {
 	for _, fn := range b.funcs {
 		code := b.code(t, fn)
 		for off := 0; off < len(code); {
-			l, err := parse(code[off:])
+			l, err := parse(code[off:], 64)
 			if err != nil {
 				t.Errorf("%s+%#x: % x: %v", fn.Name, off, code[off:min(off+instrMax, len(code))], err)
 				break

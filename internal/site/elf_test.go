@@ -15,10 +15,11 @@ import (
 	"github.com/argtap/argtap/symbols"
 )
 
-// elfFile is a Linux amd64 program, read with debug/elf: package symbols has
+// elfFile is a Linux program, read with debug/elf: package symbols has
 // tests of its own.
 type elfFile struct {
 	path string
+	arch *abi.Arch
 	file *elf.File
 	// funcs are the functions by entry; names has the name of each entry.
 	funcs []symbols.Func
@@ -35,11 +36,17 @@ type segment struct {
 // returns its path.
 func goBuild(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
+	return goBuildFor(t, "amd64", pkg, flags...)
+}
+
+// goBuildFor is goBuild for any architecture.
+func goBuildFor(t testing.TB, goarch, pkg string, flags ...string) string {
+	t.Helper()
 	out := filepath.Join(t.TempDir(), "program")
 	args := append([]string{"build", "-o", out}, flags...)
 	cmd := exec.Command("go", append(args, pkg)...)
 	cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off", "GOTOOLCHAIN=local", "GOOS=linux",
-		"GOARCH=amd64", "GOAMD64=v1", "CGO_ENABLED=0")
+		"GOARCH="+goarch, "GOAMD64=v1", "GO386=sse2", "CGO_ENABLED=0")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd.Args, err, msg)
 	}
@@ -53,7 +60,11 @@ func openBinary(t testing.TB, path string) *elfFile {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	b := &elfFile{path: path, file: f, names: map[symbols.VirtAddr]string{}}
+	arch := map[elf.Machine]*abi.Arch{elf.EM_X86_64: abi.AMD64, elf.EM_386: abi.I386, elf.EM_AARCH64: abi.ARM64}[f.Machine]
+	if arch == nil {
+		t.Fatalf("%s is for %v", path, f.Machine)
+	}
+	b := &elfFile{path: path, arch: arch, file: f, names: map[symbols.VirtAddr]string{}}
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_LOAD || p.Flags&elf.PF_W != 0 {
 			continue
@@ -124,16 +135,20 @@ func (b *elfFile) lookup(t testing.TB, name string) symbols.Func {
 
 // find is FindIn with the registers that a tracer asks for.
 func (b *elfFile) find(t testing.TB, fn symbols.Func) (*Sites, error) {
-	return FindIn(abi.AMD64, b.code(t, fn), fn.Entry, liveIn(fn.Name), b.read)
+	return FindIn(b.arch, b.code(t, fn), fn.Entry, b.liveIn(fn.Name), b.read)
 }
 
 // liveIn are all registers that can hold an argument; of assembly, which
 // takes its arguments on the stack, none.
-func liveIn(name string) []abi.Reg {
+func (b *elfFile) liveIn(name string) []abi.Reg {
 	if strings.HasSuffix(name, ".abi0") {
 		return nil
 	}
-	return slices.Concat(abi.AMD64.Ints, abi.AMD64.Floats, []abi.Reg{abi.AMD64.G, abi.AMD64.Closure})
+	live := slices.Concat(b.arch.Ints, b.arch.Floats, []abi.Reg{b.arch.Closure})
+	if b.arch.HasG {
+		live = append(live, b.arch.G)
+	}
+	return live
 }
 
 // programPath has the builds of the fixture by the flags, each made once.
@@ -143,15 +158,21 @@ var programPath = struct {
 	dir     string
 }{byFlags: map[string]string{}}
 
-// fixture returns the program in testdata, built with flags.
+// fixture returns the program in testdata, built for amd64 with flags.
 func fixture(t testing.TB, flags ...string) *elfFile {
+	t.Helper()
+	return fixtureFor(t, "amd64", flags...)
+}
+
+// fixtureFor is fixture for any architecture.
+func fixtureFor(t testing.TB, goarch string, flags ...string) *elfFile {
 	t.Helper()
 	p := &programPath
 	p.Lock()
 	defer p.Unlock()
-	key := strings.Join(flags, " ")
+	key := goarch + strings.Join(flags, " ")
 	if p.byFlags[key] == "" {
-		built := goBuild(t, "./testdata/program", flags...)
+		built := goBuildFor(t, goarch, "./testdata/program", flags...)
 		kept := filepath.Join(p.dir, "program"+strings.Map(letters, key))
 		if err := os.Rename(built, kept); err != nil {
 			t.Fatal(err)
@@ -162,7 +183,7 @@ func fixture(t testing.TB, flags ...string) *elfFile {
 }
 
 func letters(r rune) rune {
-	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 		return r
 	}
 	return '_'

@@ -176,7 +176,7 @@ func TestExactlyOnce(t *testing.T) {
 		if name == "main.huge" {
 			// The program of a second probe on the same function does not
 			// disturb the first.
-			check, ok := amd64{}.stackCheck(b.code(t, fn), fn.Entry)
+			check, ok := amd64.stackCheck(b.code(t, fn), fn.Entry)
 			if !ok {
 				t.Fatalf("%s: no stack check", name)
 			}

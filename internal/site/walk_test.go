@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/arch/x86/x86asm"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/symbols"
 )
 
@@ -19,6 +20,7 @@ import (
 // read-only data that points into the function.
 type walker struct {
 	b     *elfFile
+	m     *x86
 	fn    symbols.Func
 	insts map[int]x86asm.Inst
 	// words are the offsets that words of read-only data point to.
@@ -49,22 +51,25 @@ func (b *elfFile) wordsInto() map[symbols.VirtAddr][]int {
 		}
 		return b.funcs[i], true
 	}
+	size := int(b.arch.PtrSize)
 	for _, s := range b.ro {
 		word := func(i int) uint64 {
-			if i < 0 || i+8 > len(s.data) {
+			if i < 0 || i+size > len(s.data) {
 				return 0
 			}
-			return binary.LittleEndian.Uint64(s.data[i:])
+			var w [8]byte
+			copy(w[:size], s.data[i:])
+			return binary.LittleEndian.Uint64(w[:])
 		}
-		for i := 0; i+8 <= len(s.data); i += 8 {
+		for i := 0; i+size <= len(s.data); i += size {
 			fn, ok := at(word(i))
 			if !ok {
 				continue
 			}
 			off := int(word(i) - uint64(fn.Entry))
 			if off == 0 {
-				before, ok1 := at(word(i - 8))
-				after, ok2 := at(word(i + 8))
+				before, ok1 := at(word(i - size))
+				after, ok2 := at(word(i + size))
 				if !(ok1 && before.Entry == fn.Entry || ok2 && after.Entry == fn.Entry) {
 					continue
 				}
@@ -76,13 +81,17 @@ func (b *elfFile) wordsInto() map[symbols.VirtAddr][]int {
 }
 
 func newWalker(t testing.TB, b *elfFile, fn symbols.Func, words []int) (*walker, error) {
-	w := &walker{b: b, fn: fn, insts: map[int]x86asm.Inst{}, words: words}
+	m := amd64
+	if b.arch == abi.I386 {
+		m = i386
+	}
+	w := &walker{b: b, m: m, fn: fn, insts: map[int]x86asm.Inst{}, words: words}
 	code := b.code(t, fn)
 	for off := 0; off < len(code); {
-		x, err := x86asm.Decode(code[off:], 64)
+		x, err := x86asm.Decode(code[off:], m.bits)
 		if err != nil || x.Op == 0 || x.Op == x86asm.VZEROUPPER {
 			// What x86asm v0.32 cannot decode, or not its length.
-			l, err := parse(code[off:])
+			l, err := parse(code[off:], m.bits)
 			if err != nil {
 				return nil, err
 			}
@@ -224,7 +233,9 @@ func (w *walker) check(s *Sites) error {
 // reader would: no last operand may be a register that is live, and none may
 // be memory unless it is only compared.
 func (w *walker) checkStraight(t testing.TB, s *Sites) error {
-	cfa := int64(8)
+	cfa := w.b.arch.CFAAtEntry
+	names := regNames(w.m)
+	sp := strings.ToLower(w.m.sp.String())
 	for off := 0; off < int(s.Entry.Addr-w.fn.Entry); {
 		x, ok := w.insts[off]
 		if !ok {
@@ -238,8 +249,9 @@ func (w *walker) checkStraight(t testing.TB, s *Sites) error {
 		case op == "cmp" || op == "test" || op == "nop" || strings.HasPrefix(op, "j") || op == "bt" || strings.HasPrefix(op, "ucomis"):
 			continue
 		case op == "push":
-			cfa += 8
-		case op == "sub" && first == "rsp":
+			cfa += w.b.arch.PtrSize
+		case op == "call" && w.b.arch == abi.I386: // tells the address of the code
+		case op == "sub" && first == sp:
 			var n int64
 			if _, err := fmt.Sscanf(second, "%v", &n); err != nil {
 				return fmt.Errorf("%s: %v", text, err)
@@ -249,8 +261,8 @@ func (w *walker) checkStraight(t testing.TB, s *Sites) error {
 			return fmt.Errorf("%q stores before the site", text)
 		case first == "r12" || first == "r12d" || first == "r13" || first == "r15" || first == "rbp" || first == "r13d" || first == "xmm15":
 		default:
-			for _, r := range liveIn(w.fn.Name) {
-				if reg, ok := regByName[first]; ok && reg == r {
+			for _, r := range w.b.liveIn(w.fn.Name) {
+				if reg, ok := names[first]; ok && reg == r {
 					return fmt.Errorf("%q changes a live register before the site", text)
 				}
 			}

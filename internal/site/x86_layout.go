@@ -2,12 +2,13 @@ package site
 
 import "errors"
 
-// layout is where the parts of an amd64 instruction lie. It is all that a
+// layout is where the parts of an x86 instruction lie. It is all that a
 // linear pass needs, and unlike x86asm (v0.32 returns a lone prefix for an
 // instruction that it does not know) it never loses the boundary between
 // instructions. The facts are those of the opcode maps of the Intel SDM,
 // volume 2, appendix A.
 type layout struct {
+	bits   int    // the mode: 64 or 32
 	legacy []byte // prefixes other than REX, VEX and EVEX
 	rex    byte   // 0 if there is none
 	vector bool   // encoded with VEX or EVEX
@@ -44,16 +45,18 @@ func (l *layout) has(p byte) bool {
 	return false
 }
 
-// parse finds the layout of the first instruction of b.
-func parse(b []byte) (layout, error) {
-	l, err := parseUncut(b)
+// parse finds the layout of the first instruction of b, which is code of the
+// mode with so many bits, 64 or 32.
+func parse(b []byte, bits int) (layout, error) {
+	l, err := parseUncut(b, bits)
 	if err == nil && l.size > instrMax {
 		err = errTooLong
 	}
 	return l, err
 }
 
-func parseUncut(b []byte) (l layout, err error) {
+func parseUncut(b []byte, bits int) (l layout, err error) {
+	l.bits = bits
 	pos := 0
 	byteAt := func(i int) byte {
 		if i < len(b) {
@@ -71,22 +74,29 @@ prefixes:
 		}
 	}
 	l.legacy = b[:pos]
-	if c := byteAt(pos); c&0xf0 == 0x40 {
+	if c := byteAt(pos); bits == 64 && c&0xf0 == 0x40 {
 		l.rex = c
 		pos++
 	}
 	imm := 0
-	switch c := byteAt(pos); c {
-	case 0xc5:
-		l.vector, l.escape, l.op = true, 1, byteAt(pos+2)
+	c := byteAt(pos)
+	if c == 0xc4 || c == 0xc5 || c == 0x62 {
+		// In 32-bit code these are les, lds and bound with an operand in
+		// memory. An encoding with VEX or EVEX has there what would be a
+		// register.
+		l.vector = bits == 64 || byteAt(pos+1) >= 0xc0
+	}
+	switch {
+	case c == 0xc5 && l.vector:
+		l.escape, l.op = 1, byteAt(pos+2)
 		pos += 3
-	case 0xc4:
-		l.vector, l.escape, l.op = true, byteAt(pos+1)&0x1f, byteAt(pos+3)
+	case c == 0xc4 && l.vector:
+		l.escape, l.op = byteAt(pos+1)&0x1f, byteAt(pos+3)
 		pos += 4
-	case 0x62:
-		l.vector, l.escape, l.op = true, byteAt(pos+1)&0x7, byteAt(pos+4)
+	case c == 0x62 && l.vector:
+		l.escape, l.op = byteAt(pos+1)&0x7, byteAt(pos+4)
 		pos += 5
-	case 0x0f:
+	case c == 0x0f:
 		l.escape, l.op = 1, byteAt(pos+1)
 		pos += 2
 		if l.op == 0x38 || l.op == 0x3a {
@@ -126,6 +136,15 @@ prefixes:
 		l.hasModRM, l.modrm = true, byteAt(pos)
 		pos++
 		mod, rm := l.modrm>>6, l.modrm&7
+		if bits == 32 && l.has(0x67) { // 16-bit addresses: two bytes, no SIB
+			switch {
+			case mod == 0 && rm == 6, mod == 2:
+				pos += 2
+			case mod == 1:
+				pos++
+			}
+			mod = 3
+		}
 		if mod != 3 && rm == 4 {
 			if byteAt(pos)&7 == 5 && mod == 0 {
 				pos += 4
@@ -161,6 +180,15 @@ func (l *layout) immZ() int {
 	return 4
 }
 
+// moffs is the size of an absolute address in the instruction.
+func (l *layout) moffs() int {
+	n := l.bits / 8
+	if l.has(0x67) {
+		n /= 2
+	}
+	return n
+}
+
 // oneByte has the one-byte opcode map.
 func oneByte(l *layout) (modRM bool, imm int, ok bool) {
 	op := l.op
@@ -172,11 +200,11 @@ func oneByte(l *layout) (modRM bool, imm int, ok bool) {
 		case 5:
 			return false, l.immZ(), true
 		case 6, 7:
-			return false, 0, false // push and pop of segments, daa, aas
+			return false, 0, l.bits == 32 // push and pop of segments, daa, aas
 		}
 		return true, 0, true
-	case op < 0x50: // REX before a prefix
-		return false, 0, false
+	case op < 0x50: // in 64-bit code REX before a prefix, in 32-bit code inc and dec
+		return false, 0, l.bits == 32
 	case op < 0x60:
 		return false, 0, true
 	case op >= 0x70 && op < 0x80, op >= 0xe0 && op <= 0xe7, op == 0xeb,
@@ -185,15 +213,26 @@ func oneByte(l *layout) (modRM bool, imm int, ok bool) {
 	case op >= 0x84 && op < 0x90, op >= 0xd0 && op <= 0xd3, op >= 0xd8 && op <= 0xdf:
 		return true, 0, true
 	case op >= 0xa0 && op <= 0xa3: // an absolute address
-		if l.has(0x67) {
-			return false, 4, true
-		}
-		return false, 8, true
+		return false, l.moffs(), true
 	case op >= 0xb8 && op < 0xc0:
 		if l.rex&8 != 0 {
 			return false, 8, true
 		}
 		return false, l.immZ(), true
+	}
+	if l.bits == 32 {
+		switch op {
+		case 0x60, 0x61, 0xce, 0xd6: // pusha, popa, into, salc
+			return false, 0, true
+		case 0x62, 0xc4, 0xc5: // bound, les, lds
+			return true, 0, true
+		case 0x82: // as 0x80
+			return true, 1, true
+		case 0x9a, 0xea: // far call and jmp
+			return false, l.immZ() + 2, true
+		case 0xd4, 0xd5: // aam, aad
+			return false, 1, true
+		}
 	}
 	switch op {
 	case 0x60, 0x61, 0x62, 0x82, 0x9a, 0xce, 0xd4, 0xd5, 0xd6, 0xea:

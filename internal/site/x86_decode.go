@@ -10,15 +10,9 @@ import (
 	"github.com/argtap/argtap/symbols"
 )
 
-// amd64 is the machine of 64-bit x86.
-type amd64 struct{}
-
-// returnCFA: the return address is on top of the stack, the CFA above it.
-func (amd64) returnCFA() int64 { return 8 }
-
-func (amd64) decode(code []byte, off int, entry symbols.VirtAddr) (instr, error) {
+func (m *x86) decode(code []byte, off int, entry symbols.VirtAddr) (instr, error) {
 	b := code[off:]
-	l, err := parse(b)
+	l, err := parse(b, m.bits)
 	if err == nil && isBranch(&l) && l.has(0x66) {
 		err = errPrefixed
 	}
@@ -89,6 +83,10 @@ func flowOf(l *layout) (flow, Cond) {
 		switch op {
 		case 0xe8:
 			return call, Always
+		case 0x9a: // far, in 32-bit code
+			return callAny, Always
+		case 0xea:
+			return jumpAny, Always
 		case 0xe9, 0xeb:
 			return jump, Always
 		case 0xc2, 0xc3, 0xca, 0xcb, 0xcf:
@@ -107,15 +105,8 @@ func flowOf(l *layout) (flow, Cond) {
 	return next, Never
 }
 
-// disassemble has the operands of an instruction that decode found. x86asm
-// does not know all of them.
-func disassemble(code []byte, in instr) (x86asm.Inst, bool) {
-	x, err := x86asm.Decode(code[in.off:in.end()], 64)
-	return x, err == nil && x.Op != 0 && x.Len == in.size
-}
-
-func (amd64) text(code []byte, in instr, entry symbols.VirtAddr) string {
-	x, ok := disassemble(code, in)
+func (m *x86) text(code []byte, in instr, entry symbols.VirtAddr) string {
+	x, ok := m.disassemble(code, in)
 	if !ok {
 		return fmt.Sprintf(".byte % x", code[in.off:in.end()])
 	}
@@ -129,20 +120,30 @@ func (amd64) text(code []byte, in instr, entry symbols.VirtAddr) string {
 }
 
 // table finds `lea table(%rip),R` and `jmp *(R,index,8)`, which is what the
-// compiler emits for a switch (cmd/compile/internal/amd64/ssa.go,
+// compiler emits for a switch on amd64 (cmd/compile/internal/amd64/ssa.go,
 // BlockAMD64JUMPTABLE), and reads the table: absolute addresses of blocks.
+// On 386 it emits none; C compilers write `jmp *table(,index,4)`.
 // The table's length is not in the code; reading on as long as the words
 // point into the function can only add targets.
-func (m amd64) table(code []byte, seq []instr, entry symbols.VirtAddr, mem Memory) ([]int, bool) {
-	x, ok := disassemble(code, seq[len(seq)-1])
+func (m *x86) table(code []byte, seq []instr, entry symbols.VirtAddr, mem Memory) ([]int, bool) {
+	if len(seq) == 0 {
+		return nil, false
+	}
+	x, ok := m.disassemble(code, seq[len(seq)-1])
 	if !ok {
 		return nil, false
 	}
 	arg, ok := x.Args[0].(x86asm.Mem)
-	if !ok || arg.Base == 0 || arg.Scale != 8 || arg.Disp != 0 || arg.Segment != 0 {
+	if !ok || int64(arg.Scale) != m.word || arg.Segment != 0 {
 		return nil, false
 	}
-	base, ok := dwarfReg(arg.Base)
+	if m.ip == 0 && arg.Base == 0 {
+		return m.readTable(symbols.VirtAddr(uint32(arg.Disp)), entry, len(code), mem)
+	}
+	if arg.Base == 0 || arg.Disp != 0 {
+		return nil, false
+	}
+	base, ok := m.dwarfReg(arg.Base)
 	if !ok {
 		return nil, false
 	}
@@ -154,13 +155,14 @@ func (m amd64) table(code []byte, seq []instr, entry symbols.VirtAddr, mem Memor
 		if !m.effects(code, in).writes.has(base) {
 			continue
 		}
-		x, ok := disassemble(code, in)
+		x, ok := m.disassemble(code, in)
 		src, isMem := x.Args[1].(x86asm.Mem)
-		if !ok || x.Op != x86asm.LEA || x.Args[0] != arg.Base || !isMem || src.Base != x86asm.RIP || src.Index != 0 {
+		if !ok || x.Op != x86asm.LEA || x.Args[0] != arg.Base || !isMem ||
+			m.ip == 0 || src.Base != m.ip || src.Index != 0 {
 			return nil, false
 		}
 		addr := entry + symbols.VirtAddr(in.end()) + symbols.VirtAddr(signed(src.Disp))
-		return readTable(addr, entry, len(code), mem)
+		return m.readTable(addr, entry, len(code), mem)
 	}
 	return nil, false
 }
@@ -169,10 +171,10 @@ func (m amd64) table(code []byte, seq []instr, entry symbols.VirtAddr, mem Memor
 // the number of cases; a larger one is as one that cannot be read.
 const tableMax = 1 << 16
 
-func readTable(addr, entry symbols.VirtAddr, size int, mem Memory) (targets []int, ok bool) {
-	var word [8]byte
-	for i := 0; i < tableMax; i++ {
-		if mem(addr+symbols.VirtAddr(8*i), word[:]) != nil {
+func (m *x86) readTable(addr, entry symbols.VirtAddr, size int, mem Memory) (targets []int, ok bool) {
+	var word [8]byte // little-endian: a shorter word is the lower part
+	for i := range int64(tableMax) {
+		if mem(addr+symbols.VirtAddr(m.word*i), word[:m.word]) != nil {
 			return targets, len(targets) > 0
 		}
 		t := binary.LittleEndian.Uint64(word[:]) - uint64(entry)

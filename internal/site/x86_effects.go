@@ -4,49 +4,51 @@ import (
 	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
-
-	"github.com/argtap/argtap/abi"
 )
 
 // effects knows the instructions that compilers put at the start of a
 // function, and takes every other for wild: that ends the search for a site
 // early, and never gives a wrong one.
-func (amd64) effects(code []byte, in instr) effects {
+func (m *x86) effects(code []byte, in instr) effects {
 	unknown := effects{wild: true, writes: everything, losesSP: true}
-	x, ok := disassemble(code, in)
+	x, ok := m.disassemble(code, in)
 	if !ok || in.flow == call || in.flow == callAny {
 		return unknown
 	}
 	if in.flow != next {
-		if in.cond == Never { // loop counts RCX down, xbegin writes RAX
+		if in.cond == Never { // loop counts down, xbegin writes
 			return unknown
 		}
 		return effects{}
 	}
 	switch x.Op {
 	case x86asm.PUSH:
-		if r, isReg := x.Args[0].(x86asm.Reg); isReg && r >= x86asm.RAX && r <= x86asm.R15 {
-			var e effects
-			e.writes.add(abi.RSP)
-			e.grows = 8
+		if r, isReg := x.Args[0].(x86asm.Reg); isReg && m.isWide(r) {
+			e := m.writesSP()
+			e.grows = m.word
 			return e
 		}
 		return unknown
 	case x86asm.SUB, x86asm.ADD, x86asm.LEA:
-		if x.Args[0] == x86asm.RSP {
-			return movesSP(x)
+		if x.Args[0] == m.sp {
+			return m.movesSP(x)
 		}
 	}
-	return writesOf(x)
+	return m.writesOf(x)
+}
+
+func (m *x86) writesSP() (e effects) {
+	r, _ := m.dwarfReg(m.sp)
+	e.writes.add(r)
+	return e
 }
 
 // movesSP is sub $n,%rsp; add $n,%rsp; lea n(%rsp),%rsp.
-func movesSP(x x86asm.Inst) effects {
-	var e effects
-	e.writes.add(abi.RSP)
+func (m *x86) movesSP(x x86asm.Inst) effects {
+	e := m.writesSP()
 	if mem, ok := x.Args[1].(x86asm.Mem); ok && x.Op == x86asm.LEA {
 		e.grows = -signed(mem.Disp)
-		e.losesSP = mem.Base != x86asm.RSP || mem.Index != 0
+		e.losesSP = !m.onStack(mem)
 		return e
 	}
 	imm, ok := x.Args[1].(x86asm.Imm)
@@ -69,8 +71,8 @@ const (
 	setsFirst operation = 1 + iota // writes operand 0
 	reads                          // writes none
 	swaps                          // writes operands 0 and 1
-	setsRDX
-	setsRAX
+	setsDX
+	setsAX
 )
 
 // operations has the instructions without a condition in their name.
@@ -89,8 +91,8 @@ var operations = map[x86asm.Op]operation{
 	x86asm.CMP:  reads, x86asm.TEST: reads, x86asm.BT: reads, x86asm.NOP: reads, x86asm.UCOMISS: reads,
 	x86asm.UCOMISD: reads, x86asm.COMISS: reads, x86asm.COMISD: reads, x86asm.PAUSE: reads,
 	x86asm.XCHG: swaps,
-	x86asm.CWD:  setsRDX, x86asm.CDQ: setsRDX, x86asm.CQO: setsRDX,
-	x86asm.CBW: setsRAX, x86asm.CWDE: setsRAX, x86asm.CDQE: setsRAX,
+	x86asm.CWD:  setsDX, x86asm.CDQ: setsDX, x86asm.CQO: setsDX,
+	x86asm.CBW: setsAX, x86asm.CWDE: setsAX, x86asm.CDQE: setsAX,
 }
 
 // howUsed is operations, and the conditional moves and sets.
@@ -104,10 +106,10 @@ func howUsed(op x86asm.Op) operation {
 	return 0
 }
 
-func writesOf(x x86asm.Inst) (e effects) {
+func (m *x86) writesOf(x x86asm.Inst) (e effects) {
 	how := howUsed(x.Op)
 	if x.Op == x86asm.IMUL && x.Args[1] == nil {
-		how = 0 // writes RDX:RAX
+		how = 0 // writes DX:AX
 	}
 	written := 0
 	switch how {
@@ -115,10 +117,10 @@ func writesOf(x x86asm.Inst) (e effects) {
 		written = 1
 	case swaps:
 		written = 2
-	case setsRDX:
-		e.writes.add(abi.RDX)
-	case setsRAX:
-		e.writes.add(abi.RAX)
+	case setsDX:
+		e.writes.add(m.dwarf[numDX])
+	case setsAX:
+		e.writes.add(m.dwarf[numAX])
 	case reads:
 	default:
 		return effects{wild: true, writes: everything, losesSP: true}
@@ -129,12 +131,12 @@ func writesOf(x x86asm.Inst) (e effects) {
 			if i >= written {
 				continue
 			}
-			r, ok := dwarfReg(arg)
+			r, ok := m.dwarfReg(arg)
 			if !ok {
 				return effects{wild: true, writes: everything, losesSP: true}
 			}
 			e.writes.add(r)
-			e.losesSP = e.losesSP || r == abi.RSP
+			e.losesSP = e.losesSP || e.writes.meets(m.writesSP().writes)
 		case x86asm.Mem:
 			if x.Op == x86asm.LEA || x.Op == x86asm.NOP {
 				continue
@@ -142,7 +144,7 @@ func writesOf(x x86asm.Inst) (e effects) {
 			// A store may change what an argument points to, a load may
 			// fault, and then the call has been made but the site is not
 			// reached.
-			e.wild = e.wild || i < written || !safeLoad(arg)
+			e.wild = e.wild || i < written || !m.safeLoad(arg)
 		}
 	}
 	return e
@@ -150,45 +152,18 @@ func writesOf(x x86asm.Inst) (e effects) {
 
 // safeLoad: the stack, the program's own data, and thread-local storage are
 // always there. So is the g, but nothing says here that R14 holds it.
-func safeLoad(m x86asm.Mem) bool {
+func (m *x86) safeLoad(mem x86asm.Mem) bool {
 	switch {
-	case m.Index != 0:
+	case mem.Index != 0:
 		return false
-	case m.Segment == x86asm.FS:
-		return m.Base == 0
-	case m.Segment != 0:
+	case mem.Segment == m.thread:
+		return mem.Base == 0
+	case mem.Segment != 0:
 		return false
+	case mem.Base == 0:
+		// 32-bit programs name their data by absolute addresses. What is
+		// below the lowest is a nil pointer.
+		return m.ip == 0 && uint32(mem.Disp) >= 1<<16
 	}
-	return m.Base == x86asm.RSP || m.Base == x86asm.RIP
-}
-
-// dwarfReg maps a register, or the part of one, to the whole by DWARF number.
-func dwarfReg(r x86asm.Reg) (abi.Reg, bool) {
-	n := -1
-	switch {
-	case r >= x86asm.AL && r <= x86asm.BL:
-		n = int(r - x86asm.AL)
-	case r >= x86asm.AH && r <= x86asm.BH:
-		n = int(r - x86asm.AH)
-	case r >= x86asm.SPB && r <= x86asm.R15B:
-		n = int(r-x86asm.SPB) + 4
-	case r >= x86asm.AX && r <= x86asm.R15W:
-		n = int(r - x86asm.AX)
-	case r >= x86asm.EAX && r <= x86asm.R15L:
-		n = int(r - x86asm.EAX)
-	case r >= x86asm.RAX && r <= x86asm.R15:
-		n = int(r - x86asm.RAX)
-	case r >= x86asm.X0 && r <= x86asm.X15:
-		return abi.XMM0 + abi.Reg(r-x86asm.X0), true
-	}
-	if n < 0 {
-		return 0, false
-	}
-	return encodingOrder[n], true
-}
-
-// encodingOrder has the DWARF registers by their number in instructions.
-var encodingOrder = [16]abi.Reg{
-	abi.RAX, abi.RCX, abi.RDX, abi.RBX, abi.RSP, abi.RBP, abi.RSI, abi.RDI,
-	abi.R8, abi.R9, abi.R10, abi.R11, abi.R12, abi.R13, abi.R14, abi.R15,
+	return mem.Base == m.sp || mem.Base == m.ip
 }

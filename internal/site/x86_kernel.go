@@ -1,8 +1,9 @@
 package site
 
-// What the kernel makes of a probe on amd64 instructions: from
+// What a 64-bit kernel makes of a probe on x86 instructions: from
 // arch/x86/kernel/uprobes.c of Linux 5.10 to 7.1, taking of differing
-// releases what is true of all.
+// releases what is true of all. It emulates the same instructions in 32-bit
+// programs (push_setup_xol_ops; emulate_push_stack pushes 4 bytes there).
 
 // emulated reports whether the kernel emulates the instruction instead of
 // executing a copy of it with a trap behind it.
@@ -89,6 +90,10 @@ func refusedOneByte(l *layout) string {
 		return "it masks the trap" // mov %ss: insn_masking_exception
 	case op >= 0xc6 && op <= 0xc7 && l.modrm == 0xf8:
 		return "a trap aborts the transaction" // xabort, xbegin
+	case l.bits == 32 && (op == 0x07 || op == 0x17 || op == 0x1f):
+		return "the kernel refuses it" // good_insns_32: pop %es, %ss, %ds
+	case l.bits == 32 && (op == 0x9a || op == 0xea):
+		return "far transfer of control"
 	}
 	switch {
 	case op == 0x0f: // not reached: the escape to the other maps
