@@ -94,22 +94,25 @@ var builds = []struct {
 	{"pie", []string{"-buildmode=pie"}},
 }
 
-// TestTable traces the signatures of testdata/table.
+// TestTable traces the signatures of fixture.Table.
 func TestTable(t *testing.T) {
 	needRoot(t)
-	src := fixture.Dir(t, "testdata/table")
-	symbols := map[string]string{}
-	for _, text := range src {
-		for _, m := range regexp.MustCompile(`"(main\.[^"]+)"`).FindAllStringSubmatch(text, -1) {
-			symbols[m[1]] = m[1]
-		}
+	tc := fixture.Toolchain{}
+	minor, err := tc.Minor()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(symbols) < 60 {
-		t.Fatalf("testdata/table has %d functions only", len(symbols))
+	p, err := fixture.Table(minor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Funcs) < 60 {
+		t.Fatalf("the table has %d functions only", len(p.Funcs))
 	}
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) {
-			r := compare(t, fixture.Build(t, src, b.flags...), symbols, fixture.Limits{String: 256, Elems: 10, Bytes: 4096}, "")
+			path := fixture.Build(t, p.Source, b.flags...)
+			r := compare(t, path, p.Symbols(t, path), fixture.Limits{String: 256, Elems: 10, Bytes: 4096}, "")
 			check(t, r, "table")
 			t.Log(r)
 		})
