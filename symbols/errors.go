@@ -18,8 +18,15 @@ var (
 	ErrTruncated = errors.New("file is truncated")
 	// ErrNoFunc: the file has no such function.
 	ErrNoFunc = errors.New("no such function")
-	// ErrNoSymbols: the file has no symbol table; it was stripped.
+	// ErrNoSymbols: the file has neither a symbol table nor a function table;
+	// it was stripped, and is not a Go program.
 	ErrNoSymbols = errors.New("no symbol table")
+	// ErrNoTable: the file has no function table: it is not a Go program, or
+	// holds debug information only.
+	ErrNoTable = errors.New("no Go function table")
+	// ErrNoModuleData: the runtime's module data was not found, or what its
+	// layout is in the release of Go that built the file is not known.
+	ErrNoModuleData = errors.New("no module data")
 	// ErrNoCode: the file does not hold the function's code bytes.
 	ErrNoCode = errors.New("no code in the file")
 	// ErrNotMapped: no segment of the file holds the address or offset.
@@ -72,9 +79,11 @@ type NotFoundError struct {
 	// Name is what was asked for: a name, or a pattern if Pattern is set.
 	Name    string
 	Pattern bool
-	// Stripped says that the file has no full symbol table, so that the
-	// function may well exist.
+	// Stripped says that the file has neither a full symbol table nor a
+	// function table, so that the function may well exist.
 	Stripped bool
+	// Source is where functions were looked for.
+	Source FuncSource
 	// Suggestions are names of functions that the file has and that may have
 	// been meant, the likeliest first.
 	Suggestions []string
@@ -118,7 +127,11 @@ func (e *NotFoundError) Error() string {
 		b.WriteByte('?')
 	default:
 		b.WriteString(ErrNoFunc.Error())
-		b.WriteString(": names are those of the symbol table, such as main.run or main.(*Server).Serve;" +
+		source := SymbolTable
+		if e.Source == FunctionTable {
+			source = FunctionTable
+		}
+		b.WriteString(": names are those of the " + source.String() + ", such as main.run or main.(*Server).Serve;" +
 			" a function that is inlined everywhere or never called has none")
 	}
 	return b.String()
@@ -133,7 +146,9 @@ func (e *NotFoundError) Is(target error) bool {
 const maxAmbiguous = 64
 
 // AmbiguousError tells that several functions have the name that was looked
-// up, as static functions of different C files can. Go functions never do.
+// up, as static functions of different C files can. Go functions do in the
+// function table of a stripped program that Go 1.18 to 1.20 built: there all
+// instances of a generic function are called "main.Gen[...]".
 type AmbiguousError struct {
 	// File is the path of the file, "" if it is not known.
 	File string

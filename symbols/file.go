@@ -36,8 +36,13 @@ type File struct {
 	dynamic  extent    // PT_DYNAMIC
 	sections []header
 
-	notes   func() notes // read once
-	textrel func() bool  // read once
+	// What is read once, when it is needed.
+	notes   func() notes
+	textrel func() bool
+	relocs  func() (*relocations, error)
+	table   func() (*FuncTable, error)
+	module  func() (*ModuleData, error)
+	version func() string
 }
 
 // Open opens the program or shared library at path and reads its headers. The
@@ -100,6 +105,10 @@ func (f *File) init() error {
 	f.size = size
 	f.notes = sync.OnceValue(f.readNotes)
 	f.textrel = sync.OnceValue(f.hasTextRelocations)
+	f.relocs = sync.OnceValues(f.readRelocations)
+	f.table = sync.OnceValues(f.readTable)
+	f.module = sync.OnceValues(f.readModuleData)
+	f.version = sync.OnceValue(f.readGoVersion)
 	if err := f.readHeaders(); err != nil {
 		return err
 	}

@@ -133,10 +133,11 @@ func match[S string | []byte](p []token, name S) bool {
 }
 
 // Glob returns the functions whose names match pattern as [Match] does, by
-// ascending entry. Functions of the same name and entry are listed once. The
-// error is a [*NotFoundError] if there are none.
+// ascending entry. Functions of the same name and entry are listed once. They
+// are from where [File.Lookup] takes them. The error is a [*NotFoundError] if
+// there are none.
 func (f *File) Glob(pattern string) ([]Func, error) {
-	t, err := f.symtab()
+	src, err := f.functions()
 	if errors.Is(err, ErrNoSymbols) {
 		return nil, &NotFoundError{File: f.path, Name: pattern, Pattern: true, Stripped: true}
 	}
@@ -146,25 +147,22 @@ func (f *File) Glob(pattern string) ([]Func, error) {
 	p := parsePattern(pattern)
 	var found []Func
 	var total, limit uint64 = 0, maxName + 2*f.size
-	err = t.eachFunc(func(s symbol, name []byte) bool {
-		if match(p, name) {
-			if total += uint64(len(name)); total > limit {
-				return false
-			}
-			found = append(found, s.function(string(name)))
-		}
-		return true
+	err = src.each(func(name []byte) bool { return match(p, name) }, func(fn Func) bool {
+		total += uint64(len(fn.Name))
+		found = append(found, fn)
+		return total <= limit
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find functions %s: %w", pattern, err)
 	}
 	if total > limit {
-		// Symbols may share a name's bytes, but not to this extent.
+		// Functions may share a name's bytes, but not to this extent.
 		return nil, fmt.Errorf("find functions %s: %w", pattern,
-			f.malformed(t.strs.name, 0, "the names of functions add up to more than twice the file"))
+			f.malformed(src.part(), 0, "the names of functions add up to more than twice the file"))
 	}
 	if len(found) == 0 {
-		return nil, &NotFoundError{File: f.path, Name: pattern, Pattern: true, Stripped: !t.full}
+		return nil, &NotFoundError{File: f.path, Name: pattern, Pattern: true,
+			Stripped: src.kind() == DynamicSymbols, Source: src.kind()}
 	}
 	slices.SortFunc(found, byEntry)
 	return slices.CompactFunc(found, func(a, b Func) bool { return a.Entry == b.Entry && a.Name == b.Name }), nil

@@ -29,7 +29,7 @@ func (fn Func) End() VirtAddr { return fn.Entry + VirtAddr(fn.Size) }
 func (s symbol) function(name string) Func { return Func{Name: name, Entry: s.value, Size: s.size} }
 
 // Lookup returns the function of exactly the given name. Its cost is one pass
-// over the string table and one over the symbol table; nothing is kept.
+// over the names and one over the functions; nothing is kept.
 //
 // Symbols of the same name and entry count as one. Where there are several
 // entries the error is an [*AmbiguousError]. A symbol without a type, as
@@ -37,25 +37,43 @@ func (s symbol) function(name string) Func { return Func{Name: name, Entry: s.va
 // the name. A function that is not there gives a [*NotFoundError] with names
 // that may have been meant, to find which takes another pass.
 //
-// A file without .symtab is looked up in .dynsym, which has at best the
-// functions that a shared library exports.
+// A file without .symtab is looked up in its function table, if it is a Go
+// program ([File.Table], where the names' differences stand), and in .dynsym,
+// which has at best the functions that a shared library exports.
 func (f *File) Lookup(name string) (Func, error) {
-	t, err := f.symtab()
+	fn, err := f.find1(name)
+	if err != nil && !isLookupError(err) {
+		err = fmt.Errorf("find function %s: %w", name, err)
+	}
+	return fn, err
+}
+
+// isLookupError reports whether err says all that is to be said.
+func isLookupError(err error) bool {
+	switch err.(type) {
+	case *NotFoundError, *AmbiguousError:
+		return true
+	}
+	return false
+}
+
+func (f *File) find1(name string) (Func, error) {
+	src, err := f.functions()
 	if errors.Is(err, ErrNoSymbols) {
 		return Func{}, &NotFoundError{File: f.path, Name: name, Stripped: true}
 	}
 	if err != nil {
-		return Func{}, fmt.Errorf("find function %s: %w", name, err)
+		return Func{}, err
 	}
-	found, err := t.lookup(name)
+	found, err := src.lookup(name)
 	if err != nil {
-		return Func{}, fmt.Errorf("find function %s: %w", name, err)
+		return Func{}, err
 	}
 	switch len(found) {
 	case 0:
-		e := &NotFoundError{File: f.path, Name: name, Stripped: !t.full}
-		if e.Suggestions, err = t.suggest(name); err != nil {
-			return Func{}, fmt.Errorf("find function %s: %w", name, err)
+		e := &NotFoundError{File: f.path, Name: name, Stripped: src.kind() == DynamicSymbols, Source: src.kind()}
+		if e.Suggestions, err = suggest(name, src.eachName); err != nil {
+			return Func{}, err
 		}
 		return Func{}, e
 	case 1:
@@ -94,7 +112,7 @@ func (t *symtab) lookup(name string) ([]Func, error) {
 			if at < low || at > high {
 				continue
 			}
-			if _, ok := slices.BinarySearch(offsets, at); !ok {
+			if !contains(offsets, at) {
 				continue
 			}
 			s := t.symbol(b)
@@ -124,24 +142,30 @@ func (t *symtab) lookup(name string) ([]Func, error) {
 // and is several times slower beyond.
 const maxNeedle = 31
 
-// findName returns the offsets in the string table at which name stands with a
-// zero behind it, ascending. What stands before it does not matter: linkers
-// store a string that is another's tail only once.
+// findName returns the offsets in the string table at which name stands.
 func (t *symtab) findName(name string) ([]uint32, error) {
+	return t.f.findText(t.strs.stored, t.strs.name, 0, name)
+}
+
+// findText returns the offsets from the start of where at which name stands
+// with a zero behind it, ascending. What stands before it does not matter:
+// linkers store a string that is another's tail only once. where is in the
+// file, and at base in the section that errors name.
+func (f *File) findText(where extent, section string, base uint64, name string) ([]uint32, error) {
 	text := append([]byte(name), 0)
 	needle := text[max(0, len(text)-maxNeedle):]
 	lead := len(text) - len(needle) // bytes of text before needle
 
 	// Offsets have 32 bits, so nothing behind those can be a name.
-	size := min(t.strs.stored.size, 1<<32)
+	size := min(where.size, 1<<32)
 	chunk := chunks.Get().(*[chunkSize]byte)
 	defer chunks.Put(chunk)
 	var found []uint32
 	keep := 0 // bytes at the chunk's start that the previous one ended with
 	for at := uint64(0); at < size; {
 		n := int(min(size-at, uint64(chunkSize-keep)))
-		if err := t.f.read(chunk[keep:keep+n], t.strs.stored.off+at); err != nil {
-			return nil, t.f.malformed(t.strs.name, at, "%w", err)
+		if err := f.read(chunk[keep:keep+n], where.off+at); err != nil {
+			return nil, f.malformed(section, base+at, "%w", err)
 		}
 		b := chunk[:keep+n]
 		start := at - uint64(keep) // where b starts in the section
@@ -163,6 +187,11 @@ func (t *symtab) findName(name string) ([]uint32, error) {
 	return found, nil
 }
 
+func contains(sorted []uint32, x uint32) bool {
+	_, ok := slices.BinarySearch(sorted, x)
+	return ok
+}
+
 func byEntry(a, b Func) int {
 	switch {
 	case a.Entry < b.Entry:
@@ -177,22 +206,24 @@ func byEntry(a, b Func) int {
 	return 0
 }
 
-// Funcs returns an iterator over the functions of the symbol table, in the
-// table's order: symbols of type STT_FUNC in sections of code, but not the
+// Funcs returns an iterator over the functions of the file, in the order of
+// its symbol table: symbols of type STT_FUNC in sections of code, but not the
 // marks of Go's linker, runtime.text and runtime.etext. Several may share an
-// entry, under different names. An error ends the iteration; it is
-// [ErrNoSymbols] for a stripped file, else mostly a [*FormatError]. Names of
-// over 64 KiB are left out.
+// entry, under different names. For a file without .symtab they are those of
+// the function table, by ascending entry, and then of .dynsym; see
+// [File.Lookup]. An error ends the iteration; it is [ErrNoSymbols] for a file
+// that has neither, else mostly a [*FormatError]. Names of over 64 KiB are left
+// out.
 func (f *File) Funcs() iter.Seq2[Func, error] {
 	return func(yield func(Func, error) bool) {
-		t, err := f.symtab()
+		src, err := f.functions()
 		if err != nil {
 			yield(Func{}, f.stripped("list functions", err))
 			return
 		}
 		stopped := false
-		err = t.eachFunc(func(s symbol, name []byte) bool {
-			stopped = !yield(s.function(string(name)), nil)
+		err = src.each(nil, func(fn Func) bool {
+			stopped = !yield(fn, nil)
 			return !stopped
 		})
 		if err != nil && !stopped {
@@ -214,18 +245,32 @@ func (f *File) stripped(op string, err error) error {
 // At returns the function that contains address a. Of several that do, it is
 // the one that starts last, and of those the first in the symbol table. A
 // function of unknown size contains its entry only. The error is [ErrNoFunc] if
-// there is none, [ErrNoSymbols] for a stripped file. Each call reads the whole
-// symbol table.
+// there is none, [ErrNoSymbols] for a file without symbol and function table.
+// Each call reads the whole symbol table, but only a little of a function
+// table.
 func (f *File) At(a VirtAddr) (Func, error) {
-	t, err := f.symtab()
+	op := fmt.Sprintf("find function at %#x", uint64(a))
+	src, err := f.functions()
 	if err != nil {
-		return Func{}, f.stripped(fmt.Sprintf("find function at %#x", uint64(a)), err)
+		return Func{}, f.stripped(op, err)
 	}
-	n := names{t: t}
+	fn, err := src.at(a)
+	switch {
+	case errors.Is(err, ErrNoFunc):
+		return Func{}, f.wrap(op, ErrNoFunc)
+	case err != nil:
+		return Func{}, fmt.Errorf("%s: %w", op, err)
+	}
+	return fn, nil
+}
+
+// at is At in a symbol table.
+func (t *symtab) at(a VirtAddr) (Func, error) {
+	n := t.names()
 	var best symbol
 	var name string
 	var fault error
-	err = t.each(func(s symbol) bool {
+	err := t.eachSymbol(func(s symbol) bool {
 		if a < s.value || uint64(a-s.value) >= max(s.size, 1) || !t.isFunc(s) || s.name == 0 {
 			return true
 		}
@@ -233,7 +278,7 @@ func (f *File) At(a VirtAddr) (Func, error) {
 		if !better {
 			return true
 		}
-		b, ok, err := n.at(s.name)
+		b, ok, err := n.at(uint64(s.name))
 		if err != nil {
 			fault = err
 			return false
@@ -244,10 +289,10 @@ func (f *File) At(a VirtAddr) (Func, error) {
 		return true
 	})
 	if err = errors.Join(err, fault); err != nil {
-		return Func{}, fmt.Errorf("find function at %#x: %w", uint64(a), err)
+		return Func{}, err
 	}
 	if name == "" {
-		return Func{}, f.wrap(fmt.Sprintf("find function at %#x", uint64(a)), ErrNoFunc)
+		return Func{}, ErrNoFunc
 	}
 	return best.function(name), nil
 }

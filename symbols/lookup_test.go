@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -196,8 +197,8 @@ func TestFindName(t *testing.T) {
 					t.Fatalf("name of %d bytes at %d: found at %v, %v", length, at, got, err)
 				}
 				// A page of the name cache may end there too.
-				n := names{t: tab}
-				if b, ok, err := n.at(uint32(at)); string(b) != name || !ok || err != nil {
+				n := tab.names()
+				if b, ok, err := n.at(uint64(at)); string(b) != name || !ok || err != nil {
 					t.Fatalf("name of %d bytes at %d: read %q, %v, %v", length, at, b, ok, err)
 				}
 			}
@@ -205,8 +206,19 @@ func TestFindName(t *testing.T) {
 	}
 }
 
+// TestStripped: a file that has neither symbols nor a function table.
 func TestStripped(t *testing.T) {
-	f := noSymbols.open(t)
+	im := small(image{})
+	im.sections[smallSyms-1].typ = elf.SHT_PROGBITS
+	path := filepath.Join(t.TempDir(), "stripped")
+	if err := os.WriteFile(path, im.bytes(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
 	_, errLookup := f.Lookup("main.main")
 	_, errGlob := f.Glob("main.*")
 	_, errAt := f.At(f.ImageBase() + 0x1000)
@@ -218,6 +230,12 @@ func TestStripped(t *testing.T) {
 		if !errors.Is(err, ErrNoSymbols) || !strings.Contains(err.Error(), "-ldflags=-s") || !strings.Contains(err.Error(), f.Path()) {
 			t.Errorf("%d: %v", i, err)
 		}
+	}
+	if got := f.FuncSource(); got != NoFunctions {
+		t.Errorf("FuncSource() = %v", got)
+	}
+	if _, err := f.Table(); !errors.Is(err, ErrNoTable) || !strings.Contains(err.Error(), path) {
+		t.Errorf("Table: %v", err)
 	}
 }
 

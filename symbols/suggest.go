@@ -55,9 +55,9 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// suggest returns names of functions that may have been meant by name, the
-// likeliest first. It keeps no more names than it returns.
-func (t *symtab) suggest(name string) ([]string, error) {
+// suggest returns names of functions, of those that each visits, that may have
+// been meant by name, the likeliest first. It keeps no more names than it returns.
+func suggest(name string, each func(visit func(name []byte) bool) error) ([]string, error) {
 	if name == "" || len(name) > maxSuggested {
 		return nil, nil
 	}
@@ -69,7 +69,7 @@ func (t *symtab) suggest(name string) ([]string, error) {
 	var best []suggestion
 	var buf []byte
 	e := editor{want: want}
-	err := t.eachFunc(func(_ symbol, full []byte) bool {
+	err := each(func(full []byte) bool {
 		if len(full) > maxSuggested {
 			return true
 		}

@@ -125,8 +125,8 @@ func (t *symtab) eachChunk(visit func(entries []byte) bool) error {
 	return nil
 }
 
-// each calls visit for each symbol until it returns false.
-func (t *symtab) each(visit func(s symbol) bool) error {
+// eachSymbol calls visit for each symbol until it returns false.
+func (t *symtab) eachSymbol(visit func(s symbol) bool) error {
 	return t.eachChunk(func(b []byte) bool {
 		for ; len(b) > 0; b = b[t.entry:] {
 			if !visit(t.symbol(b)) {
@@ -149,11 +149,15 @@ const (
 
 // names reads names by their offset. Symbols mostly refer to ascending
 // offsets, but GNU ld sorts the strings otherwise, so it keeps the pages of the
-// string table that were used last, by the low bits of their numbers.
+// string table that were used last, by the low bits of their numbers. It is for
+// one goroutine.
 type names struct {
-	t     *symtab
-	pages [pageCount]page
-	long  []byte
+	f       *File
+	where   extent // of the string table, in the file
+	section string // its name, for errors
+	base    uint64 // where in that section it starts
+	pages   [pageCount]page
+	long    []byte
 }
 
 type page struct {
@@ -161,10 +165,14 @@ type page struct {
 	data   []byte
 }
 
+func (t *symtab) names() *names {
+	return &names{f: t.f, where: t.strs.stored, section: t.strs.name}
+}
+
 // at returns the name at off. The bytes are valid until the next call. A name
 // longer than maxName is cut, and ok is false.
-func (n *names) at(off uint32) (name []byte, ok bool, err error) {
-	at, size := uint64(off), n.t.strs.stored.size
+func (n *names) at(off uint64) (name []byte, ok bool, err error) {
+	at, size := off, n.where.size
 	n.long = n.long[:0]
 	for at < size {
 		data, err := n.page(at >> pageShift)
@@ -186,7 +194,7 @@ func (n *names) at(off uint32) (name []byte, ok bool, err error) {
 		}
 		at += uint64(len(data))
 	}
-	return nil, false, n.t.f.malformed(n.t.strs.name, uint64(off), "name ends outside the section")
+	return nil, false, n.f.malformed(n.section, n.base+off, "name ends outside the section")
 }
 
 func (n *names) page(number uint64) ([]byte, error) {
@@ -198,10 +206,10 @@ func (n *names) page(number uint64) ([]byte, error) {
 		p.data = make([]byte, pageBytes)
 	}
 	at := number << pageShift
-	data := p.data[:min(n.t.strs.stored.size-at, pageBytes)]
+	data := p.data[:min(n.where.size-at, pageBytes)]
 	p.data = p.data[:0]
-	if err := n.t.f.read(data, n.t.strs.stored.off+at); err != nil {
-		return nil, n.t.f.malformed(n.t.strs.name, at, "%w", err)
+	if err := n.f.read(data, n.where.off+at); err != nil {
+		return nil, n.f.malformed(n.section, n.base+at, "%w", err)
 	}
 	p.number, p.data = number, data
 	return data, nil
@@ -211,13 +219,13 @@ func (n *names) page(number uint64) ([]byte, error) {
 // The name's bytes are valid during the call. Functions with a name of more
 // than maxName bytes are passed over, and so are those without one.
 func (t *symtab) eachFunc(visit func(s symbol, name []byte) bool) error {
-	n := names{t: t}
+	n := t.names()
 	var fault error
-	err := t.each(func(s symbol) bool {
+	err := t.eachSymbol(func(s symbol) bool {
 		if !t.isFunc(s) || s.name == 0 {
 			return true
 		}
-		name, ok, err := n.at(s.name)
+		name, ok, err := n.at(uint64(s.name))
 		if err != nil {
 			fault = err
 			return false

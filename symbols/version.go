@@ -3,19 +3,34 @@ package symbols
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 )
 
 // GoVersion returns the version of the Go toolchain that built the file, as
 // [runtime.Version] returns it in the program: "go1.26.8", possibly followed by
-// " X:" and experiments. It is false for a file that Go 1.13 or later did not
+// " X:" and experiments, "devel go1.28-" and a commit, or what a vendor made of
+// it. It is false for a file that does not tell, such as one that Go did not
 // build.
 //
-// The format is that of cmd/link's buildinfo and debug/buildinfo: 14 bytes of
-// magic, pointer size and flags; then, from Go 1.18, at byte 32 the version
-// with its length as varint before it, or earlier, at byte 16, the address of a
-// string header.
+// From Go 1.13 the build information tells. Its format is that of cmd/link's
+// buildinfo and debug/buildinfo: 14 bytes of magic, pointer size and flags;
+// then, from Go 1.18, at byte 32 the version with its length as varint before
+// it, or earlier, at byte 16, the address of a string header. Before, it is the
+// variable runtime.buildVersion, which the symbol table or, in a stripped
+// file, a search of the data finds.
 func (f *File) GoVersion() (string, bool) {
+	v := f.version()
+	return v, v != ""
+}
+
+func (f *File) readGoVersion() string {
+	if v, ok := f.buildInfoVersion(); ok {
+		return v
+	}
+	return f.oldVersion()
+}
+
+// buildInfoVersion returns the version that the build information has.
+func (f *File) buildInfoVersion() (string, bool) {
 	hdr, at, ok := f.buildInfo()
 	if !ok {
 		return "", false
@@ -47,8 +62,14 @@ func (f *File) GoVersion() (string, bool) {
 	if ptrSize != 4 && ptrSize != 8 {
 		return "", false
 	}
+	// The header's addresses are relocated in a position-independent file.
+	if a, err := f.VirtAddr(FileOffset(at)); err == nil {
+		if f.image(a, hdr[:]) != nil {
+			return "", false
+		}
+	}
 	str := make([]byte, 2*ptrSize)
-	if f.dataAt(VirtAddr(ptr(hdr[16:])), str) != nil {
+	if f.image(VirtAddr(ptr(hdr[16:])), str) != nil {
 		return "", false
 	}
 	off, err := f.FileOffset(VirtAddr(ptr(str)))
@@ -144,13 +165,4 @@ func (f *File) readSome(buf []byte, off uint64) int {
 		return 0
 	}
 	return int(n)
-}
-
-// dataAt fills buf with the file's bytes for address a, of any segment.
-func (f *File) dataAt(a VirtAddr, buf []byte) error {
-	s, err := f.segmentFor(a)
-	if err != nil {
-		return fmt.Errorf("read data: %w", err)
-	}
-	return f.readSegment(s, a, buf)
 }
