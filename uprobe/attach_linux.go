@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
+	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/probegen"
 	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
@@ -36,7 +40,7 @@ func entrySites(funcs []*Func) []entrySite {
 	add := func(id int, f *Func, p *site.Probe, off symbols.FileOffset, mark probegen.Mark) {
 		all = append(all, entrySite{probegen.Func{
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
-			CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p),
+			CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g,
 		}, f, off})
 	}
 	for i, f := range funcs {
@@ -71,6 +75,7 @@ func resume(f *Func, p *site.Probe) probegen.Resume {
 
 // attach loads the programs and puts the probes in place.
 func (k *kernel) attach(path string, funcs []*Func) error {
+	k.adapt(funcs)
 	if err := k.needMaps(funcs); err != nil {
 		return err
 	}
@@ -104,6 +109,20 @@ func (k *kernel) attach(path string, funcs []*Func) error {
 	return first.get()
 }
 
+// adapt makes the plans such that this kernel can carry them out.
+func (k *kernel) adapt(funcs []*Func) {
+	if k.caps.loops {
+		return
+	}
+	limits := k.opts.limits
+	limits.NoLoops = true
+	for _, f := range funcs {
+		p := capture.Build(f.arch, f.inputs, limits)
+		p.Goroutine = f.plan.Goroutine
+		f.plan = p
+	}
+}
+
 // onceError keeps the first error that it is given.
 type onceError struct {
 	mu  sync.Mutex
@@ -125,11 +144,12 @@ func (e *onceError) get() error {
 }
 
 func (k *kernel) genOptions(b bundle) probegen.Options {
-	o := probegen.Options{CPUs: k.cpus}
-	if !k.caps.pidFilter {
-		// The program sees process IDs of the initial namespace only, so the
-		// kernel's own filter is the better one.
-		o.PID = uint32(k.opts.pid)
+	o := probegen.Options{CPUs: k.cpus, PID: k.pid}
+	for i := range b {
+		if b[i].G.Kind == probegen.GThread {
+			o.ThreadBase = k.threadBaseOrNone()
+			break
+		}
 	}
 	if k.caps.sleepable {
 		for i := range b {
@@ -156,11 +176,10 @@ func (k *kernel) bundles(funcs []*Func) ([]bundle, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Without multi links a program serves one site: cookies of perf
-		// events came later than those.
+		// Without cookies a program cannot tell where it was hit.
 		// The two sites of a function stay together.
-		second := s.Mark == probegen.SkipGrown && k.caps.multi
-		if size += len(ins); !second && size > maxBundle || !k.caps.multi {
+		second := s.Mark == probegen.SkipGrown && k.caps.cookies
+		if size += len(ins); !second && size > maxBundle || !k.caps.cookies {
 			all = append(all, nil)
 			size = len(ins)
 		}
@@ -223,12 +242,10 @@ func (k *kernel) attachRepeats(ex *link.Executable, s entrySite) error {
 	return nil
 }
 
+// attachSites attaches a program to sites, in their order.
 func (k *kernel) attachSites(ex *link.Executable, p *ebpf.Program, offsets, cookies []uint64, name string) error {
-	if k.caps.multi {
-		o := &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies}
-		if k.caps.pidFilter {
-			o.PID = uint32(k.opts.pid)
-		}
+	if k.multi {
+		o := &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies, PID: uint32(k.opts.pid)}
 		l, err := ex.UprobeMulti(nil, p, o)
 		if err != nil {
 			return k.attachError(name, err)
@@ -236,16 +253,32 @@ func (k *kernel) attachSites(ex *link.Executable, p *ebpf.Program, offsets, cook
 		k.addLink(l)
 		return nil
 	}
-	for _, off := range offsets {
+	for i, off := range offsets {
 		// The symbol only names the event; the place is Address, which here
 		// is an offset in the file.
-		l, err := ex.Uprobe("argtap", p, &link.UprobeOptions{Address: off, PID: k.opts.pid})
+		o := &link.UprobeOptions{Address: off, PID: k.opts.pid}
+		if k.caps.cookies {
+			o.Cookie = cookies[i]
+		}
+		l, err := ex.Uprobe("argtap", p, o)
 		if err != nil {
-			return k.attachError(name, err)
+			return k.attachError(name, perfError(err))
 		}
 		k.addLink(l)
 	}
 	return nil
+}
+
+// perfError explains an error of attaching a site by a perf event.
+func perfError(err error) error {
+	if errors.Is(err, unix.EMFILE) {
+		return fmt.Errorf("%w: each site takes two files on this kernel: raise the limit (ulimit -n), "+
+			"trace fewer functions, or use Linux 6.6 or newer", err)
+	}
+	if _, e := os.Stat("/sys/bus/event_source/devices/uprobe"); errors.Is(e, fs.ErrNotExist) {
+		return fmt.Errorf("%w: uprobes, which a kernel built with CONFIG_UPROBE_EVENTS has: %v", ErrKernel, err)
+	}
+	return err
 }
 
 func (k *kernel) addLink(l link.Link) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
@@ -23,6 +22,11 @@ type kernel struct {
 	opts *options
 	caps capabilities
 	cpus int
+	// multi says that sites are attached by uprobe_multi links, not by perf
+	// events.
+	multi bool
+	// pid is the process that programs themselves select, 0 for none.
+	pid uint32
 
 	calls, scratch, lossMap, repeats, grown *ebpf.Map
 	ring                                    *ringbuf.Reader
@@ -34,54 +38,10 @@ type kernel struct {
 	last *Stats
 
 	drained chan struct{} // closed when the reader has returned
-}
 
-// capabilities are the kernel features that make a difference, found by
-// trying.
-type capabilities struct {
-	multi     bool // uprobe_multi links: many sites in one, detached in one go
-	pidFilter bool // their PID filter selects processes, not threads
-	sleepable bool // programs may wait for a page
-}
-
-func probeCapabilities() capabilities {
-	var c capabilities
-	c.multi = features.HaveBPFLinkUprobeMulti() == nil
-	p, err := emptyProgram(c.multi, unix.BPF_F_SLEEPABLE)
-	if err != nil {
-		return c
-	}
-	defer p.Close()
-	c.sleepable = true
-	if !c.multi {
-		return c
-	}
-	// Kernels that filter by process also reject what is no process ID.
-	ex, err := link.OpenExecutable("/proc/self/exe")
-	if err != nil {
-		return c
-	}
-	l, err := ex.UprobeMulti(nil, p, &link.UprobeMultiOptions{Addresses: []uint64{0}, PID: 1<<32 - 1})
-	if err == nil {
-		l.Close()
-	}
-	c.pidFilter = errors.Is(err, unix.EINVAL)
-	return c
-}
-
-func emptyProgram(multi bool, flags uint32) (*ebpf.Program, error) {
-	return ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "argtap_probe", Type: ebpf.Kprobe, AttachType: attachType(multi), Flags: flags,
-		License:      probegen.License,
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
-	})
-}
-
-func attachType(multi bool) ebpf.AttachType {
-	if multi {
-		return ebpf.AttachTraceUprobeMulti
-	}
-	return ebpf.AttachNone
+	baseOnce sync.Once // see threadBase
+	base     int64
+	baseErr  error
 }
 
 // newKernel makes the maps.
@@ -118,7 +78,24 @@ func newKernel(o *options) (_ *kernel, err error) {
 		return nil, kernelError("map the ring buffer", err)
 	}
 	k.caps = probeCapabilities()
+	k.caps.logTo(o.log)
+	k.selectPID()
 	return k, nil
+}
+
+// selectPID decides how sites are attached, and by whom hits of other processes
+// are kept back.
+//
+// The kernel's filter spares other processes the traps. That of perf events, by
+// memory, is right on every kernel; that of uprobe_multi links was not at first.
+// Both let a child pass that still shares its parent's memory, so the program
+// looks too. It sees the IDs of the initial namespace, so it can only do so
+// where this process does.
+func (k *kernel) selectPID() {
+	k.multi = k.caps.multi && (k.opts.pid == 0 || k.caps.pidFilter)
+	if k.opts.pid != 0 && initialPIDNamespace() {
+		k.pid = uint32(k.opts.pid)
+	}
 }
 
 // needMaps makes the maps that not every tracer needs.
@@ -169,7 +146,7 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		}
 	}
 	spec := &ebpf.ProgramSpec{
-		Name: "argtap_entry", Type: ebpf.Kprobe, AttachType: attachType(k.caps.multi),
+		Name: "argtap_entry", Type: ebpf.Kprobe, AttachType: attachType(k.multi),
 		License: probegen.License, Instructions: ins,
 	}
 	if sleepable {
@@ -203,16 +180,23 @@ func (k *kernel) losses() Stats {
 	return s
 }
 
+// closers is how many links are closed at the same time: each occupies a
+// thread.
+const closers = 64
+
 // detach removes all probes. Each removal waits until no program runs any
-// more, all together wait no longer than one.
+// more, those that are removed together wait no longer than one.
 func (k *kernel) detach() {
 	k.mu.Lock()
 	links := k.links
 	k.links = nil
 	k.mu.Unlock()
 	var wg sync.WaitGroup
+	slots := make(chan struct{}, closers)
 	for _, l := range links {
+		slots <- struct{}{}
 		wg.Go(func() {
+			defer func() { <-slots }()
 			if err := l.Close(); err != nil {
 				k.opts.log.Warn("cannot detach a probe", "err", err)
 			}
@@ -249,9 +233,9 @@ func (k *kernel) close() {
 }
 
 // loaders is how many programs are loaded at the same time. Where the sites of
-// a function are attached one by one, their order matters.
+// a function have programs of their own, their order matters.
 func (k *kernel) loaders() int {
-	if !k.caps.multi {
+	if !k.caps.cookies {
 		return 1
 	}
 	return runtime.GOMAXPROCS(0)

@@ -1,0 +1,334 @@
+package uprobe
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+
+	"github.com/argtap/argtap/abi"
+)
+
+// exactVar is set where the kernel is known to have exactly what its version
+// says: where no distribution has added features.
+const exactVar = "ARGTAP_KERNEL_EXACT"
+
+// fixtureVar names a folder with programs that are built already, for machines
+// without a go command.
+const fixtureVar = "ARGTAP_FIXTURES"
+
+// prebuilt returns the path of a program of testdata in that folder.
+func prebuilt(name string) (string, bool) {
+	path := filepath.Join(os.Getenv(fixtureVar), "uprobe-"+name)
+	_, err := os.Stat(path)
+	return path, os.Getenv(fixtureVar) != "" && err == nil
+}
+
+// kernelVersion is the kernel's release as a number, 510 for 5.10.
+func kernelVersion(t *testing.T) (version int, release string) {
+	t.Helper()
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		t.Fatal(err)
+	}
+	release = unix.ByteSliceToString(uts.Release[:])
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		t.Fatalf("kernel release %q: %v", release, err)
+	}
+	return major*100 + minor, release
+}
+
+// TestCapabilities compares what probing finds with the history of Linux. Only
+// the test knows versions.
+func TestCapabilities(t *testing.T) {
+	needRoot(t)
+	version, release := kernelVersion(t)
+	c := probeCapabilities()
+	t.Logf("%s %s: %+v", release, runtime.GOARCH, c)
+	for _, tt := range []struct {
+		name  string
+		have  bool
+		since int
+	}{
+		{"bpf_loop", c.loops, 517},
+		{"atomic exchange", c.atomics, 512},
+		{"cookies", c.cookies, 515},
+		{"sleepable programs", c.sleepable, 600},
+		{"uprobe_multi", c.multi, 606},
+		{"PID filter of uprobe_multi", c.pidFilter, 610},
+	} {
+		switch {
+		case version >= tt.since && !tt.have:
+			t.Errorf("%s was not found, Linux has it since %d.%d", tt.name, tt.since/100, tt.since%100)
+		case version < tt.since && tt.have && os.Getenv(exactVar) != "":
+			t.Errorf("%s was found, Linux has it since %d.%d only", tt.name, tt.since/100, tt.since%100)
+		}
+	}
+	// Everything that is lacking is said.
+	var text strings.Builder
+	c.logTo(slog.New(slog.NewTextHandler(&text, nil)))
+	for _, l := range c.lacks() {
+		if !strings.Contains(text.String(), l.feature) || !strings.Contains(text.String(), "Linux "+l.since) {
+			t.Errorf("%+v is not logged:\n%s", l, text.String())
+		}
+	}
+	if c == (capabilities{true, true, true, true, true, true}) != (text.Len() == 0) {
+		t.Errorf("logged with %+v:\n%s", c, text.String())
+	}
+}
+
+// TestThreadBase reads this thread's base address through the offset that the
+// kernel's type information gives, and compares it with what the kernel says.
+func TestThreadBase(t *testing.T) {
+	needRoot(t)
+	if runtime.GOARCH != "amd64" {
+		if off, err := findThreadBase(); err == nil {
+			t.Errorf("offset %d on %s", off, runtime.GOARCH)
+		}
+		return
+	}
+	k, err := newKernel(&options{buffer: minBuffer, log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.close()
+	off, err := k.threadBase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.RawTracepoint, License: "GPL",
+		Instructions: asm.Instructions{
+			asm.FnGetCurrentTask.Call(),
+			asm.Mov.Reg(asm.R3, asm.R0),
+			asm.Add.Imm(asm.R3, int32(off)),
+			asm.Mov.Imm(asm.R2, 8),
+			asm.LoadMapValue(asm.R1, m.FD(), 0),
+			asm.FnProbeReadKernel.Call(),
+			asm.Mov.Imm(asm.R0, 0),
+			asm.Return(),
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if _, err := p.Run(&ebpf.RunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var got, want uint64
+	if err := m.Lookup(uint32(0), &got); err != nil {
+		t.Fatal(err)
+	}
+	const archGetFS = 0x1003 // ARCH_GET_FS of asm/prctl.h
+	if _, _, errno := unix.Syscall(unix.SYS_ARCH_PRCTL, archGetFS, uintptr(unsafe.Pointer(&want)), 0); errno != 0 {
+		t.Fatal(errno)
+	}
+	if got != want || got == 0 {
+		t.Errorf("thread base %#x at offset %d, want %#x", got, off, want)
+	}
+}
+
+// capsTarget is testdata/caps, running.
+type capsTarget struct {
+	t    *testing.T
+	path string
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Scanner
+}
+
+func startCaps(t *testing.T, path string) *capsTarget {
+	t.Helper()
+	c := &capsTarget{t: t, path: path, cmd: exec.Command(path)}
+	c.cmd.Stderr = os.Stderr
+	var err error
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.in.Close(); c.cmd.Wait() })
+	c.out = bufio.NewScanner(out)
+	c.line()
+	return c
+}
+
+func (c *capsTarget) pid() int { return c.cmd.Process.Pid }
+
+func (c *capsTarget) line() string {
+	c.t.Helper()
+	if !c.out.Scan() {
+		c.t.Fatalf("target ended: %v", c.out.Err())
+	}
+	return c.out.Text()
+}
+
+// do gives a command and returns the answer.
+func (c *capsTarget) do(command string) string {
+	c.t.Helper()
+	fmt.Fprintln(c.in, command)
+	return c.line()
+}
+
+// doPID is do where the answer is the ID of another process.
+func (c *capsTarget) doPID(command string) int {
+	c.t.Helper()
+	pid, err := strconv.Atoi(c.do(command))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return pid
+}
+
+// TestPIDFilter requires that exactly the calls of one process are seen: of all
+// its threads, those that are there already and those that come later; not those
+// of its children, nor of another process that runs the same file.
+func TestPIDFilter(t *testing.T) {
+	needRoot(t)
+	path := buildFixture(t, "caps")
+	for _, filtered := range []bool{true, false} {
+		t.Run(fmt.Sprintf("WithPID=%t", filtered), func(t *testing.T) {
+			one, other := startCaps(t, path), startCaps(t, path)
+			one.do("threads 16") // some of them stay
+			calls, threads := map[int]int{}, map[int]bool{}
+			var opts []Option
+			if filtered {
+				opts = append(opts, WithPID(one.pid()))
+			}
+			tr, err := Trace(path, "main.hit", func(c *Call) {
+				calls[c.PID()]++
+				threads[c.TID()] = true
+			}, append(opts, WithFuncs("syscall.runtime_AfterForkInChild"))...)
+			if err != nil {
+				t.Fatalf("%+v", err)
+			}
+			want := map[int]int{one.pid(): 64 + 32 + 5}
+			one.do("threads 64")
+			one.do("threads 32")
+			one.do("hit 5")
+			other.do("hit 7")
+			other.do("threads 8")
+			forked := one.doPID("fork")
+			started := one.doPID("exec")
+			later := startCaps(t, path)
+			later.do("hit 9")
+			if !filtered {
+				want[other.pid()] = 7 + 8
+				want[forked] = 2
+				// Between fork and exec it shares its parent's memory.
+				want[started] = 2 + 1
+				want[later.pid()] = 9
+			}
+			if err := tr.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for pid, n := range want {
+				if calls[pid] != n {
+					t.Errorf("process %d: %d calls, want %d", pid, calls[pid], n)
+				}
+				delete(calls, pid)
+			}
+			if len(calls) != 0 {
+				t.Errorf("calls of other processes: %v; forked %d, started %d, other %d, later %d",
+					calls, forked, started, other.pid(), later.pid())
+			}
+			if len(threads) < 32 {
+				t.Errorf("the calls of %d threads were seen", len(threads))
+			}
+			if s := tr.Stats(); s.Lost != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// traceOne returns the only call of a function, as text.
+func traceOne(t *testing.T, target *capsTarget, fn, command string) (arg, answer string) {
+	t.Helper()
+	n := 0
+	tr, err := Trace(target.path, fn, func(c *Call) {
+		n++
+		arg = fmt.Sprint(c.Arg(0))
+	})
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	answer = target.do(command)
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n != 1 {
+		t.Fatalf("%d calls of %s", n, fn)
+	}
+	return arg, answer
+}
+
+// TestNotResident: sleepable programs read what other programs cannot, and those
+// say so.
+func TestNotResident(t *testing.T) {
+	needRoot(t)
+	target := startCaps(t, buildFixture(t, "caps"))
+	got, text := traceOne(t, target, "main.text", "text")
+	want := strconv.Quote(text)
+	if c := probeCapabilities(); c.sleepable != (got == want) || !c.sleepable && !strings.Contains(got, abi.NotResident.String()) {
+		t.Errorf("a string on a page that is not there is %s, with %+v", got, c)
+	}
+}
+
+// TestLoops: without bpf_loop the elements of a slice are there, what they refer
+// to is absent with the reason.
+func TestLoops(t *testing.T) {
+	needRoot(t)
+	target := startCaps(t, buildFixture(t, "caps"))
+	got, _ := traceOne(t, target, "main.refs", "refs")
+	c := probeCapabilities()
+	followed := strings.Contains(got, "X: 1") && strings.Contains(got, "X: 3")
+	if c.loops != followed || !c.loops && strings.Count(got, abi.NeedsLoops.String()) != 2 {
+		t.Errorf("a slice of two pointers is %s, with %+v", got, c)
+	}
+}
+
+// TestDetachTime logs how long it takes to attach to many functions, and to
+// detach.
+func TestDetachTime(t *testing.T) {
+	needRoot(t)
+	path := buildFixture(t, "caps")
+	start := time.Now()
+	tr, err := Trace(path, "reflect.*", func(*Call) {},
+		WithFuncs("fmt.*", "os.*", "strconv.*", "time.*", "syscall.*"), WithPID(startCaps(t, path).pid()))
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	attached := time.Now()
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d functions: attached in %v, detached in %v", len(tr.Funcs()), attached.Sub(start), time.Since(attached))
+}
