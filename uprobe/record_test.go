@@ -200,6 +200,7 @@ func trace(tb testing.TB, l Limits, stack bool, names string, types ...reflect.T
 	t.fn.plan.Goroutine = testGoid
 	ins, err := probegen.Entry([]probegen.Func{{
 		Name: t.fn.name, Arch: abi.AMD64, Plan: t.fn.plan, CFA: testCFA, Skip: probegen.Never,
+		G: probegen.G{Kind: probegen.GRegister, Reg: abi.R14},
 	}}, probegen.Options{CPUs: 1})
 	if err != nil {
 		tb.Fatal(err)

@@ -14,7 +14,7 @@ func newMachine() *bpfsim.Machine {
 	ctx := make([]byte, 168)
 	binary.LittleEndian.PutUint64(ctx[80:], 0xdeadbeef12345678)
 	return &bpfsim.Machine{
-		Context: ctx, Target: bpfsim.NewMemory(),
+		Context: ctx, Target: bpfsim.NewMemory(), Task: []byte("0123456789abcdef"),
 		CPU: 1, PID: 7, TID: 9, Time: 1e9, Cookie: 5,
 		Arrays: map[string][]byte{"array": make([]byte, 64)},
 		Hash:   bpfsim.Hash{KeySize: 8, ValueSize: 1, MaxEntries: 2},
@@ -46,6 +46,17 @@ func xchg(dst, src asm.Register) asm.Instruction {
 	in := asm.Xchg.Mem(dst, src, asm.DWord, 0)
 	in.Constant = int64(asm.Xchg >> 8)
 	return in
+}
+
+// readTask reads eight bytes of the task, and adds them to what the helper
+// returned.
+func readTask(at int32) asm.Instructions {
+	return asm.Instructions{
+		asm.FnGetCurrentTask.Call(), asm.Mov.Reg(asm.R3, asm.R0), asm.Add.Imm(asm.R3, at),
+		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, -8), asm.Mov.Imm(asm.R2, 8),
+		asm.FnProbeReadKernel.Call(),
+		asm.LoadMem(asm.R1, asm.RFP, -8, asm.DWord), asm.Add.Reg(asm.R0, asm.R1),
+	}
 }
 
 func TestRun(t *testing.T) {
@@ -106,6 +117,9 @@ func TestRun(t *testing.T) {
 			asm.FnProbeReadUser.Call(),
 			asm.LoadMem(asm.R6, asm.RFP, -8, asm.DWord), asm.Add.Reg(asm.R0, asm.R6),
 		}, minus(14)},
+		{"task", readTask(8), binary.LittleEndian.Uint64([]byte("89abcdef"))},
+		{"behind the task", readTask(9), minus(14)},
+		{"before the task", readTask(-1), minus(14)},
 		{"full ring", asm.Instructions{
 			mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 57), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call(),
 		}, 0},
@@ -157,7 +171,8 @@ func TestFaults(t *testing.T) {
 		{"write to fp", asm.Instructions{asm.Add.Imm(asm.RFP, -8)}, "write to register 10"},
 		{"record kept", asm.Instructions{mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 8), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call()}, "not submitted"},
 		{"no record", asm.Instructions{asm.Mov.Imm(asm.R2, 0), asm.FnRingbufSubmit.Call()}, "no reserved record"},
-		{"unknown helper", asm.Instructions{asm.FnGetCurrentTask.Call()}, "not known"},
+		{"unknown helper", asm.Instructions{asm.FnGetCurrentCgroupId.Call()}, "not known"},
+		{"task without a helper", asm.Instructions{asm.FnGetCurrentTask.Call(), asm.LoadMem(asm.R0, asm.R0, 0, asm.DWord)}, "no such memory"},
 		{"missing argument", asm.Instructions{mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 8), asm.FnRingbufReserve.Call()}, "register 3"},
 		{"endless", asm.Instructions{asm.Ja.Label("self").WithSymbol("self")}, "too many steps"},
 		{"division", asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Div.Imm(asm.R0, 1)}, "unknown instruction"},
@@ -172,6 +187,38 @@ func TestFaults(t *testing.T) {
 				t.Errorf("got %v, want …%s…", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestOldKernel: what an old kernel lacks is a fault on a machine as old.
+func TestOldKernel(t *testing.T) {
+	array := asm.LoadMapValue(asm.R1, 0, 8).WithReference("array")
+	old := newMachine()
+	old.NoAtomics, old.NoLoops = true, true
+	for _, tt := range []struct {
+		name string
+		ins  asm.Instructions
+		ok   bool
+	}{
+		{"exchange", asm.Instructions{array, asm.Mov.Imm(asm.R0, 3), xchg(asm.R1, asm.R0)}, false},
+		{"addition", asm.Instructions{array, asm.Mov.Imm(asm.R0, 3), asm.AddAtomic.Mem(asm.R1, asm.R0, asm.DWord, 0)}, true},
+		{"loop", asm.Instructions{
+			asm.Mov.Imm(asm.R1, 0),
+			asm.Instruction{OpCode: asm.LoadImmOp(asm.DWord), Dst: asm.R2, Src: asm.PseudoFunc, Constant: -1}.WithReference("each"),
+			asm.Mov.Imm(asm.R3, 0), asm.Mov.Imm(asm.R4, 0), asm.FnLoop.Call(), asm.Return(),
+			asm.Mov.Imm(asm.R0, 0).WithSymbol("each"),
+		}, false},
+	} {
+		p, err := bpfsim.Load(append(tt.ins, asm.Return()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := newMachine().Run(p); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if _, err := old.Run(p); (err == nil) != tt.ok {
+			t.Errorf("%s on an old kernel: %v", tt.name, err)
+		}
 	}
 }
 
@@ -195,6 +242,9 @@ func TestMemory(t *testing.T) {
 	m.Evict(a, 1)
 	if m.Read(a, b, false) || !m.Read(a, b, true) {
 		t.Error("a page to fetch")
+	}
+	if low := bpfsim.NewMemoryAt(0x8000).Alloc(8, 8); low != 0x8ff8 {
+		t.Errorf("address %#x", low)
 	}
 	m.Unmap(a, 1)
 	if m.Read(a, b, true) || !m.Read(a+4096, b, true) {

@@ -16,7 +16,9 @@ var helperNames = map[int32]string{
 	int32(asm.FnKtimeGetNs):        "ktime_get_ns",
 	int32(asm.FnGetSmpProcessorId): "get_smp_processor_id",
 	int32(asm.FnGetCurrentPidTgid): "get_current_pid_tgid",
+	int32(asm.FnGetCurrentTask):    "get_current_task",
 	int32(asm.FnProbeReadUser):     "probe_read_user",
+	int32(asm.FnProbeReadKernel):   "probe_read_kernel",
 	int32(asm.FnRingbufOutput):     "ringbuf_output",
 	int32(asm.FnRingbufReserve):    "ringbuf_reserve",
 	int32(asm.FnRingbufSubmit):     "ringbuf_submit",
@@ -45,7 +47,7 @@ const (
 
 func (r *run) helper(id int32, f *frame, depth int) (uint64, error) {
 	name, ok := helperNames[id]
-	if !ok {
+	if !ok || r.NoLoops && asm.BuiltinFunc(id) == asm.FnLoop {
 		return 0, fmt.Errorf("helper %d is not known", id)
 	}
 	if r.Hook != nil {
@@ -86,6 +88,10 @@ func (r *run) dispatch(id int32, a *callArgs, depth int) (uint64, error) {
 			return 0, errors.New("not the context")
 		}
 		return r.Cookie, nil
+	case asm.FnGetCurrentTask:
+		return taskHandle, nil
+	case asm.FnProbeReadKernel:
+		return r.readKernel(a)
 	case asm.FnProbeReadUser, asm.FnCopyFromUser:
 		return r.readUser(a, asm.BuiltinFunc(id) == asm.FnCopyFromUser)
 	case asm.FnMapUpdateElem, asm.FnMapDeleteElem:
@@ -118,6 +124,29 @@ func (r *run) readUser(a *callArgs, wait bool) (uint64, error) {
 		clear(b)
 		return eFault, nil
 	}
+	return 0, nil
+}
+
+// readKernel knows of the kernel's memory the task alone. It clears the buffer
+// when it fails, as the kernel does.
+func (r *run) readKernel(a *callArgs) (uint64, error) {
+	dst, size, addr := a.arg(1), a.arg(2), a.arg(3)
+	if a.err != nil {
+		return 0, nil
+	}
+	if size > 1<<regionShift {
+		return 0, fmt.Errorf("size %d", int64(size))
+	}
+	b, err := r.at(dst, int(size), true)
+	if err != nil {
+		return 0, err
+	}
+	off := addr - taskHandle
+	if off > uint64(len(r.Task)) || size > uint64(len(r.Task))-off {
+		clear(b)
+		return eFault, nil
+	}
+	copy(b, r.Task[off:])
 	return 0, nil
 }
 

@@ -15,6 +15,9 @@ const Garbage = 0xa5
 type Machine struct {
 	// Context is the saved registers (struct pt_regs).
 	Context []byte
+	// Task is the kernel's description of the thread (struct task_struct). Only
+	// helpers can read it.
+	Task []byte
 	// Target is the memory of the process.
 	Target *Memory
 	// CPU, PID, TID, Time and Cookie are what the helpers of these names say.
@@ -28,6 +31,9 @@ type Machine struct {
 	Hashes map[string]*Hash
 	// Ring is the ring buffer.
 	Ring Ring
+	// NoAtomics and NoLoops make the machine as old as the kernels that lack
+	// atomic operations other than addition, and bpf_loop.
+	NoAtomics, NoLoops bool
 	// Hook is called before each helper call with its name, where a program
 	// could be preempted or wait.
 	Hook func(helper string)

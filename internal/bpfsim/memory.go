@@ -18,8 +18,12 @@ type page struct {
 }
 
 // NewMemory returns memory without pages.
-func NewMemory() *Memory {
-	return &Memory{pages: make(map[uint64]*page), next: 0xc000000000}
+func NewMemory() *Memory { return NewMemoryAt(0xc000000000) }
+
+// NewMemoryAt returns memory without pages in which [Memory.Alloc] begins at an
+// address, a multiple of [PageSize].
+func NewMemoryAt(addr uint64) *Memory {
+	return &Memory{pages: make(map[uint64]*page), next: addr}
 }
 
 // Map makes the pages that hold [addr, addr+n) readable, all zero.

@@ -193,10 +193,11 @@ func (r *run) imm64(pc int, in, second insn) (uint64, error) {
 	return 0, errUnknown
 }
 
-// Handles stand for what is no memory.
+// Handles stand for what is no memory that a program can access.
 const (
 	mapHandle  = 0xffff_9000_0000_0000
 	funcHandle = 0xffff_a000_0000_0000
+	taskHandle = 0xffff_b000_0000_0000
 	handleMask = 0xffff_f000_0000_0000
 )
 
@@ -245,6 +246,9 @@ func (r *run) atomic(in insn, f *frame, addr uint64, size int) error {
 	v, err := f.get(in.src)
 	if err != nil {
 		return err
+	}
+	if r.NoAtomics && in.imm != atomicAdd {
+		return errUnknown
 	}
 	switch in.imm {
 	case atomicAdd:

@@ -66,7 +66,7 @@ func (b *builder) piece(i int, img *Image, p abi.Piece, off int) {
 	at := off + int(p.Offset)
 	switch p.Kind {
 	case abi.InRegister:
-		if !storable(size) {
+		if !storable(size) || size > int64(b.plan.PtrSize) {
 			hole(unstorable(p, size))
 			return
 		}

@@ -102,7 +102,7 @@ func (g *gen) ref(name string, r *capture.Ref, at, slot place) {
 	g.notef("%s: follow %s+%d", name, r.Elem.Type.Name, at.off)
 	off := g.address(asm.R1, at)
 	g.emit(
-		asm.LoadMem(regAddr, asm.R1, off, asm.DWord),
+		asm.LoadMem(regAddr, asm.R1, off, g.machine.word),
 		asm.Mov.Imm(asm.R2, 0),
 		asm.JEq.Imm(regAddr, 0, store),
 	)
@@ -110,11 +110,8 @@ func (g *gen) ref(name string, r *capture.Ref, at, slot place) {
 		g.emit(asm.Mov.Imm(regSize, 1))
 	} else {
 		bounded := g.fresh("bounded")
+		g.length(asm.R1, off+int16(g.arch.PtrSize), store)
 		g.emit(
-			asm.LoadMem(regSize, asm.R1, off+8, asm.DWord),
-			asm.JEq.Imm(regSize, 0, store),
-			asm.LoadImm(asm.R2, int64(capture.NoSlot(abi.Implausible)), asm.DWord),
-			asm.JSLT.Imm(regSize, 0, store),
 			asm.JLE.Imm(regSize, int32(limit), bounded),
 			asm.Mov.Imm(regSize, int32(limit)),
 		)

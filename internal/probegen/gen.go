@@ -14,7 +14,7 @@ import (
 // The registers that hold the same thing throughout a program. R0–R5 are lost
 // at each helper call.
 const (
-	regCtx    = asm.R6 // struct pt_regs
+	regCtx    = asm.R6 // the saved registers of the target
 	regRecord = asm.R7 // the record that is being built
 	regAddr   = asm.R8 // an address in the target
 	regSize   = asm.R9 // a size in bytes or a count
@@ -32,32 +32,22 @@ type gen struct {
 	// callbacks generate the functions that follow the program.
 	callbacks []func()
 	losses    [lossCount]bool
-	regs      map[abi.Reg]int16 // offsets in struct pt_regs
-	pc        int16             // offset in struct pt_regs
-	flags     int16
+	machine   *machine
+	arch      *abi.Arch
 }
 
 func (g *gen) start(funcs []Func) error {
 	if g.opts.CPUs <= 0 {
 		return &UnsupportedError{Reason: "the number of CPUs is unknown"}
 	}
+	if g.opts.Sleepable && g.opts.NoAtomics {
+		return &UnsupportedError{Reason: "a program that may sleep needs atomic exchange"}
+	}
 	for i := range funcs {
-		f := &funcs[i]
-		if f.Arch == nil || f.Arch.GOARCH != abi.AMD64.GOARCH {
-			return &UnsupportedError{f.Name, "unsupported architecture"}
-		}
-		for _, s := range f.Plan.Stores {
-			if _, ok := amd64Regs[s.Reg]; !s.IsConst && !ok {
-				return &UnsupportedError{f.Name, "register " + f.Arch.RegName(s.Reg) + " is not readable"}
-			}
-		}
-		for _, r := range f.Plan.Reads {
-			if _, ok := amd64Regs[r.Reg]; !r.Frame && !ok {
-				return &UnsupportedError{f.Name, "register " + f.Arch.RegName(r.Reg) + " is not readable"}
-			}
+		if reason := g.check(&funcs[i]); reason != "" {
+			return &UnsupportedError{funcs[i].Name, reason}
 		}
 	}
-	g.regs, g.flags, g.pc = amd64Regs, amd64Flags, amd64PC
 	return nil
 }
 
@@ -183,98 +173,6 @@ func (g *gen) entry(f *Func) {
 	}
 }
 
-// mark leaves the program when the hit is not a call.
-func (g *gen) mark(f *Func) {
-	if f.Mark == NoMark {
-		return
-	}
-	g.repeatKey(f, f.Mark == SkipRepeat)
-	if f.Mark == SetGrown {
-		g.losses[LossBusy] = true
-		g.note("set the mark; if it is set already, the check failed again")
-		g.update(MapRepeats, updateNoExist)
-		g.emit(
-			asm.JEq.Imm(asm.R0, -eexist, "exit"),
-			asm.JNE.Imm(asm.R0, 0, lossLabel(LossBusy)),
-		)
-		g.overwritten(f)
-		g.note("remember the goroutine")
-		g.update(MapGrown, updateAny)
-		return
-	}
-	g.note("announced?")
-	g.emit(
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapRepeats),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
-		asm.FnMapDeleteElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, "exit"),
-	)
-	if f.doubts() {
-		g.overwritten(f)
-	}
-}
-
-// doubts reports whether the program must find out whether the registers still
-// hold the arguments.
-func (f *Func) doubts() bool { return f.Mark == SetGrown || f.Mark == SkipGrown }
-
-// update stores to a map of marks under the key at RFP-24.
-func (g *gen) update(name string, flags int32) {
-	g.emit(
-		asm.Mov.Imm(asm.R1, 1),
-		asm.StoreMem(asm.RFP, -32, asm.R1, asm.DWord),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(name),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -24),
-		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -32),
-		asm.Mov.Imm(asm.R4, flags),
-		asm.FnMapUpdateElem.Call(),
-	)
-}
-
-// overwritten leaves in regFailed whether the registers may be overwritten.
-// Only a goroutine that is not in MapGrown can have come from a morestack that
-// was not seen. Where that cannot be found out, they may be.
-func (g *gen) overwritten(f *Func) {
-	known, doubt := g.fresh("known"), g.fresh("doubt")
-	g.note("is the goroutine known?")
-	g.emit(asm.Mov.Imm(regFailed, 0))
-	g.update(MapGrown, updateExist)
-	g.emit(asm.JEq.Imm(asm.R0, 0, known))
-	if f.Resume.SchedPC != 0 {
-		g.cameElsewhere(f, known, doubt)
-	}
-	g.label(doubt)
-	g.emit(asm.LoadImm(regFailed, -1<<capture.BitOverwritten, asm.DWord))
-	g.label(known)
-}
-
-// cameElsewhere jumps to known if the goroutine was last stopped elsewhere than
-// in this function's morestack, and to doubt if that cannot be read.
-func (g *gen) cameElsewhere(f *Func, known, doubt string) {
-	g.note("g.sched.pc behind the call of morestack?")
-	g.emit(
-		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, -32),
-		asm.Mov.Imm(asm.R2, 8),
-		asm.LoadMem(asm.R3, regCtx, g.regs[f.Arch.G], asm.DWord),
-		asm.Add.Imm(asm.R3, int32(f.Resume.SchedPC)),
-		asm.FnProbeReadUser.Call(),
-		asm.JNE.Imm(asm.R0, 0, doubt),
-		asm.LoadMem(asm.R1, asm.RFP, -32, asm.DWord),
-		asm.LoadMem(asm.R2, regCtx, g.pc, asm.DWord),
-		asm.Sub.Reg(asm.R1, asm.R2),
-		asm.JNE.Imm(asm.R1, int32(f.Resume.Behind), known),
-	)
-}
-
-// BPF_ANY, BPF_NOEXIST and BPF_EXIST (include/uapi/linux/bpf.h), and the error
-// that the second may lead to (include/uapi/asm-generic/errno-base.h).
-const (
-	updateAny     = 0
-	updateNoExist = 1
-	updateExist   = 2
-	eexist        = 17
-)
-
 func (g *gen) header(f *Func) {
 	g.note("header")
 	g.emit(
@@ -291,26 +189,14 @@ func (g *gen) header(f *Func) {
 		failed = regFailed
 	}
 	g.emit(asm.StoreMem(regRecord, capture.OffFailed, failed, asm.DWord))
-	if f.Plan.Goroutine == 0 {
-		g.emit(asm.StoreMem(regRecord, capture.OffGoroutine, asm.R1, asm.DWord))
-		return
-	}
-	g.note("g.goid")
-	g.emit(asm.LoadMem(asm.R3, regCtx, g.regs[f.Arch.G], asm.DWord))
-	g.readFixed(capture.OffGoroutine, 8, f.Plan.Goroutine, 0)
+	g.goroutine(f)
 }
 
 // readFixed reads size bytes at R3+disp into the record, and sets the given
 // bit of the failure word if that fails.
 func (g *gen) readFixed(off, size int, disp int64, bit int) {
 	ok := g.fresh("ok")
-	switch {
-	case disp == 0:
-	case disp == int64(int32(disp)):
-		g.emit(asm.Add.Imm(asm.R3, int32(disp)))
-	default:
-		g.emit(asm.LoadImm(asm.R1, disp, asm.DWord), asm.Add.Reg(asm.R3, asm.R1))
-	}
+	g.add(asm.R3, disp)
 	g.emit(
 		asm.Mov.Reg(asm.R1, regRecord),
 		asm.Add.Imm(asm.R1, int32(off)),
@@ -340,7 +226,7 @@ func (g *gen) images(f *Func) {
 			g.emit(asm.LoadImm(asm.R1, int64(s.Const), asm.DWord))
 		} else {
 			g.note(f.Arch.RegName(s.Reg))
-			g.emit(asm.LoadMem(asm.R1, regCtx, g.regs[s.Reg], asm.DWord))
+			g.loadReg(asm.R1, s.Reg)
 		}
 		g.emit(asm.StoreMem(regRecord, int16(s.Offset), asm.R1, size))
 	}
@@ -350,7 +236,7 @@ func (g *gen) images(f *Func) {
 			reg, disp = f.Arch.SP, r.Disp+f.CFA
 			g.notef("%s at CFA%+d", p.Params[r.Param].Name, r.Disp)
 		}
-		g.emit(asm.LoadMem(asm.R3, regCtx, g.regs[reg], asm.DWord))
+		g.loadReg(asm.R3, reg)
 		g.readFixed(r.Offset, r.Size, disp, r.Bit)
 	}
 }

@@ -55,11 +55,28 @@ func golden(t *testing.T, name, about string, ins asm.Instructions, err error) {
 // records.
 func about(o probegen.Options, funcs ...probegen.Func) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# options: %+v\n", o)
+	fmt.Fprintf(&b, "# options: {CPUs:%d Sleepable:%t PID:%d}", o.CPUs, o.Sleepable, o.PID)
+	if o.ThreadBase != 0 {
+		fmt.Fprintf(&b, ", thread.fsbase at %d", o.ThreadBase)
+	}
+	if o.NoAtomics {
+		b.WriteString(", no atomics")
+	}
+	b.WriteByte('\n')
 	for _, f := range funcs {
 		fmt.Fprintf(&b, "# %s: id %d, cookie %d, CFA = SP%+d", f.Name, f.ID, f.Cookie, f.CFA)
 		if f.Skip != probegen.Never {
 			fmt.Fprintf(&b, ", skip %#x", uint8(f.Skip))
+		}
+		switch f.G.Kind {
+		case probegen.GNone:
+			b.WriteString(", no g")
+		case probegen.GRegister:
+			if f.G.Reg != f.Arch.G || !f.Arch.HasG {
+				fmt.Fprintf(&b, ", g in %s", f.Arch.RegName(f.G.Reg))
+			}
+		case probegen.GThread:
+			fmt.Fprintf(&b, ", g at FS%+d", f.G.TLS)
 		}
 		if f.Mark != probegen.NoMark {
 			fmt.Fprintf(&b, ", mark %d", f.Mark)
@@ -129,6 +146,43 @@ func TestGoldenBackEdge(t *testing.T) {
 	}
 }
 
+// TestGrownNeedsG: a mark that outlives a call of morestack belongs to the
+// goroutine, which nothing but g tells.
+func TestGrownNeedsG(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		g    probegen.G
+		base int64
+		ok   bool
+	}{
+		{"none", probegen.G{}, 400, false},
+		{"reserved register", probegen.G{Kind: probegen.GRegister, Reg: abi.R14}, 0, true},
+		{"register at the entry", probegen.G{Kind: probegen.GRegister, Reg: abi.RCX}, 0, false},
+		{"thread", probegen.G{Kind: probegen.GThread, TLS: -8}, 400, true},
+		{"thread without a base", probegen.G{Kind: probegen.GThread, TLS: -8}, 0, false},
+	} {
+		for _, m := range []probegen.Mark{probegen.SetGrown, probegen.SkipGrown, probegen.SkipRepeat} {
+			f := intFunc()
+			f.G, f.Mark = tt.g, m
+			_, err := probegen.Entry([]probegen.Func{f}, probegen.Options{CPUs: 1, ThreadBase: tt.base})
+			if want := tt.ok || m == probegen.SkipRepeat; (err == nil) != want {
+				t.Errorf("%s, mark %d: %v", tt.name, m, err)
+			}
+		}
+	}
+}
+
+func TestMixed(t *testing.T) {
+	_, err := probegen.Entry([]probegen.Func{archFunc(abi.AMD64), archFunc(abi.ARM64)}, probegen.Options{CPUs: 1})
+	if err == nil || !strings.Contains(err.Error(), "architectures are mixed") {
+		t.Error(err)
+	}
+	_, err = probegen.Entry([]probegen.Func{intFunc()}, probegen.Options{CPUs: 1, Sleepable: true, NoAtomics: true})
+	if err == nil || !strings.Contains(err.Error(), "needs atomic exchange") {
+		t.Error(err)
+	}
+}
+
 // TestDeterministic: the same plan gives the same program.
 func TestDeterministic(t *testing.T) {
 	for _, tt := range plans() {
@@ -156,8 +210,13 @@ func TestUnsupported(t *testing.T) {
 	}
 	noArch := intFunc()
 	noArch.Arch = nil
-	arm := intFunc()
-	arm.Arch = &abi.Arch{GOARCH: "arm64"}
+	mips := intFunc()
+	mips.Arch = &abi.Arch{GOARCH: "mips"}
+	with := func(change func(f *probegen.Func)) probegen.Func {
+		f := intFunc()
+		change(&f)
+		return f
+	}
 	for _, tt := range []struct {
 		name string
 		f    probegen.Func
@@ -167,7 +226,14 @@ func TestUnsupported(t *testing.T) {
 		{"float register", in(abi.Piece{Size: 8, Kind: abi.InRegister, Reg: abi.XMM0}), 1, "function main.f: cannot generate a program: register X0 is not readable"},
 		{"memory at float register", in(abi.Piece{Size: 8, Kind: abi.InMemory, Reg: abi.XMM0}), 1, "function main.f: cannot generate a program: register X0 is not readable"},
 		{"no architecture", noArch, 1, "function main.int: cannot generate a program: unsupported architecture"},
-		{"other architecture", arm, 1, "function main.int: cannot generate a program: unsupported architecture"},
+		{"other architecture", mips, 1, "function main.int: cannot generate a program: unsupported architecture"},
+		{"plan of another architecture", with(func(f *probegen.Func) { f.Arch = abi.I386 }), 1, "its plan was made for another architecture"},
+		{"condition of another architecture", with(func(f *probegen.Func) { f.Skip = 0x16 }), 1, "it has a condition of another architecture"},
+		{"g in a float register", with(func(f *probegen.Func) { f.G.Reg = abi.XMM0 }), 1, "register X0 is not readable"},
+		{"g in the thread", with(func(f *probegen.Func) {
+			*f = archFunc(abi.ARM64)
+			f.G.Kind = probegen.GThread
+		}), 1, "the thread's base is not known on arm64"},
 		{"no CPUs", intFunc(), 0, "the number of CPUs is unknown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -176,7 +242,14 @@ func TestUnsupported(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Entry: %v, want %s", err, tt.want)
 			}
-			_, err = probegen.BackEdge(tt.f, 4, o)
+			cond := probegen.Cond(4)
+			switch {
+			case tt.f.Skip == 0x16:
+				cond = tt.f.Skip
+			case tt.f.Arch != nil:
+				cond += firstCond(tt.f.Arch)
+			}
+			_, err = probegen.BackEdge(tt.f, cond, o)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("BackEdge: %v, want %s", err, tt.want)
 			}

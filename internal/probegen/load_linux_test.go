@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/probegen"
 )
@@ -20,6 +23,9 @@ const sleepableFlag = 1 << 4 // BPF_F_SLEEPABLE
 type loader struct {
 	maps map[string]*ebpf.Map
 	cpus int
+	// What this kernel has. Nothing is skipped where something is missing:
+	// then it is the programs that do without it that must load.
+	multi, sleepable, loops, atomics, cookies bool
 }
 
 func newLoader(t *testing.T) *loader {
@@ -52,6 +58,24 @@ func newLoader(t *testing.T) *loader {
 		t.Cleanup(func() { m.Close() })
 		l.maps[name] = m
 	}
+	try := func(ins asm.Instructions, sleepable bool) bool {
+		p, err := l.load(ins, sleepable)
+		if err != nil {
+			return false
+		}
+		p.Close()
+		return true
+	}
+	empty := asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
+	if !try(empty, false) {
+		t.Fatal("the kernel does not even load an empty program")
+	}
+	l.multi = features.HaveBPFLinkUprobeMulti() == nil
+	l.loops = features.HaveProgramHelper(ebpf.Kprobe, asm.FnLoop) == nil
+	l.cookies = features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie) == nil
+	l.atomics = try(probegen.AtomicsProgram(), false)
+	l.sleepable = l.atomics && try(empty, true)
+	t.Logf("multi %t, sleepable %t, loops %t, atomics %t, cookies %t", l.multi, l.sleepable, l.loops, l.atomics, l.cookies)
 	return l
 }
 
@@ -61,9 +85,9 @@ func (l *loader) load(ins asm.Instructions, sleepable bool) (*ebpf.Program, erro
 			return nil, err
 		}
 	}
-	spec := &ebpf.ProgramSpec{
-		Type: ebpf.Kprobe, AttachType: ebpf.AttachTraceUprobeMulti,
-		License: probegen.License, Instructions: ins,
+	spec := &ebpf.ProgramSpec{Type: ebpf.Kprobe, License: probegen.License, Instructions: ins}
+	if l.multi {
+		spec.AttachType = ebpf.AttachTraceUprobeMulti
 	}
 	if sleepable {
 		spec.Flags = sleepableFlag
@@ -71,69 +95,134 @@ func (l *loader) load(ins asm.Instructions, sleepable bool) (*ebpf.Program, erro
 	return ebpf.NewProgram(spec)
 }
 
+// variant is a kernel for which programs are generated: this one, or an older.
+type variant struct{ sleepable, noAtomics, noLoops bool }
+
+func (v variant) String() string {
+	return fmt.Sprintf("sleepable=%t,atomics=%t,loops=%t", v.sleepable, !v.noAtomics, !v.noLoops)
+}
+
+func (v variant) options(l *loader) probegen.Options {
+	return probegen.Options{CPUs: l.cpus, Sleepable: v.sleepable, NoAtomics: v.noAtomics, ThreadBase: 4936}
+}
+
+// variants are those whose programs this kernel must load.
+func (l *loader) variants() []variant {
+	all := []variant{{noAtomics: true, noLoops: true}}
+	if l.atomics {
+		all = append(all, variant{noLoops: true})
+	}
+	if l.loops {
+		all = append(all, variant{noAtomics: true})
+	}
+	if l.atomics && l.loops {
+		all = append(all, variant{})
+	}
+	if l.sleepable {
+		all = append(all, variant{sleepable: true, noLoops: true})
+	}
+	if l.sleepable && l.loops {
+		all = append(all, variant{sleepable: true})
+	}
+	return all
+}
+
+// targets are the architectures whose programs this machine runs.
+func targets() []*abi.Arch {
+	if runtime.GOARCH == "arm64" {
+		return []*abi.Arch{abi.ARM64}
+	}
+	return []*abi.Arch{abi.AMD64, abi.I386}
+}
+
 func TestVerifierAccepts(t *testing.T) {
 	l := newLoader(t)
-	for _, tt := range plans() {
-		for _, sleepable := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/sleepable=%t", tt.name, sleepable), func(t *testing.T) {
-				f := tt.fn(0)
-				o := probegen.Options{CPUs: l.cpus, Sleepable: sleepable, PID: 1}
-				ins, err := probegen.Entry([]probegen.Func{f}, o)
-				if err != nil {
-					t.Fatal(err)
-				}
-				p, err := l.load(ins, sleepable)
-				if err != nil {
-					t.Fatalf("%+v", err)
-				}
-				defer p.Close()
-				info, err := p.Info()
-				if err != nil {
-					t.Fatal(err)
-				}
-				n, _ := info.VerifiedInstructions()
-				t.Logf("%d instructions, %d verified, load %v", len(ins), n, f.Plan.MaxRecord)
-			})
+	for _, a := range targets() {
+		for _, tt := range plans() {
+			for _, v := range l.variants() {
+				t.Run(fmt.Sprintf("%s/%s/%v", a.GOARCH, tt.name, v), func(t *testing.T) {
+					tt.arch, tt.limits.NoLoops = a, v.noLoops
+					f := tt.fn(0)
+					o := v.options(l)
+					o.PID = 1
+					ins, err := probegen.Entry([]probegen.Func{f}, o)
+					if err != nil {
+						t.Fatal(err)
+					}
+					p, err := l.load(ins, v.sleepable)
+					if err != nil {
+						t.Fatalf("%+v", err)
+					}
+					defer p.Close()
+					info, err := p.Info()
+					if err != nil {
+						t.Fatal(err)
+					}
+					n, _ := info.VerifiedInstructions()
+					t.Logf("%d instructions, %d verified, load %v", len(ins), n, f.Plan.MaxRecord)
+				})
+			}
 		}
 	}
 }
 
 func TestVerifierAcceptsBundle(t *testing.T) {
 	l := newLoader(t)
-	var funcs []probegen.Func
-	for i, tt := range plans() {
-		funcs = append(funcs, tt.fn(uint32(i)))
+	for _, a := range targets() {
+		for _, v := range l.variants() {
+			var funcs []probegen.Func
+			for i, tt := range plans() {
+				tt.arch, tt.limits.NoLoops = a, v.noLoops
+				funcs = append(funcs, tt.fn(uint32(i)))
+			}
+			ins, err := probegen.Entry(funcs, v.options(l))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := l.load(ins, v.sleepable)
+			switch {
+			case err != nil && l.cookies:
+				t.Fatalf("%s, %v: %+v", a.GOARCH, v, err)
+			case err == nil && !l.cookies:
+				t.Error("a program that asks for its cookie, though the kernel has none")
+			}
+			if err == nil {
+				p.Close()
+			}
+		}
+		testMarks(t, l, a)
 	}
-	ins, err := probegen.Entry(funcs, probegen.Options{CPUs: l.cpus, Sleepable: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := l.load(ins, true)
-	if err != nil {
-		t.Fatalf("%+v", err)
-	}
-	p.Close()
-	for cond := probegen.Cond(0); cond < 16; cond++ {
-		f := funcs[0]
-		f.Mark, f.Skip = probegen.Mark(cond%4), cond
-		ins, err := probegen.Entry([]probegen.Func{f}, probegen.Options{CPUs: l.cpus})
+}
+
+// testMarks loads programs with each condition, and with marks of each kind.
+func testMarks(t *testing.T, l *loader, a *abi.Arch) {
+	for i := range probegen.Cond(16) {
+		f := planCase{arch: a}.fn(0)
+		cond := firstCond(a) + i
+		f.Skip = cond
+		if f.Mark = probegen.Mark(i % 4); f.Mark != probegen.SkipRepeat && !a.HasG {
+			f.Mark = probegen.NoMark
+		}
+		f.Resume = probegen.Resume{SchedPC: 64, Behind: 0x91}
+		if a == abi.AMD64 && i%3 == 0 {
+			f.G = probegen.G{Kind: probegen.GThread, TLS: -8}
+		}
+		o := probegen.Options{CPUs: l.cpus, ThreadBase: 4936}
+		entry, err := probegen.Entry([]probegen.Func{f}, o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := l.load(ins, false)
-		if err != nil {
-			t.Fatalf("entry, skip %d: %+v", cond, err)
-		}
-		p.Close()
-		ins, err = probegen.BackEdge(f, cond, probegen.Options{CPUs: l.cpus})
+		edge, err := probegen.BackEdge(f, cond, o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err = l.load(ins, false)
-		if err != nil {
-			t.Fatalf("back edge, cond %d: %+v", cond, err)
+		for what, ins := range map[string]asm.Instructions{"entry": entry, "back edge": edge} {
+			p, err := l.load(ins, false)
+			if err != nil {
+				t.Fatalf("%s: %s, condition %#x: %+v", a.GOARCH, what, cond, err)
+			}
+			p.Close()
 		}
-		p.Close()
 	}
 }
 
@@ -148,26 +237,38 @@ func TestVerifierAcceptsRandom(t *testing.T) {
 	}
 	var most, refs uint32
 	for seed := range rounds {
-		r := newRandom(uint64(seed))
+		r := newRandom(uint64(seed), targets()[seed%len(targets())])
+		v := pick(r, l.variants()...)
+		r.noLoops = v.noLoops
 		var funcs []probegen.Func
-		for id := range pick(r, 1, 1, 1, 4) {
+		n := 1
+		if l.cookies {
+			n = pick(r, 1, 1, 1, 4)
+		}
+		for id := range n {
 			f := r.fn(uint32(id))
 			if seed%4 == 0 {
 				f = r.heavy(uint32(id))
 			}
-			f.Mark = pick(r, probegen.NoMark, probegen.NoMark, probegen.Mark(r.IntN(4)))
+			if f.Mark = probegen.Mark(r.IntN(8)); f.Mark > probegen.SkipGrown {
+				f.Mark = probegen.NoMark
+			}
+			grown := f.Mark == probegen.SetGrown || f.Mark == probegen.SkipGrown
+			if grown && f.G.Kind != probegen.GThread && (!r.arch.HasG || f.G.Reg != r.arch.G) {
+				f.Mark = probegen.SkipRepeat
+			}
 			funcs = append(funcs, f)
 			refs = max(refs, uint32(countSlots(f.Plan)))
 		}
-		sleepable := r.one(2)
-		o := probegen.Options{CPUs: l.cpus, Sleepable: sleepable, PID: pick[uint32](r, 0, 1)}
+		o := v.options(l)
+		o.PID = pick[uint32](r, 0, 1)
 		ins, err := probegen.Entry(funcs, o)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		p, err := l.load(ins, sleepable)
+		p, err := l.load(ins, v.sleepable)
 		if err != nil {
-			t.Errorf("seed %d: %s\n%+v", seed, describe(&funcs[0]), err)
+			t.Errorf("seed %d, %s, %v: %s\n%+v", seed, r.arch.GOARCH, v, describe(&funcs[0]), err)
 			continue
 		}
 		if info, err := p.Info(); err == nil {

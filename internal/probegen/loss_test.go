@@ -24,9 +24,6 @@ func stringFunc() probegen.Func {
 	return planCase{name: "string", params: []*abi.Type{tString}}.fn(0)
 }
 
-// enter puts the machine into the state of a hit.
-func enter(m *bpfsim.Machine, h *hit) { m.Context, m.Target = h.context(), h.mem }
-
 func TestRingFull(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -39,7 +36,7 @@ func TestRingFull(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := load(t, []probegen.Func{tt.f}, probegen.Options{CPUs: 1})
 			m := newMachine(tt.ring)
-			enter(m, stringHit(8, 'x'))
+			stringHit(8, 'x').enter(m)
 			for range 5 {
 				if _, err := m.Run(p); err != nil {
 					t.Fatal(err)
@@ -88,7 +85,7 @@ func TestScratchBusy(t *testing.T) {
 			}
 			m.CPU = tt.cpu
 			h := stringHit(5, 'x')
-			enter(m, h)
+			h.enter(m)
 			if _, err := m.Run(p); err != nil {
 				t.Fatal(err)
 			}
@@ -144,11 +141,11 @@ func TestPreempted(t *testing.T) {
 			depth++
 			run()
 			depth--
-			enter(m, hits[depth])
+			hits[depth].enter(m)
 			m.Time = hits[depth].time
 		}
 		run = func() {
-			enter(m, hits[depth])
+			hits[depth].enter(m)
 			m.Time = hits[depth].time
 			before := len(m.Ring.Records)
 			lost := losses(m, probegen.LossBusy)
@@ -201,7 +198,7 @@ func TestRecordFull(t *testing.T) {
 			h.mem.PutWord(sp+8+16*i+8, uint64(size))
 		}
 		h.regs[abi.RSP] = sp
-		enter(m, h)
+		h.enter(m)
 		if _, err := m.Run(p); err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +232,7 @@ func TestRecordFullExactly(t *testing.T) {
 			h.mem.PutWord(sp+8+16*uint64(i)+8, uint64(size))
 		}
 		h.regs[abi.RSP] = sp
-		enter(m, h)
+		h.enter(m)
 		if _, err := m.Run(p); err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +267,7 @@ func TestAllReadsFail(t *testing.T) {
 		if bad >= 0 {
 			h.regs[append(abi.AMD64.Ints, abi.R14)[bad]] = 0
 		}
-		enter(m, h)
+		h.enter(m)
 		if _, err := m.Run(p); err != nil {
 			t.Fatal(err)
 		}
@@ -298,7 +295,7 @@ func TestMarksFull(t *testing.T) {
 	set := intFunc()
 	set.Mark = probegen.SetGrown
 	p := load(t, []probegen.Func{set}, probegen.Options{CPUs: 1})
-	k := &marks{t, newMachine(4096)}
+	k := &marks{t: t, m: newMachine(4096)}
 	k.m.Hash.MaxEntries = 2
 	k.want("first", k.hit(p, 1, 100, 0), 1)
 	k.want("second", k.hit(p, 2, 100, 0), 1)

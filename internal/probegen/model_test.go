@@ -9,53 +9,106 @@ import (
 	"github.com/argtap/argtap/internal/probegen"
 )
 
-// regOrder is the order of the registers in struct pt_regs
-// (arch/x86/include/asm/ptrace.h), one a word; 0xff are those that the test
-// leaves alone.
-var regOrder = [21]abi.Reg{
-	abi.R15, abi.R14, abi.R13, abi.R12, abi.RBP, abi.RBX, abi.R11, abi.R10, abi.R9, abi.R8,
-	abi.RAX, abi.RCX, abi.RDX, abi.RSI, abi.RDI, 0xff, 0xff, 0xff, 0xff, abi.RSP, 0xff,
-}
+// What is in a word of a context that is no register of [abi.Reg].
+const (
+	wordOther = 0xff00 + iota
+	wordFlags
+	wordPC
+)
 
-// flagsWord is the word of struct pt_regs that holds EFLAGS.
-const flagsWord = 18
+// contexts are the words of a program's context: struct pt_regs
+// (arch/x86/include/asm/ptrace.h: r15 r14 r13 r12 bp bx r11 r10 r9 r8 ax cx dx
+// si di orig_ax ip cs flags sp ss) and struct user_pt_regs
+// (arch/arm64/include/uapi/asm/ptrace.h: regs[31] sp pc pstate).
+var contexts = map[*abi.Arch][]abi.Reg{
+	abi.AMD64: {
+		abi.R15, abi.R14, abi.R13, abi.R12, abi.RBP, abi.RBX, abi.R11, abi.R10, abi.R9, abi.R8,
+		abi.RAX, abi.RCX, abi.RDX, abi.RSI, abi.RDI, wordOther, wordPC, wordOther, wordFlags, abi.RSP, wordOther,
+	},
+	abi.I386: {
+		wordOther, wordOther, wordOther, wordOther, abi.EBP, abi.EBX, wordOther, wordOther, wordOther, wordOther,
+		abi.EAX, abi.ECX, abi.EDX, abi.ESI, abi.EDI, wordOther, wordPC, wordOther, wordFlags, abi.ESP, wordOther,
+	},
+	abi.ARM64: {
+		abi.X0, abi.X1, abi.X2, abi.X3, abi.X4, abi.X5, abi.X6, abi.X7, abi.X8, abi.X9, abi.X10,
+		abi.X11, abi.X12, abi.X13, abi.X14, abi.X15, abi.X16, abi.X17, abi.X18, abi.X19, abi.X20,
+		abi.X21, abi.X22, abi.X23, abi.X24, abi.X25, abi.X26, abi.X27, abi.X28, abi.X29, abi.X30,
+		abi.ARM64SP, wordPC, wordFlags,
+	},
+}
 
 // hit is the state of a machine when a probe is hit.
 type hit struct {
-	regs     map[abi.Reg]uint64
-	flags    uint64
-	mem      *bpfsim.Memory
-	pid, tid uint32
-	time     uint64
-	wait     bool // the program may wait for pages
+	arch      *abi.Arch // nil: amd64
+	regs      map[abi.Reg]uint64
+	flags, pc uint64
+	mem       *bpfsim.Memory
+	pid, tid  uint32
+	time      uint64
+	wait      bool // the program may wait for pages
+	// fsBase is the thread's base, which the kernel's task has at threadBase.
+	fsBase     uint64
+	threadBase int
 }
 
-func (h *hit) context() []byte {
-	b := make([]byte, 8*len(regOrder))
-	for i, r := range regOrder {
-		binary.LittleEndian.PutUint64(b[8*i:], h.regs[r])
+// enter gives the machine the registers and the memory of a hit.
+func (h *hit) enter(m *bpfsim.Machine) {
+	if h.arch == nil {
+		h.arch = abi.AMD64
 	}
-	binary.LittleEndian.PutUint64(b[8*flagsWord:], h.flags)
-	return b
+	words := contexts[h.arch]
+	m.Context = make([]byte, 8*len(words))
+	for i, r := range words {
+		v := h.regs[r]
+		switch {
+		case r == wordFlags:
+			v = h.flags
+		case r == wordPC:
+			v = h.pc
+		case h.arch == abi.I386:
+			v |= 0xdead_beef << 32
+		}
+		binary.LittleEndian.PutUint64(m.Context[8*i:], v)
+	}
+	m.Target = h.mem
+	m.Task = make([]byte, h.threadBase+8)
+	binary.LittleEndian.PutUint64(m.Task[h.threadBase:], h.fsBase)
+}
+
+// g returns the address of the g, and false where a program cannot know it. It
+// is 0 where reading it fails.
+func (h *hit) g(f *probegen.Func) (uint64, bool) {
+	switch f.G.Kind {
+	case probegen.GRegister:
+		return h.regs[f.G.Reg], true
+	case probegen.GThread:
+		var b [8]byte
+		if !h.mem.Read(h.fsBase+uint64(f.G.TLS), b[:], false) {
+			return 0, h.threadBase != 0
+		}
+		return binary.LittleEndian.Uint64(b[:]), h.threadBase != 0
+	}
+	return 0, false
 }
 
 // record builds what a program must send for a hit, by the documentation of
 // package capture and without any of the program's tricks.
 type record struct {
 	hit    *hit
+	ptr    int64 // the size of a pointer
 	data   []byte
 	unused []bool // bytes whose value does not matter
 }
 
 func (h *hit) record(f *probegen.Func) *record {
 	p := f.Plan
-	r := &record{hit: h}
+	r := &record{hit: h, ptr: f.Arch.PtrSize}
 	r.grow(int64(p.Fixed))
 	r.put32(capture.OffPlan, f.ID)
 	r.put32(capture.OffKind, capture.KindEntry)
 	r.put64(capture.OffTime, h.time)
 	r.put64(capture.OffPIDTID, uint64(h.pid)<<32|uint64(h.tid))
-	if p.Goroutine != 0 && !h.mem.Read(h.regs[f.Arch.G]+uint64(p.Goroutine), r.data[capture.OffGoroutine:][:8], false) {
+	if g, ok := h.g(f); ok && p.Goroutine != 0 && !h.mem.Read(g+uint64(p.Goroutine), r.data[capture.OffGoroutine:][:8], false) {
 		r.fail(0)
 	}
 	for _, s := range p.Stores {
@@ -89,6 +142,14 @@ func (h *hit) record(f *probegen.Func) *record {
 func (r *record) put32(off int, v uint32) { binary.LittleEndian.PutUint32(r.data[off:], v) }
 func (r *record) put64(off int, v uint64) { binary.LittleEndian.PutUint64(r.data[off:], v) }
 func (r *record) word(off int64) uint64   { return binary.LittleEndian.Uint64(r.data[off:]) }
+
+// pointer is the word of the target at off, with its sign.
+func (r *record) pointer(off int64) int64 {
+	if r.ptr == 4 {
+		return int64(int32(binary.LittleEndian.Uint32(r.data[off:])))
+	}
+	return int64(r.word(off))
+}
 
 func (r *record) fail(bit int) { r.put64(capture.OffFailed, r.word(capture.OffFailed)|1<<bit) }
 
@@ -135,12 +196,15 @@ func (r *record) follow(images []imageAt) {
 
 // chunk reads what the reference at off points to, and returns the slot.
 func (r *record) chunk(ref *capture.Ref, off int64) uint64 {
-	addr, n := r.word(off), int64(1)
+	addr, n := uint64(r.pointer(off)), int64(1)
+	if r.ptr == 4 {
+		addr &= 1<<32 - 1
+	}
 	if addr == 0 {
 		return 0
 	}
 	if ref.Kind != capture.RefPointer {
-		n = int64(r.word(off + 8))
+		n = r.pointer(off + r.ptr)
 		switch {
 		case n == 0:
 			return 0

@@ -39,37 +39,96 @@ func structOf(name string, fields ...*abi.Type) *abi.Type {
 	return t
 }
 
-type planCase struct {
-	name   string
-	params []*abi.Type
-	limits capture.Limits
+// on386 returns a type of 64 bits as it is on 386.
+func on386(t *abi.Type, done map[*abi.Type]*abi.Type) *abi.Type {
+	if t == nil {
+		return nil
+	}
+	if u := done[t]; u != nil {
+		return u
+	}
+	u := new(abi.Type)
+	*u = *t
+	done[t] = u
+	u.Align = min(t.Align, 4)
+	switch t.Kind {
+	case abi.Int, abi.Uint, abi.Uintptr, abi.Map, abi.Chan, abi.Func, abi.UnsafePointer, abi.Pointer:
+		u.Size = 4
+	case abi.String, abi.Interface:
+		u.Size = 8
+	case abi.Slice:
+		u.Size = 12
+	}
+	u.Elem = on386(t.Elem, done)
+	if t.Kind == abi.Array {
+		u.Size = t.Len * u.Elem.Size
+		u.Align = u.Elem.Align
+	}
+	if t.Kind != abi.Struct {
+		return u
+	}
+	u.Size, u.Fields = 0, nil
+	for _, f := range t.Fields {
+		f.Type = on386(f.Type, done)
+		f.Offset = (u.Size + f.Type.Align - 1) / f.Type.Align * f.Type.Align
+		u.Fields = append(u.Fields, f)
+		u.Size = f.Offset + f.Type.Size
+	}
+	if u.Align > 0 {
+		u.Size = (u.Size + u.Align - 1) / u.Align * u.Align
+	}
+	return u
 }
 
-// fn makes the function: the parameters by the calling convention.
+type planCase struct {
+	name   string
+	params []*abi.Type // of 64 bits
+	limits capture.Limits
+	arch   *abi.Arch // nil: amd64
+	abi0   bool      // amd64, arm64: the stack ABI
+}
+
+// fn makes the function: the parameters by the calling convention, and g in the
+// register that is reserved for it, if there is one.
 func (c planCase) fn(id uint32) probegen.Func {
+	if c.arch == nil {
+		c.arch = abi.AMD64
+	}
 	sig := &abi.Signature{}
+	memo := map[*abi.Type]*abi.Type{}
 	for _, t := range c.params {
+		if c.arch == abi.I386 {
+			t = on386(t, memo)
+		}
 		sig.Params = append(sig.Params, abi.Param{Name: "p", Type: t})
 	}
-	asg, err := abi.Internal(abi.AMD64, sig)
+	convention := abi.Internal
+	if c.abi0 {
+		convention = abi.Stack
+	}
+	asg, err := convention(c.arch, sig)
 	if err != nil {
 		panic(err)
 	}
 	var in []capture.Input
-	for i, t := range c.params {
+	for i, p := range sig.Params {
 		loc := asg.Params[i].AtEntry()
 		for j := range loc {
-			if loc[j].Kind == abi.InRegister && abi.AMD64.IsFloat(loc[j].Reg) {
+			if loc[j].Kind == abi.InRegister && c.arch.IsFloat(loc[j].Reg) {
 				loc[j] = abi.Piece{Offset: loc[j].Offset, Size: loc[j].Size, Reason: abi.RegisterNotReadable}
 			}
 		}
-		in = append(in, capture.Input{Name: string(rune('a' + i)), Type: t, Location: loc})
+		in = append(in, capture.Input{Name: string(rune('a' + i)), Type: p.Type, Location: loc})
 	}
-	plan := capture.Build(abi.AMD64, in, c.limits)
-	plan.Goroutine = 152
-	return probegen.Func{
-		ID: id, Cookie: id, Name: "main." + c.name, Arch: abi.AMD64, Plan: plan, CFA: 8, Skip: probegen.Never,
+	f := probegen.Func{
+		ID: id, Cookie: id, Name: "main." + c.name, Arch: c.arch, Plan: capture.Build(c.arch, in, c.limits),
+		CFA: c.arch.CFAAtEntry, Skip: probegen.Never,
 	}
+	f.Plan.Goroutine = 152
+	if c.arch.HasG {
+		f.G = probegen.G{Kind: probegen.GRegister, Reg: c.arch.G}
+	}
+	return f
 }
 
 func plans() []planCase {

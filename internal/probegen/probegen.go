@@ -34,7 +34,7 @@ const (
 // Causes of loss: indexes of the u64 counters in MapLosses.
 const (
 	LossRing = iota // the ring buffer was full
-	LossBusy        // no scratch area was free, or there was no room for a mark
+	LossBusy        // no scratch area was free, there was no room for a mark, or its goroutine is not known
 	lossCount
 )
 
@@ -57,8 +57,8 @@ const (
 // given number of possible CPUs.
 func ScratchSize(cpus int) int { return cpus * areasPerCPU * scratchArea }
 
-// RepeatKeySize is the size of a key of MapRepeats: g, SP, and process with
-// plan.
+// RepeatKeySize is the size of a key of MapRepeats and MapGrown: g, SP, and
+// process with plan.
 const RepeatKeySize = 24
 
 // Options are what a program needs to know of the machine and the tracer.
@@ -69,11 +69,17 @@ type Options struct {
 	Sleepable bool
 	// PID restricts the program to one process, 0 for all.
 	PID uint32
+	// ThreadBase is the offset in bytes of thread.fsbase in the kernel's
+	// task_struct on amd64, 0 if it is not known. See [Usable].
+	ThreadBase int64
+	// NoAtomics is for kernels that refuse [AtomicsProgram]. See the package
+	// comment.
+	NoAtomics bool
 }
 
-// Cond is a condition on the flags register: an amd64 condition code (the low
-// four bits of Jcc's opcode), or one of the constants. The numbers are those of
-// site.Cond.
+// Cond is a condition on the flags register: a condition code of amd64 and 386
+// (the low four bits of Jcc's opcode), 0x10 plus one of arm64 (that of B.cond),
+// or one of the constants. The numbers are those of site.Cond.
 type Cond uint8
 
 // Conditions that are no condition codes.
@@ -94,6 +100,9 @@ type Func struct {
 	Plan   *capture.Plan
 	// CFA is the distance from SP up to the CFA at the probe site, in bytes.
 	CFA int64
+	// G is where the g is at the probe site. Marks that belong to a call of
+	// morestack need it: SetGrown and SkipGrown.
+	G G
 	// Skip is the condition under which a hit is not a call.
 	Skip Cond
 	// Resume is where SetGrown and SkipGrown find whether the goroutine came
@@ -120,7 +129,7 @@ const (
 	// NoMark: every hit is a call.
 	NoMark Mark = iota
 	// SkipRepeat: a hit that a back edge has announced is not a call. The mark
-	// is bound to SP too, which between the two cannot change.
+	// is bound to SP, which between the two cannot change.
 	SkipRepeat
 	// SetGrown: this is the site before the call of morestack. A hit is a call
 	// unless the mark is set; it sets the mark.
@@ -155,6 +164,8 @@ func Entry(funcs []Func, opts Options) (asm.Instructions, error) {
 // taken when cond holds: it announces that the next hit is not a call.
 func BackEdge(f Func, taken Cond, opts Options) (asm.Instructions, error) {
 	g := &gen{opts: opts}
+	// Only its own condition matters, and the mark is one of this kind.
+	f.Skip, f.Mark = taken, SkipRepeat
 	if err := g.start([]Func{f}); err != nil {
 		return nil, err
 	}
@@ -162,13 +173,13 @@ func BackEdge(f Func, taken Cond, opts Options) (asm.Instructions, error) {
 	g.note("back edge of " + f.Name)
 	g.emit(asm.Mov.Reg(asm.R6, asm.R1))
 	switch taken {
-	case Always:
+	case Always, condAL, condNV:
 	case Never:
 		return nil, &UnsupportedError{f.Name, "a back edge that is never taken"}
 	default:
 		g.jumpIf(taken^1, "exit")
 	}
-	g.repeatKey(&f, true)
+	g.markKey(&f, true)
 	g.update(MapRepeats, updateAny)
 	g.epilogue()
 	return g.ins, nil

@@ -10,10 +10,44 @@ import (
 	"github.com/argtap/argtap/internal/probegen"
 )
 
-// random makes random functions. The same seed makes the same functions.
-type random struct{ *rand.Rand }
+// random makes random functions of one architecture. The same seed makes the
+// same functions.
+type random struct {
+	*rand.Rand
+	arch *abi.Arch
+	// noLoops is for functions whose programs run on an old kernel.
+	noLoops bool
+}
 
-func newRandom(seed uint64) random { return random{rand.New(rand.NewPCG(seed, 0x9a))} }
+func newRandom(seed uint64, a *abi.Arch) random {
+	return random{Rand: rand.New(rand.NewPCG(seed, 0x9a)), arch: a}
+}
+
+// register is a random register that arguments may be in.
+func (r random) register() abi.Reg {
+	if len(r.arch.Ints) == 0 {
+		return pick(r, abi.EAX, abi.ECX, abi.EDX, abi.EBX)
+	}
+	return pick(r, r.arch.Ints...)
+}
+
+// g is a random place of the g.
+func (r random) g() probegen.G {
+	switch r.IntN(5) {
+	case 0:
+		return probegen.G{}
+	case 1:
+		return probegen.G{Kind: probegen.GRegister, Reg: r.register()}
+	case 2:
+		if r.arch == abi.AMD64 {
+			return probegen.G{Kind: probegen.GThread, TLS: pick[int64](r, -8, -8, -120, 16, 1<<40)}
+		}
+	}
+	if !r.arch.HasG {
+		return probegen.G{Kind: probegen.GRegister, Reg: abi.ECX}
+	}
+	return probegen.G{Kind: probegen.GRegister, Reg: r.arch.G}
+}
 
 func (r random) one(in int) bool { return r.IntN(in) == 0 }
 
@@ -73,16 +107,22 @@ func (r random) elem(depth int) *abi.Type {
 
 // limits are random limits, often the default.
 func (r random) limits() capture.Limits {
+	l := capture.Limits{NoLoops: r.noLoops}
 	switch r.IntN(4) {
 	case 0:
-		return capture.Limits{
-			String: pick(r, 1, 5, 100, 8192), Elems: pick(r, 1, 3, 64, 1024),
-			Bytes: pick(r, 8, 17, 500, 8192), Depth: pick(r, -1, 1, 2, 4),
-		}
+		l.String, l.Elems = pick(r, 1, 5, 100, 8192), pick(r, 1, 3, 64, 1024)
+		l.Bytes, l.Depth = pick(r, 8, 17, 500, 8192), pick(r, -1, 1, 2, 4)
 	case 1:
-		return capture.Limits{Depth: pick(r, 2, 3, 4)}
+		l.Depth = pick(r, 2, 3, 4)
 	}
-	return capture.Limits{}
+	return l
+}
+
+func firstCond(a *abi.Arch) probegen.Cond {
+	if a == abi.ARM64 {
+		return 0x10
+	}
+	return 0
 }
 
 // location is a random location of a value of size bytes: any run of its
@@ -93,11 +133,11 @@ func (r random) location(size int64) abi.Location {
 		p := abi.Piece{Offset: off, Size: min(pick[int64](r, 1, 2, 4, 8, 8, 8, 8, 3, 24, 500), size-off)}
 		switch r.IntN(7) {
 		case 0, 1:
-			p.Kind, p.Reg = abi.InRegister, pick(r, abi.AMD64.Ints...)
+			p.Kind, p.Reg = abi.InRegister, r.register()
 		case 2, 3:
 			p.Kind, p.CFA = abi.InFrame, abi.CFAOffset(8*r.IntN(40)-40)
 		case 4:
-			p.Kind, p.Reg, p.Disp = abi.InMemory, pick(r, abi.AMD64.Ints...), pick[int64](r, 0, 0, 8, -16, 4000, math.MinInt32, 1<<40)
+			p.Kind, p.Reg, p.Disp = abi.InMemory, r.register(), pick[int64](r, 0, 0, 8, -16, 4000, math.MinInt32, 1<<40)
 		case 5:
 			p.Kind, p.Const = abi.Constant, r.Uint64()
 		case 6:
@@ -114,7 +154,7 @@ func (r random) location(size int64) abi.Location {
 // heavy is a function with as many references, one within another, as the
 // limits allow.
 func (r random) heavy(id uint32) probegen.Func {
-	c := planCase{name: "heavy", limits: capture.Limits{String: 8192, Elems: 1024, Bytes: 8192, Depth: 4}}
+	c := planCase{name: "heavy", arch: r.arch, limits: capture.Limits{String: 8192, Elems: 1024, Bytes: 8192, Depth: 4, NoLoops: r.noLoops}}
 	for range 1 + r.IntN(4) {
 		t := tString
 		for range 2 + r.IntN(6) {
@@ -139,24 +179,30 @@ func (r random) heavy(id uint32) probegen.Func {
 // fn is a random function: random parameters where the calling convention or
 // chance puts them.
 func (r random) fn(id uint32) probegen.Func {
-	c := planCase{name: "random", limits: r.limits(), params: make([]*abi.Type, r.IntN(5))}
+	c := planCase{name: "random", arch: r.arch, abi0: r.one(4), limits: r.limits(), params: make([]*abi.Type, r.IntN(5))}
 	for i := range c.params {
 		c.params[i] = r.typ(3)
 	}
 	var f probegen.Func
 	if r.one(3) {
 		in := make([]capture.Input, len(c.params))
+		memo := map[*abi.Type]*abi.Type{}
 		for i, t := range c.params {
+			if r.arch == abi.I386 {
+				t = on386(t, memo)
+			}
 			in[i] = capture.Input{Name: string(rune('a' + i)), Type: t, Location: r.location(t.Size)}
 		}
-		f = probegen.Func{ID: id, Cookie: id, Name: "main.random", Arch: abi.AMD64, Plan: capture.Build(abi.AMD64, in, c.limits), Skip: probegen.Never}
+		f = c.fn(id)
+		f.Plan = capture.Build(r.arch, in, c.limits)
 	} else {
 		f = c.fn(id)
 	}
 	f.CFA = pick[int64](r, 8, 8, 16, 200)
 	f.Plan.Goroutine = pick[int64](r, 152, 160, 0)
 	if r.one(4) {
-		f.Skip = probegen.Cond(r.IntN(16))
+		f.Skip = firstCond(r.arch) + probegen.Cond(r.IntN(16))
 	}
+	f.G = r.g()
 	return f
 }

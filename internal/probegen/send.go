@@ -65,6 +65,12 @@ func (g *gen) takeScratch() {
 		asm.Mul.Imm(asm.R0, int32(areasPerCPU*scratchArea)),
 		asm.LoadMapValue(regRecord, 0, 0).WithReference(MapScratch),
 		asm.Add.Reg(regRecord, asm.R0),
+	)
+	if g.opts.NoAtomics {
+		g.emit(asm.Add.Imm(regRecord, scratchRecord))
+		return
+	}
+	g.emit(
 		asm.Mov.Imm(asm.R1, 1),
 		xchg(regRecord, asm.R1, scratchLock),
 	)
@@ -100,13 +106,29 @@ func (g *gen) sendScratch() {
 		asm.FnRingbufOutput.Call(),
 	)
 	g.label(skip)
-	g.note("give the scratch area back")
+	if !g.opts.NoAtomics {
+		g.note("give the scratch area back")
+		g.emit(
+			asm.Mov.Imm(asm.R1, 0),
+			xchg(regRecord, asm.R1, scratchLock-scratchRecord),
+		)
+	}
 	g.emit(
-		asm.Mov.Imm(asm.R1, 0),
-		xchg(regRecord, asm.R1, scratchLock-scratchRecord),
 		asm.JNE.Imm(asm.R0, 0, lossLabel(LossRing)),
 		asm.Ja.Label("exit"),
 	)
+}
+
+// AtomicsProgram returns a program that only a kernel with atomic exchange
+// accepts.
+func AtomicsProgram() asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Imm(asm.R0, 0),
+		asm.StoreMem(asm.RFP, -8, asm.R0, asm.DWord),
+		xchg(asm.RFP, asm.R0, -8),
+		asm.Mov.Imm(asm.R0, 0),
+		asm.Return(),
+	}
 }
 
 // xchg exchanges src with the word at dst+off atomically. cilium/ebpf v0.22

@@ -2,6 +2,7 @@ package probegen_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -53,6 +54,9 @@ type world struct {
 
 func (r random) world() *world {
 	w := &world{random: r, mem: bpfsim.NewMemory()}
+	if r.arch == abi.I386 {
+		w.mem = bpfsim.NewMemoryAt(0x9000_0000)
+	}
 	w.addrs = []uint64{0, 1, 4096, 0xffff_8000_0000_0000, ^uint64(7), 0xdead_0000_0000_0000}
 	type block struct {
 		addr uint64
@@ -66,9 +70,7 @@ func (r random) world() *world {
 		w.addrs = append(w.addrs, a, a, a, a+uint64(r.IntN(n)))
 	}
 	for _, b := range blocks {
-		for off := 0; off+8 <= b.size; off += 8 {
-			w.mem.PutWord(b.addr+uint64(off), w.word())
-		}
+		w.fill(b.addr, b.size)
 		switch r.IntN(8) {
 		case 0:
 			w.mem.Unmap(b.addr, 1)
@@ -77,6 +79,16 @@ func (r random) world() *world {
 		}
 	}
 	return w
+}
+
+// fill writes words to memory.
+func (w *world) fill(addr uint64, size int) {
+	var b [8]byte
+	for word := int(w.arch.PtrSize); size >= word; size -= word {
+		binary.LittleEndian.PutUint64(b[:], w.word())
+		w.mem.Put(addr, b[:word])
+		addr += uint64(word)
+	}
 }
 
 // word is a random word of memory or register.
@@ -93,19 +105,26 @@ func (w *world) word() uint64 {
 }
 
 func (w *world) hit(wait bool) *hit {
-	h := &hit{regs: map[abi.Reg]uint64{}, mem: w.mem, pid: 7, tid: 8 + w.Uint32N(4), time: w.Uint64(), wait: wait, flags: w.Uint64()}
-	for _, r := range regOrder {
-		if r != 0xff {
-			h.regs[r] = w.word()
+	h := &hit{arch: w.arch, regs: map[abi.Reg]uint64{}, mem: w.mem, pid: 7, tid: 8 + w.Uint32N(4), time: w.Uint64(), wait: wait, flags: w.Uint64(), pc: w.Uint64()}
+	mask := uint64(1)<<(8*w.arch.PtrSize) - 1
+	for _, r := range contexts[w.arch] {
+		if r < wordOther {
+			h.regs[r] = w.word() & mask
 		}
 	}
+	h.fsBase = w.word()
 	if !w.one(4) {
 		// A stack, and a g that can be read.
-		h.regs[abi.RSP] = w.mem.Alloc(1000, 8)
-		for off := uint64(0); off < 1000; off += 8 {
-			w.mem.PutWord(h.regs[abi.RSP]+off, w.word())
+		sp := w.mem.Alloc(1000, 8)
+		w.fill(sp, 1000)
+		h.regs[w.arch.SP], h.regs[w.arch.G] = sp, sp
+		h.fsBase = w.mem.Alloc(2000, 8) + 1000
+		for off := range uint64(200) {
+			w.mem.PutWord(h.fsBase-800+8*off, sp)
 		}
-		h.regs[abi.R14] = h.regs[abi.RSP]
+		if w.arch == abi.I386 {
+			h.regs[abi.ECX] = sp
+		}
 	}
 	return h
 }
@@ -142,13 +161,20 @@ func load(t testing.TB, funcs []probegen.Func, o probegen.Options) *bpfsim.Progr
 // TestRecords runs random programs, alone and bundled, on random registers and
 // memory, and compares each record with the model's.
 func TestRecords(t *testing.T) {
-	rounds := 400
-	if testing.Short() {
-		rounds = 100
+	for _, a := range []*abi.Arch{abi.AMD64, abi.ARM64, abi.I386} {
+		t.Run(a.GOARCH, func(t *testing.T) { testRecords(t, a) })
 	}
-	var sent, variable, failed, absent, cut int
+}
+
+func testRecords(t *testing.T, a *abi.Arch) {
+	rounds := 250
+	if testing.Short() {
+		rounds = 60
+	}
+	var sent, variable, failed, absent, cut, known int
 	for seed := range rounds {
-		r := newRandom(uint64(seed))
+		r := newRandom(uint64(seed), a)
+		r.noLoops = seed%4 == 1
 		var funcs []probegen.Func
 		for id := range pick(r, 1, 1, 1, 3, 8) {
 			if seed%5 == 0 {
@@ -157,17 +183,23 @@ func TestRecords(t *testing.T) {
 				funcs = append(funcs, r.fn(uint32(id)))
 			}
 		}
-		o := probegen.Options{CPUs: simCPUs, Sleepable: r.one(2)}
-		prog := load(t, funcs, o)
+		o := probegen.Options{CPUs: simCPUs, Sleepable: r.one(2), ThreadBase: pick[int64](r, 0, 8, 4936)}
 		m := newMachine(1 << 20)
+		m.NoLoops = r.noLoops
+		if r.one(3) {
+			o.Sleepable, o.NoAtomics, m.NoAtomics = false, true, true
+		}
+		prog := load(t, funcs, o)
 		w := r.world()
 		for n := range 10 {
 			f := &funcs[r.IntN(len(funcs))]
 			h := w.hit(o.Sleepable)
-			m.Context, m.Target, m.Cookie = h.context(), h.mem, uint64(f.Cookie)
-			m.CPU, m.PID, m.TID, m.Time = r.Uint32N(simCPUs), h.pid, h.tid, h.time
+			h.threadBase = int(o.ThreadBase)
+			h.enter(m)
+			m.Cookie, m.CPU = uint64(f.Cookie), r.Uint32N(simCPUs)
+			m.PID, m.TID, m.Time = h.pid, h.tid, h.time
 			fatal := func(err error) {
-				t.Fatalf("seed %d, hit %d, sleepable %t: %v\n%s", seed, n, o.Sleepable, err, describe(f))
+				t.Fatalf("seed %d, hit %d, %+v: %v\n%s", seed, n, o, err, describe(f))
 			}
 			if _, err := m.Run(prog); err != nil {
 				fatal(err)
@@ -196,6 +228,9 @@ func TestRecords(t *testing.T) {
 			if want.word(capture.OffFailed) != 0 {
 				failed++
 			}
+			if want.word(capture.OffGoroutine) != 0 {
+				known++
+			}
 			for i := f.Plan.SlotBase; i < f.Plan.Fixed; i += 8 {
 				switch want.word(int64(i)) {
 				case capture.NoSlot(abi.NotResident):
@@ -214,15 +249,15 @@ func TestRecords(t *testing.T) {
 			t.Fatalf("seed %d: losses %x", seed, l)
 		}
 	}
-	t.Logf("%d records, %d with chunks, %d with failed reads, %d absent and %d cut chunks", sent, variable, failed, absent, cut)
+	t.Logf("%d records, %d with chunks, %d with failed reads, %d with a goroutine, %d absent and %d cut chunks", sent, variable, failed, known, absent, cut)
 	// The test is worth little if chance does not reach all of these.
-	if variable < sent/10 || failed < sent/20 || absent < sent/20 {
+	if variable < sent/10 || failed < sent/20 || absent < sent/20 || known < sent/10 {
 		t.Error("too uniform")
 	}
 }
 
 func describe(f *probegen.Func) string {
-	s := fmt.Sprintf("fixed %d, slots from %d, CFA %d, skip %#x\n", f.Plan.Fixed, f.Plan.SlotBase, f.CFA, f.Skip)
+	s := fmt.Sprintf("fixed %d, slots from %d, CFA %d, skip %#x, g %+v\n", f.Plan.Fixed, f.Plan.SlotBase, f.CFA, f.Skip, f.G)
 	for _, p := range f.Plan.Params {
 		s += fmt.Sprintf("%s %s at %d, %d of %d bytes\n", p.Name, p.Image.Type, p.Offset, p.Image.Size, p.Image.Type.Size)
 	}
