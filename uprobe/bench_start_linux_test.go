@@ -6,32 +6,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-)
 
-// fromProxy builds a program of a module that the project does not depend on.
-func fromProxy(tb testing.TB, module, pkg string) string {
-	tb.Helper()
-	dir := tb.TempDir()
-	out := filepath.Join(dir, filepath.Base(pkg)+".exe")
-	for _, args := range [][]string{
-		{"mod", "init", "example.com/build"},
-		{"get", module},
-		{"build", "-o", out, pkg},
-	} {
-		cmd := exec.Command("go", args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false -mod=mod", "CGO_ENABLED=0")
-		if msg, err := cmd.CombinedOutput(); err != nil {
-			tb.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, msg)
-		}
-	}
-	return out
-}
+	"github.com/argtap/argtap/internal/fixture"
+)
 
 // traceOnce, in the environment, makes the test binary a program that traces
 // one function of a file, and ends as soon as the probe is in place.
@@ -58,8 +39,8 @@ func init() {
 //
 //	go test -run '^$' -bench Start ./uprobe
 func BenchmarkStart(b *testing.B) {
-	caddy := fromProxy(b, "github.com/caddyserver/caddy/v2@v2.11.9", "github.com/caddyserver/caddy/v2/cmd/caddy")
-	dlv := fromProxy(b, "github.com/go-delve/delve@v1.27.2", "github.com/go-delve/delve/cmd/dlv")
+	caddy := fixture.FromProxy(b, "github.com/caddyserver/caddy/v2@v2.11.9", "github.com/caddyserver/caddy/v2/cmd/caddy")
+	dlv := fixture.FromProxy(b, "github.com/go-delve/delve@v1.27.2", "github.com/go-delve/delve/cmd/dlv")
 	const fn = "net/http.(*conn).serve"
 	var attach, perf, delve []float64
 	var peak int64

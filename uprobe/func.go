@@ -6,6 +6,7 @@ import (
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/probegen"
 	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
 )
@@ -32,6 +33,7 @@ type Func struct {
 	offset  symbols.FileOffset
 	repeats []symbols.FileOffset
 	grow    symbols.FileOffset
+	g       probegen.G
 	schedPC int64 // offset of sched.pc in g, 0 if unknown
 }
 

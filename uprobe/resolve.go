@@ -9,7 +9,7 @@ import (
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
 	"github.com/argtap/argtap/internal/capture"
-	"github.com/argtap/argtap/internal/goruntime"
+	"github.com/argtap/argtap/internal/probegen"
 	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
 )
@@ -65,6 +65,7 @@ type executable struct {
 	// noDwarf is why there is no debug information, nil if there is.
 	noDwarf error
 	g       *gOffsets
+	tls     *int64 // see threadOffset
 }
 
 func openBinary(path string, opts []Option) (*executable, *options, error) {
@@ -128,7 +129,7 @@ func (b *executable) find(pattern string) ([]symbols.Func, error) {
 // resolve works out all functions that the patterns select, once each. Those
 // of a pattern that cannot be traced are left out, with the reason.
 func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, leftOut []error, err error) {
-	if slices.Contains(patterns, "") {
+	if len(patterns) == 0 || slices.Contains(patterns, "") {
 		return nil, nil, errors.New("no function given: name one, or a pattern such as \"main.*\"")
 	}
 	seen, failed := make(map[symbols.VirtAddr]bool), make(map[symbols.VirtAddr]error)
@@ -191,7 +192,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 		source: d.source, sourceDetail: d.detail, why: d.why,
 	}
 	var live []abi.Reg
-	if d.g {
+	if d.keepsG(b.arch) {
 		live = append(live, b.arch.G)
 	}
 	for _, p := range d.params {
@@ -208,8 +209,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 		return fail(err)
 	}
 	f.plan = capture.Build(b.arch, f.inputs, o.limits)
-	if d.g {
-		// Elsewhere the register does not hold g.
+	if f.g = b.findG(f, d, code); f.g.Kind != probegen.GNone {
 		f.plan.Goroutine = b.gOffsets().goid
 		f.schedPC = b.gOffsets().schedPC
 	}
@@ -259,43 +259,6 @@ func (b *executable) place(f *Func, s symbols.Func, code []byte, live []abi.Reg,
 	}
 	return nil
 }
-
-// gOffsets returns where the fields of g are: from the table of releases, or
-// for an unknown release from the debug information.
-func (b *executable) gOffsets() gOffsets {
-	if b.g != nil {
-		return *b.g
-	}
-	b.g = new(gOffsets)
-	version, _ := b.file.GoVersion()
-	if minor, ok := goruntime.Release(version); ok {
-		if off, ok := goruntime.GoroutineID(minor, int(b.arch.PtrSize)); ok {
-			b.g.goid = off
-			b.g.schedPC, _ = goruntime.SchedPC(minor, int(b.arch.PtrSize))
-			return *b.g
-		}
-	}
-	g, err := b.dwarf.Struct("runtime.g", 0)
-	if err != nil || g == nil {
-		return *b.g
-	}
-	for _, f := range g.Fields {
-		switch {
-		case f.Name == "goid" && f.Type.Size == 8:
-			b.g.goid = f.Offset
-		case f.Name == "sched":
-			for _, s := range f.Type.Fields {
-				if s.Name == "pc" && s.Type.Size == b.arch.PtrSize {
-					b.g.schedPC = f.Offset + s.Offset
-				}
-			}
-		}
-	}
-	return *b.g
-}
-
-// gOffsets are offsets in runtime.g in bytes, 0 for what is not known.
-type gOffsets struct{ goid, schedPC int64 }
 
 // checkMachine reports whether the binary's code can run on this machine.
 func (b *executable) checkMachine() error {

@@ -50,10 +50,17 @@ type description struct {
 	detail string
 	sig    *abi.Signature
 	params []Param
-	// g says that the architecture's register for g holds it.
-	g bool
+	// goCode says that it is code of Go, compiled or assembly, and regs that it
+	// takes arguments in registers.
+	goCode, regs bool
 	// why says what better sources lack.
 	why string
+}
+
+// keepsG reports whether the register that the architecture has for the g holds
+// it: on arm64 in all code of Go, on amd64 in what takes arguments in registers.
+func (d *description) keepsG(a *abi.Arch) bool {
+	return a.HasG && (d.regs || d.goCode && a == abi.ARM64)
 }
 
 // describe asks the sources in turn.
@@ -77,7 +84,7 @@ func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error)
 	if err != nil {
 		return nil, err
 	}
-	d := &description{source: SourceDWARF, sig: f.Signature(), g: f.RegABI}
+	d := &description{source: SourceDWARF, sig: f.Signature(), goCode: f.Go, regs: f.RegABI}
 	if f.Assembly || !f.Go && len(f.Params) == 0 {
 		d.source = SourceNone
 	}
