@@ -230,8 +230,8 @@ func (f *function) tellable(c candidate, edges []edge) string {
 			return fmt.Sprintf("it jumps to itself: %s", text)
 		case in.refused != "":
 			return fmt.Sprintf("%q leads back to it: %s", text, in.refused)
-		case e.flow == branch && e.cond == Never:
-			return fmt.Sprintf("%q leads back to it, on a condition that flags do not tell", text)
+		case e.flow == branch && e.cond == Never && in.test.Mask == 0:
+			return fmt.Sprintf("%q leads back to it, on a condition that neither flags nor a register tell", text)
 		}
 	}
 	return ""
@@ -258,7 +258,7 @@ func (f *function) sites(c choice, checked bool) *Sites {
 		// What the frame is at a back edge is not followed; nothing is read
 		// there but flags.
 		in, _ := f.at(int(e.off))
-		s.Repeats = append(s.Repeats, BackEdge{Probe: f.probe(in, 0), Taken: taken})
+		s.Repeats = append(s.Repeats, BackEdge{Probe: f.probe(in, 0), Taken: taken, Test: in.test})
 	}
 	for _, off := range f.returns {
 		in, _ := f.at(int(off))

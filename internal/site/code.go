@@ -12,7 +12,12 @@ import (
 var machines = map[string]machine{
 	"amd64": amd64,
 	"386":   i386,
+	"arm64": arm64{},
 }
+
+// preparer is a machine that has to look at all code of a function first: it
+// returns the machine for that function.
+type preparer interface{ prepare(code []byte) machine }
 
 // machine is what an architecture knows. Offsets are in bytes from the start
 // of the function's code.
@@ -74,6 +79,8 @@ type instr struct {
 	// cond is the condition under which a branch is taken; Never if flags
 	// do not tell.
 	cond Cond
+	// test is that condition if a register tells.
+	test RegTest
 
 	emulated bool   // by the kernel, when a probe sits on it
 	refused  string // why no probe may sit on it; "" if one may
@@ -116,6 +123,8 @@ func (s *regSet) add(r abi.Reg) {
 }
 
 func (s regSet) has(r abi.Reg) bool { return r < 128 && s[r/64]>>(r%64)&1 != 0 }
+
+func (s *regSet) join(t regSet) { s[0] |= t[0]; s[1] |= t[1] }
 
 func (s regSet) meets(t regSet) bool { return s[0]&t[0] != 0 || s[1]&t[1] != 0 }
 

@@ -123,9 +123,26 @@ func (k Kind) String() string {
 type BackEdge struct {
 	Probe
 	// Taken is the condition on the saved flags under which the branch is
-	// taken: Always for an unconditional jump.
+	// taken: Always for an unconditional jump, Never if it is Test that
+	// tells.
 	Taken Cond
+	// Test is the condition of a branch that looks at a register and not at
+	// the flags (arm64: cbz, tbz and their opposites), valid if Taken is
+	// Never.
+	Test RegTest
 }
+
+// RegTest is a condition on a register. The zero RegTest is none.
+type RegTest struct {
+	Reg abi.Reg
+	// Mask has the bits that matter.
+	Mask uint64
+	// Zero: it holds if all those bits are 0; otherwise, if any is 1.
+	Zero bool
+}
+
+// Holds reports whether the condition holds for the register's value.
+func (t RegTest) Holds(value uint64) bool { return t.Mask != 0 && (value&t.Mask == 0) == t.Zero }
 
 // Sites is where to probe one function.
 type Sites struct {
@@ -137,7 +154,8 @@ type Sites struct {
 	// hit of Entry in the same goroutine (thread) is not a call.
 	Repeats []BackEdge
 	// Grow is the call of morestack in a function that does not restore its
-	// argument registers behind it, nil in all others. After a hit of Grow
+	// argument registers behind it (on arm64 perhaps the instruction before
+	// it, which overwrites one), nil in all others. After a hit of Grow
 	// the next hit of Entry in the same goroutine is of the same call, and
 	// only at Grow do the registers hold the arguments.
 	Grow *Probe
@@ -224,6 +242,9 @@ func machineFor(a *abi.Arch, code []byte) (machine, error) {
 	}
 	if len(code) == 0 || len(code) > MaxCode {
 		return nil, fmt.Errorf("%d bytes of code, want 1 to %d: %w", len(code), MaxCode, ErrCodeSize)
+	}
+	if p, ok := m.(preparer); ok {
+		m = p.prepare(code)
 	}
 	return m, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,6 +24,8 @@ type walker struct {
 	m     *x86
 	fn    symbols.Func
 	insts map[int]x86asm.Inst
+	// tails are the targets of jbe: the one of the stack check among them.
+	tails map[int]bool
 	// words are the offsets that words of read-only data point to.
 	words []int
 }
@@ -85,7 +88,7 @@ func newWalker(t testing.TB, b *elfFile, fn symbols.Func, words []int) (*walker,
 	if b.arch == abi.I386 {
 		m = i386
 	}
-	w := &walker{b: b, m: m, fn: fn, insts: map[int]x86asm.Inst{}, words: words}
+	w := &walker{b: b, m: m, fn: fn, insts: map[int]x86asm.Inst{}, tails: map[int]bool{}, words: words}
 	code := b.code(t, fn)
 	for off := 0; off < len(code); {
 		x, err := x86asm.Decode(code[off:], m.bits)
@@ -99,6 +102,9 @@ func newWalker(t testing.TB, b *elfFile, fn symbols.Func, words []int) (*walker,
 		}
 		w.insts[off] = x
 		off += x.Len
+		if rel, ok := x.Args[0].(x86asm.Rel); ok && x.Op == x86asm.JBE {
+			w.tails[off+int(rel)] = true
+		}
 	}
 	return w, nil
 }
@@ -111,8 +117,9 @@ var noReturn = []string{
 	"runtime.block", "runtime.unsafeslice", "runtime.unsafestring", "runtime.abort",
 }
 
-func (w *walker) callReturns(target symbols.VirtAddr) bool {
-	name := w.b.names[target]
+func (w *walker) callReturns(target symbols.VirtAddr) bool { return callReturns(w.b.names[target]) }
+
+func callReturns(name string) bool {
 	if strings.HasSuffix(name, ".throw") || strings.HasSuffix(name, ".fatal") {
 		return false // of packages below the runtime
 	}
@@ -142,6 +149,10 @@ func (w *walker) steps(off int, x x86asm.Inst) []step {
 	case x.Op == x86asm.RET:
 		return []step{{off: -1}}
 	case x.Op == x86asm.UD2, x.Op == x86asm.INT, x.Op == x86asm.HLT:
+		return nil
+	case x.Op == x86asm.NOP && w.tails[after.off] && !w.tails[off]:
+		// The block that a select without a default goes to when no case
+		// was chosen: never (Go before 1.17).
 		return nil
 	case x.Op == x86asm.CALL:
 		if isRel && !w.callReturns(w.fn.Entry+symbols.VirtAddr(off+x.Len)+symbols.VirtAddr(rel)) {
@@ -173,16 +184,29 @@ func (w *walker) steps(off int, x x86asm.Inst) []step {
 	return []step{after}
 }
 
-// check follows all paths, with the number of calls counted so far as the
-// state: it may never exceed one, and must be one when the function is left.
+// check follows all paths.
 func (w *walker) check(s *Sites) error {
-	site := int(s.Entry.Addr - w.fn.Entry)
-	if _, ok := w.insts[site]; !ok {
+	return checkPaths(w.fn, s, func(off int) ([]step, bool) {
+		x, ok := w.insts[off]
+		if !ok {
+			return nil, false
+		}
+		return w.steps(off, x), true
+	})
+}
+
+// checkPaths follows all paths through a function, with the number of calls
+// counted so far as the state: it may never exceed one, and must be one when
+// the function is left. steps are the successors of an instruction, of any
+// architecture; false where none begins.
+func checkPaths(fn symbols.Func, s *Sites, steps func(off int) ([]step, bool)) error {
+	site := int(s.Entry.Addr - fn.Entry)
+	if _, ok := steps(site); !ok {
 		return fmt.Errorf("site %#x is not an instruction", s.Entry.Addr)
 	}
 	edges := map[int]Cond{}
 	for _, e := range s.Repeats {
-		edges[int(e.Addr-w.fn.Entry)] = e.Taken
+		edges[int(e.Addr-fn.Entry)] = e.Taken
 	}
 	type state struct {
 		off, calls int
@@ -198,11 +222,11 @@ func (w *walker) check(s *Sites) error {
 			continue
 		}
 		seen[st] = true
-		x, ok := w.insts[st.off]
+		succ, ok := steps(st.off)
 		if !ok {
 			return fmt.Errorf("control reaches %#x, in the middle of an instruction", st.off)
 		}
-		for _, next := range w.steps(st.off, x) {
+		for _, next := range succ {
 			n := st
 			n.off = next.off
 			skipped := next.taken && s.Entry.Skip != Never
@@ -251,10 +275,13 @@ func (w *walker) checkStraight(t testing.TB, s *Sites) error {
 		case op == "push":
 			cfa += w.b.arch.PtrSize
 		case op == "call" && w.b.arch == abi.I386: // tells the address of the code
-		case op == "sub" && first == sp:
-			var n int64
-			if _, err := fmt.Sscanf(second, "%v", &n); err != nil {
+		case (op == "sub" || op == "add") && first == sp:
+			n, err := strconv.ParseInt(second, 0, 64)
+			if err != nil {
 				return fmt.Errorf("%s: %v", text, err)
+			}
+			if op == "add" { // of -0x80, which is shorter than sub of 0x80
+				n = -int64(int32(n))
 			}
 			cfa += n
 		case strings.Contains(first, "ptr"):

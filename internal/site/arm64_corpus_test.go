@@ -1,0 +1,150 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argtap/argtap/abi"
+)
+
+// TestCorpusARM64 is TestCorpus for arm64.
+func TestCorpusARM64(t *testing.T) {
+	b := openBinary(t, goBuildFor(t, "arm64", "cmd/go"))
+	st := checkAllARM64(t, b, b.liveIn)
+	t.Log(st)
+	if st.total < 10000 {
+		t.Errorf("%d functions, want the go command's more than 10000", st.total)
+	}
+	if share := float64(st.emulated) / float64(st.total); share < 0.8 {
+		t.Errorf("%.1f %% on an emulated instruction, want 80 or more", 100*share)
+	}
+}
+
+// TestReleasesARM64 checks every function of the go command of other
+// releases, built by themselves.
+func TestReleasesARM64(t *testing.T) {
+	if os.Getenv("ARGTAP_TOOLCHAINS") == "" {
+		t.Skip("needs toolchains of other releases: set ARGTAP_TOOLCHAINS=1 to fetch and use them")
+	}
+	for _, release := range []string{
+		"1.11.13", "1.13.15", "1.16.15", "1.17.13", "1.18.10", "1.20.14", "1.21.13", "1.24.13", "1.27.4",
+	} {
+		t.Run(release, func(t *testing.T) {
+			var minor int
+			if _, err := fmt.Sscanf(release, "1.%d", &minor); err != nil {
+				t.Fatal(err)
+			}
+			b := openBinary(t, buildRelease(t, release, "arm64", "cmd/go"))
+			live := b.liveIn
+			if minor < 18 { // everything is on the stack
+				live = func(string) []abi.Reg { return []abi.Reg{b.arch.G, b.arch.Closure} }
+			}
+			st := checkAllARM64(t, b, live)
+			t.Log(st)
+			if share := float64(st.emulated) / float64(st.total); share < 0.75 {
+				t.Errorf("%.1f %% on an emulated instruction, want 75 or more", 100*share)
+			}
+		})
+	}
+}
+
+// buildRelease builds a program of the standard library with another release.
+func buildRelease(t *testing.T, release, goarch, pkg string) string {
+	t.Helper()
+	if dir := os.Getenv("ARGTAP_SITE_BINARIES"); dir != "" {
+		return filepath.Join(dir, filepath.Base(pkg)+"-"+release)
+	}
+	out := filepath.Join(t.TempDir(), "program")
+	cmd := exec.Command("go", "build", "-o", out, pkg)
+	// Without modules: releases before 1.16 build their own commands so.
+	cmd.Env = append(os.Environ(), "GOENV=off", "GOFLAGS=", "GOWORK=off", "GO111MODULE=off", "GOTOOLCHAIN=go"+release,
+		"GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v with Go %s: %v\n%s", cmd.Args, release, err, msg)
+	}
+	return out
+}
+
+// TestBuildsARM64 is TestBuilds for arm64.
+func TestBuildsARM64(t *testing.T) {
+	for _, flags := range [][]string{
+		nil,
+		{"-gcflags=all=-N -l"},
+		{"-buildmode=pie"},
+	} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			b := fixtureFor(t, "arm64", flags...)
+			st := checkAllARM64(t, b, b.liveIn)
+			t.Log(st)
+			if st.kinds[AfterCheck]+st.kinds[AtCheck] < st.total/2 {
+				t.Errorf("%d sites at or after a stack check, want more than half", st.kinds[AfterCheck]+st.kinds[AtCheck])
+			}
+		})
+	}
+}
+
+// checkAllARM64 checks the sites of all functions of a program.
+func checkAllARM64(t *testing.T, b *elfFile, live func(name string) []abi.Reg) stats {
+	t.Helper()
+	st := stats{kinds: map[Kind]int{}, repeats: map[bool]int{}}
+	words := b.wordsInto()
+	for _, fn := range b.funcs {
+		switch fn.Name {
+		case "go:textfipsstart", "go:textfipsend", "crypto/internal/boring/sig.StandardCrypto.abi0",
+			"crypto/internal/boring/sig.StandardCrypto":
+			continue // marks in the text, not functions
+		}
+		code, regs := b.code(t, fn), live(fn.Name)
+		start := time.Now()
+		s, err := FindIn(b.arch, code, fn.Entry, regs, b.read)
+		st.duration += time.Since(start)
+		st.bytes += len(code)
+		st.total++
+		if errors.Is(err, ErrNoSite) {
+			st.noSite++
+			if !expectNoSiteARM64(fn.Name) {
+				t.Errorf("%s: %v", fn.Name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", fn.Name, err)
+			continue
+		}
+		st.kinds[s.Kind]++
+		if s.Entry.Emulated {
+			st.emulated++
+		}
+		if len(s.Repeats) > 0 {
+			st.repeats[strings.HasSuffix(fn.Name, ".abi0")]++
+		}
+		w := newWalkerARM64(t, b, fn, words[fn.Entry], regs)
+		site := fmt.Sprintf("%s: site %q at +%#x, %s", fn.Name, s.Entry.Instr, s.Entry.Addr-fn.Entry, s.Why)
+		if err := w.check(s); err != nil {
+			t.Errorf("%s: %v", site, err)
+		}
+		if err := w.checkStraight(s); err != nil {
+			t.Errorf("%s: %v", site, err)
+		}
+		if n := w.returns(); n != len(s.Returns) {
+			t.Errorf("%s: %d returns, want %d", fn.Name, len(s.Returns), n)
+		}
+	}
+	return st
+}
+
+// expectNoSiteARM64: hand-written assembly that begins with an instruction
+// that cannot be probed, or that jumps to an address it is given.
+func expectNoSiteARM64(name string) bool {
+	switch strings.TrimSuffix(name, ".abi0") {
+	case "internal/runtime/sys.DisableDIT", "gogo", "runtime.reflectcall", "runtime.cgoSigtramp":
+		return true
+	}
+	return false
+}
