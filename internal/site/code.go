@@ -227,12 +227,7 @@ func (f *function) readTables(mem Memory) {
 	if len(f.unknown) == 0 {
 		return
 	}
-	// A function that is one straight line into an indirect jump has no block
-	// but the one it begins with: the jump is a tail call, as of a wrapper
-	// for a method of an embedded interface (Go 1.27), and if it goes to the
-	// function's own entry, that is another call.
-	last, _ := f.at(int(f.unknown[0].off))
-	if len(f.edges) == 0 && len(f.returns) == 0 && last.end() == len(f.code) {
+	if f.tailCalls() {
 		f.unknown = nil
 		f.exits++
 		return
@@ -264,6 +259,35 @@ func (f *function) readTables(mem Memory) {
 		f.unknown = append(f.unknown, j)
 		f.exits++
 	}
+}
+
+// tailCalls reports whether the function, its stack check aside, is one
+// straight line into an indirect jump. It has no block but the one it begins
+// with: the jump is a tail call, as of a wrapper for a method of an embedded
+// interface (Go 1.27), and if it goes to the function's own entry, that is
+// another call.
+func (f *function) tailCalls() bool {
+	last, ok := f.at(int(f.unknown[0].off))
+	if !ok || len(f.returns) > 0 {
+		return false
+	}
+	if len(f.edges) == 0 && last.end() == len(f.code) {
+		return true
+	}
+	check, ok := f.m.stackCheck(f.code, f.entry)
+	if !ok || last.off < check.end {
+		return false
+	}
+	toTail, ok := f.at(check.jumps[len(check.jumps)-1])
+	if !ok || int64(last.end()) != toTail.target {
+		return false
+	}
+	for _, e := range f.edges {
+		if !slices.Contains(check.jumps, int(e.off)) && int(e.off) != check.tailJump {
+			return false
+		}
+	}
+	return true
 }
 
 // block returns the instructions that end in the jump j and are always run

@@ -20,7 +20,9 @@ import (
 type elfFile struct {
 	path string
 	arch *abi.Arch
-	file *elf.File
+	// stackABI says that all functions take their arguments on the stack.
+	stackABI bool
+	file     *elf.File
 	// funcs are the functions by entry; names has the name of each entry.
 	funcs []symbols.Func
 	names map[symbols.VirtAddr]string
@@ -143,6 +145,9 @@ func (b *elfFile) find(t testing.TB, fn symbols.Func) (*Sites, error) {
 func (b *elfFile) liveIn(name string) []abi.Reg {
 	if strings.HasSuffix(name, ".abi0") {
 		return nil
+	}
+	if b.stackABI {
+		return []abi.Reg{b.arch.Closure}
 	}
 	live := slices.Concat(b.arch.Ints, b.arch.Floats, []abi.Reg{b.arch.Closure})
 	if b.arch.HasG {

@@ -14,11 +14,14 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/symbols"
 )
 
-// Offsets in struct pt_regs of amd64 (arch/x86/include/asm/ptrace.h).
+// Offsets in struct pt_regs of amd64 (arch/x86/include/asm/ptrace.h), which
+// the kernel uses for 386 programs, too, with the upper halves zero.
 const (
+	regsCX    = 88
 	regsFlags = 144
 	regsSP    = 152
 )
@@ -26,16 +29,20 @@ const (
 // tally counts the hits of one probe by the flags at the hit.
 type tally struct {
 	probe Probe
+	// inCX: the g is in RCX or ECX at the hit.
+	inCX bool
 	// slot is the first of its elements in the array map: one for each
 	// combination of the flags that conditions look at, then one for hits at
-	// which no code address was on the stack below the CFA.
+	// which no code address was on the stack below the CFA, and one for those
+	// at which the g was not what the stack pointer belongs to.
 	slot uint32
 }
 
 const (
 	flagSlots = 32
 	badCFA    = flagSlots
-	slots     = flagSlots + 1
+	badG      = flagSlots + 1
+	slots     = flagSlots + 2
 )
 
 // flagsOf unpacks CF, PF, ZF, SF and OF from five bits.
@@ -44,8 +51,9 @@ func flagsOf(slot uint32) uint64 {
 		uint64(slot>>3&1)*flagSF | uint64(slot>>4&1)*flagOF
 }
 
-// counter is the program on a probe.
-func (c *tally) counter(m *ebpf.Map, text symbols.VirtAddr, size uint64) asm.Instructions {
+// counter is the program on a probe, in a program with pointers of so many
+// bytes and with size bytes of code at text.
+func (c *tally) counter(m *ebpf.Map, word int32, text symbols.VirtAddr, size uint64) asm.Instructions {
 	count := func(slot asm.Instructions) asm.Instructions {
 		return append(slot, asm.Instructions{
 			asm.Add.Imm(asm.R1, int32(c.slot)),
@@ -84,18 +92,48 @@ func (c *tally) counter(m *ebpf.Map, text symbols.VirtAddr, size uint64) asm.Ins
 			asm.Mov.Imm(asm.R1, 0),
 			asm.StoreMem(asm.RFP, -16, asm.R1, asm.DWord),
 			asm.LoadMem(asm.R3, asm.R6, regsSP, asm.DWord),
-			asm.Add.Imm(asm.R3, int32(c.probe.CFA-8)),
+			asm.Add.Imm(asm.R3, int32(c.probe.CFA)-word),
 			asm.Mov.Reg(asm.R1, asm.RFP),
 			asm.Add.Imm(asm.R1, -16),
-			asm.Mov.Imm(asm.R2, 8),
+			asm.Mov.Imm(asm.R2, word),
 			asm.FnProbeReadUser.Call(),
 			asm.LoadMem(asm.R3, asm.RFP, -16, asm.DWord),
 			asm.LoadImm(asm.R4, int64(text), asm.DWord),
 			asm.Sub.Reg(asm.R3, asm.R4),
 			asm.LoadImm(asm.R4, int64(size), asm.DWord),
-			asm.JLT.Reg(asm.R3, asm.R4, "exit"),
+			asm.JLT.Reg(asm.R3, asm.R4, "cfa"),
 		)
 		ins = append(ins, count(asm.Instructions{asm.Mov.Imm(asm.R1, badCFA)})...)
+		ins = append(ins,
+			asm.JEq.Imm(asm.R0, 0, "exit"),
+			asm.Mov.Imm(asm.R1, 1),
+			asm.StoreXAdd(asm.R0, asm.R1, asm.DWord),
+			asm.Mov.Imm(asm.R0, 0).WithSymbol("cfa"),
+		)
+	}
+	if c.inCX {
+		size := asm.DWord
+		if word == 4 {
+			size = asm.Word
+		}
+		// The g begins with the bounds of its stack, lo and hi.
+		ins = append(ins,
+			asm.Mov.Imm(asm.R1, 0),
+			asm.StoreMem(asm.RFP, -16, asm.R1, asm.DWord),
+			asm.StoreMem(asm.RFP, -24, asm.R1, asm.DWord),
+			asm.Mov.Reg(asm.R1, asm.RFP),
+			asm.Add.Imm(asm.R1, -24),
+			asm.Mov.Imm(asm.R2, 2*word),
+			asm.LoadMem(asm.R3, asm.R6, regsCX, asm.DWord),
+			asm.FnProbeReadUser.Call(),
+			asm.LoadMem(asm.R1, asm.R6, regsSP, asm.DWord),
+			asm.LoadMem(asm.R2, asm.RFP, -24, size),
+			asm.LoadMem(asm.R3, asm.RFP, int16(word)-24, size),
+			asm.JLT.Reg(asm.R1, asm.R2, "bad"),
+			asm.JLT.Reg(asm.R1, asm.R3, "exit"),
+			asm.Mov.Imm(asm.R0, 0).WithSymbol("bad"),
+		)
+		ins = append(ins, count(asm.Instructions{asm.Mov.Imm(asm.R1, badG)})...)
 		ins = append(ins,
 			asm.JEq.Imm(asm.R0, 0, "exit"),
 			asm.Mov.Imm(asm.R1, 1),
@@ -112,13 +150,18 @@ const manyCalls = "main.small"
 // through the probed functions, and compares the hits with the calls that
 // the program counts.
 func TestExactlyOnce(t *testing.T) {
+	for _, goarch := range []string{"amd64", "386"} {
+		t.Run(goarch, func(t *testing.T) { exactlyOnce(t, fixtureFor(t, goarch)) })
+	}
+}
+
+func exactlyOnce(t *testing.T, b *elfFile) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to attach uprobes: run the tests with sudo")
 	}
 	if err := rlimit.RemoveMemlock(); err != nil {
 		t.Fatal(err)
 	}
-	b := fixture(t)
 	cmd := exec.Command(b.path)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -158,6 +201,7 @@ func TestExactlyOnce(t *testing.T) {
 		return c
 	}
 	functions := map[string]*function{}
+	withG := false
 	for _, name := range counted {
 		fn := b.lookup(t, name)
 		s, err := b.find(t, fn)
@@ -165,6 +209,8 @@ func TestExactlyOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := &function{sites: s, entry: tallyFor(s.Entry)}
+		f.entry.inCX = s.HasG && s.G == b.cx()
+		withG = withG || f.entry.inCX
 		for _, e := range s.Repeats {
 			f.repeats = append(f.repeats, tallyFor(e.Probe))
 		}
@@ -176,7 +222,7 @@ func TestExactlyOnce(t *testing.T) {
 		if name == "main.huge" {
 			// The program of a second probe on the same function does not
 			// disturb the first.
-			check, ok := amd64.stackCheck(b.code(t, fn), fn.Entry)
+			check, ok := machines[b.arch.GOARCH].stackCheck(b.code(t, fn), fn.Entry)
 			if !ok {
 				t.Fatalf("%s: no stack check", name)
 			}
@@ -185,6 +231,9 @@ func TestExactlyOnce(t *testing.T) {
 		functions[name] = f
 	}
 
+	if withG != (b.arch == abi.I386) {
+		t.Errorf("a stack check leaves the g in a register: %t", withG)
+	}
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: uint32(len(all) * slots)})
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +247,7 @@ func TestExactlyOnce(t *testing.T) {
 	for _, c := range all {
 		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 			Type: ebpf.Kprobe, License: "GPL",
-			Instructions: c.counter(m, symbols.VirtAddr(text.Addr), text.Size),
+			Instructions: c.counter(m, int32(b.arch.PtrSize), symbols.VirtAddr(text.Addr), text.Size),
 		})
 		if err != nil {
 			t.Fatalf("%+v", err)
@@ -275,14 +324,29 @@ func TestExactlyOnce(t *testing.T) {
 	}
 	t.Logf("%d hits of the check's jump in main.huge were re-run prologues", skipped)
 	for _, c := range all {
-		var bad uint64
+		var bad, wrong uint64
 		if err := m.Lookup(c.slot+badCFA, &bad); err != nil {
 			t.Fatal(err)
 		}
 		if bad != 0 {
 			t.Errorf("probe %+v: %d hits without a return address below the CFA", c.probe, bad)
 		}
+		if err := m.Lookup(c.slot+badG, &wrong); err != nil {
+			t.Fatal(err)
+		}
+		if wrong != 0 {
+			t.Errorf("probe %+v: %d hits with another goroutine's stack in the g", c.probe, wrong)
+		}
 	}
+}
+
+// cx is the register in which stack checks of 386, and of amd64 before Go
+// 1.17, have the g.
+func (b *elfFile) cx() abi.Reg {
+	if b.arch == abi.I386 {
+		return abi.ECX
+	}
+	return abi.RCX
 }
 
 // fileOffset is where the file has the byte at a.
