@@ -128,7 +128,9 @@ func (c *Call) Clone() *Call {
 }
 
 // String returns the call in Go-like syntax: "main.computeE(iterations=100)".
-// The arguments of assembly are "?": see [Func.SignatureKnown].
+// The arguments of assembly are "?": see [Func.SignatureKnown]. Those of which
+// only the size is known ([SourceArgInfo]) are words, those that belong to one
+// value in braces: "main.write(0x2a, {0xc000012030, 0x5})".
 func (c *Call) String() string { return string(c.AppendText(nil)) }
 
 // AppendText appends what String returns to b.
@@ -141,6 +143,10 @@ func (c *Call) AppendText(b []byte) []byte {
 	for i := range c.NumArgs() {
 		if i > 0 {
 			b = append(b, ", "...)
+		}
+		if c.fn.source == SourceArgInfo {
+			b = c.Arg(i).appendSized(b)
+			continue
 		}
 		b = append(b, c.ArgName(i)...)
 		b = append(b, '=')

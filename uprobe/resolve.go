@@ -260,9 +260,10 @@ func (b *executable) place(f *Func, s symbols.Func, code []byte, live []abi.Reg,
 	return nil
 }
 
-// checkMachine reports whether the binary's code can run on this machine.
+// checkMachine reports whether the binary's code can run on this machine. That
+// of 386 runs on amd64.
 func (b *executable) checkMachine() error {
-	if b.arch.GOARCH != runtime.GOARCH {
+	if b.arch.GOARCH != runtime.GOARCH && (b.arch != abi.I386 || runtime.GOARCH != abi.AMD64.GOARCH) {
 		return fmt.Errorf("%w: built for %s, this machine is %s", ErrArch, b.arch.GOARCH, runtime.GOARCH)
 	}
 	return nil

@@ -3,6 +3,8 @@ package uprobe
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
@@ -65,18 +67,43 @@ func (d *description) keepsG(a *abi.Arch) bool {
 
 // describe asks the sources in turn.
 func (b *executable) describe(s symbols.Func, o *options) (*description, error) {
-	if b.dwarf == nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoDebugInfo, b.noDwarf)
+	noDebugInfo := b.noDwarf
+	if b.dwarf != nil {
+		d, err := b.fromDWARF(s, o)
+		if !errors.Is(err, dwarfargs.ErrNoEntry) {
+			return d, err
+		}
+		noDebugInfo = err
 	}
-	return b.fromDWARF(s, o)
+	r, err := b.record(s)
+	if err != nil {
+		return nil, err
+	}
+	if !r.ok { // not of Go
+		return nil, fmt.Errorf("%w: %w", ErrNoDebugInfo, noDebugInfo)
+	}
+	var why []string
+	for _, from := range []func(symbols.Func, record, *options) (*description, error){
+		b.fromGiven, b.fromArgInfo,
+	} {
+		d, err := from(s, r, o)
+		var no *errNoSource
+		if !errors.As(err, &no) {
+			if d != nil {
+				d.why = strings.Join(why, "; ")
+			}
+			return d, err
+		}
+		if no.why != "" && !slices.Contains(why, no.why) {
+			why = append(why, no.why)
+		}
+	}
+	return &description{source: SourceNone, sig: &abi.Signature{}, goCode: true, why: strings.Join(why, "; ")}, nil
 }
 
 // fromDWARF describes a function by its debug information.
 func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error) {
 	f, err := b.dwarf.Func(s, typeDepth(o.limits))
-	if errors.Is(err, dwarfargs.ErrNoEntry) {
-		return nil, fmt.Errorf("%w: %w", ErrNoDebugInfo, err)
-	}
 	if err != nil {
 		return nil, err
 	}

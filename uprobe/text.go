@@ -18,6 +18,27 @@ func (v Value) String() string { return string(v.AppendText(nil)) }
 // AppendText appends what String returns to b.
 func (v Value) AppendText(b []byte) []byte { return v.appendText(b, 0) }
 
+// appendSized appends a value of which only the size is known.
+func (v Value) appendSized(b []byte) []byte {
+	if _, absent := v.Absent(); absent {
+		return v.AppendText(b)
+	}
+	if n := v.NumField(); v.Kind() == abi.Struct {
+		b = append(b, '{')
+		for i := range n {
+			if i > 0 {
+				b = append(b, ", "...)
+			}
+			b = v.Field(i).appendSized(b)
+		}
+		return append(b, '}')
+	}
+	if x, ok := v.Uint(); ok {
+		return strconv.AppendUint(append(b, "0x"...), x, 16)
+	}
+	return v.AppendText(b)
+}
+
 func appendAbsent(b []byte, r abi.Reason) []byte {
 	b = append(b, '<')
 	b = append(b, r.String()...)

@@ -47,7 +47,8 @@ var rules = map[string]rule{
 
 	// Only this one sees them all, and only this one talks to the kernel.
 	"uprobe": {
-		own: []string{"abi", "symbols", "dwarfargs", "internal/site", "internal/capture", "internal/goruntime", "internal/probegen"},
+		own: []string{"abi", "symbols", "dwarfargs", "internal/site", "internal/capture", "internal/goruntime", "internal/probegen",
+			"internal/arginfo", "internal/gosig", "internal/rtype"},
 		foreign: []string{ebpf, ebpf + "/asm", ebpf + "/link", ebpf + "/ringbuf", ebpf + "/features",
 			ebpf + "/rlimit", ebpf + "/btf", unix},
 	},

@@ -1,0 +1,204 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/arginfo"
+	"github.com/argtap/argtap/internal/goruntime"
+	"github.com/argtap/argtap/internal/gosig"
+	"github.com/argtap/argtap/internal/site"
+	"github.com/argtap/argtap/symbols"
+)
+
+// record is what the runtime's function table has of a function.
+type record struct {
+	fn symbols.TableFunc
+	ok bool // there is a table, and the function is in it
+	// info is the table of arguments, nil if there is none. hasInfo says that
+	// the compiler writes one for functions like this: since Go 1.17, for what
+	// is not assembly.
+	info    *arginfo.Info
+	hasInfo bool
+}
+
+// record looks a function up in the runtime's function table.
+func (b *executable) record(s symbols.Func) (r record, err error) {
+	table, err := b.file.Table()
+	if errors.Is(err, symbols.ErrNoTable) {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	fn, err := table.At(s.Entry)
+	if errors.Is(err, symbols.ErrNoFunc) || err == nil && fn.Entry != s.Entry {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	r.fn, r.ok = fn, true
+	if minor, known := b.minor(); !known || minor < 17 || fn.Asm {
+		return r, nil
+	}
+	at, ok, err := table.FuncData(fn, arginfo.FuncData)
+	if err != nil {
+		return r, err
+	}
+	r.hasInfo = true
+	if !ok {
+		return r, nil
+	}
+	r.info, err = b.argInfo(at)
+	return r, err
+}
+
+// argInfo reads the table of arguments at an address.
+func (b *executable) argInfo(at symbols.VirtAddr) (*arginfo.Info, error) {
+	// It may be the last thing of its segment.
+	buf := make([]byte, arginfo.MaxLen)
+	n := len(buf)
+	if seg, ok := b.file.SegmentFor(at); ok {
+		n = int(min(uint64(n), uint64(seg.Addr)+seg.FileSize-uint64(at)))
+	}
+	if err := b.file.DataAt(at, buf[:n]); err != nil {
+		return nil, fmt.Errorf("argument table at %#x: %w", uint64(at), err)
+	}
+	info, err := arginfo.Parse(buf[:n])
+	if err != nil {
+		return nil, fmt.Errorf("argument table at %#x: %w", uint64(at), err)
+	}
+	return info, nil
+}
+
+// minor returns the minor release of Go that built the binary.
+func (b *executable) minor() (minor int, known bool) {
+	version, _ := b.file.GoVersion()
+	minor, known = goruntime.Release(version)
+	return minor, known && minor <= goruntime.Newest
+}
+
+// convention reports whether a function that no debug information describes
+// takes its arguments in registers.
+func (b *executable) convention(s symbols.Func, r record) (regs bool, err error) {
+	version, ok := b.file.GoVersion()
+	if !ok {
+		return false, errors.New("the binary does not say by which Go release it was built, so the calling convention is not known")
+	}
+	regs, known := goruntime.RegABI(version, b.arch.GOARCH)
+	if !known {
+		return false, fmt.Errorf("the calling convention of %q is not known here", version)
+	}
+	return regs && !strings.HasSuffix(s.Name, ".abi0") && !r.fn.Asm, nil
+}
+
+// errNoSource says that a source does not describe a function, and why if that
+// is worth knowing. The next source is asked.
+type errNoSource struct{ why string }
+
+func (e *errNoSource) Error() string { return e.why }
+
+// fromGiven describes a function by a signature of [WithSignature].
+func (b *executable) fromGiven(s symbols.Func, r record, o *options) (*description, error) {
+	text, ok := o.givenFor(s.Name)
+	if !ok {
+		return nil, &errNoSource{}
+	}
+	sig, err := gosig.Parse(text, b.arch)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	d, err := b.fromSignature(s, r, sig)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q: %w", ErrSignature, text, err)
+	}
+	d.source = SourceGiven
+	return d, nil
+}
+
+// fromSignature places the parameters of a signature, and compares that with
+// what the compiler recorded of the function.
+func (b *executable) fromSignature(s symbols.Func, r record, sig *abi.Signature) (*description, error) {
+	regs, err := b.convention(s, r)
+	if err != nil {
+		return nil, err
+	}
+	minor, _ := b.minor()
+	if strings.Contains(s.Name, "[...]") {
+		return nil, errors.New("it is a generic function, and the binary does not say of which type arguments: it may take a hidden one")
+	}
+	if strings.Contains(s.Name, "[go.shape.") {
+		sig.Dict = abi.DictFirst
+		if sig.Method && minor >= 20 {
+			sig.Dict = abi.DictAfterReceiver
+		}
+	}
+	assign := abi.Stack
+	if regs {
+		assign = abi.Internal
+	}
+	as, err := assign(b.arch, sig)
+	if err != nil {
+		return nil, err
+	}
+	checked, err := b.witness(s, r, sig, as, minor)
+	if err != nil {
+		return nil, err
+	}
+	d := &description{sig: sig, goCode: true, regs: regs}
+	for i, p := range sig.Params {
+		d.params = append(d.params, Param{Name: p.Name, Type: p.Type, Location: as.Params[i].AtEntry(), Source: checked})
+	}
+	return d, nil
+}
+
+// witness compares an assignment with what the compiler recorded. It returns
+// what was compared in a phrase.
+func (b *executable) witness(s symbols.Func, r record, sig *abi.Signature, as *abi.Assignment, minor int) (string, error) {
+	switch {
+	case !r.ok || r.fn.Asm:
+		return "not checked", nil
+	case r.hasInfo:
+		err := r.info.Check(arginfo.Func{Symbol: s.Name, Minor: minor, Arch: b.arch, Sig: sig, As: as})
+		return "sizes agree", err
+	case r.fn.Args >= 0:
+		// Before Go 1.17 only the size of arguments and results is there.
+		if want := as.ArgSize + as.ResultSize; int64(r.fn.Args) != want {
+			return "", fmt.Errorf("arguments and results take %d bytes on the stack, the compiler recorded %d", want, r.fn.Args)
+		}
+		return "size agrees", nil
+	}
+	return "not checked", nil
+}
+
+// fromArgInfo describes a function by the words that the compiler recorded.
+func (b *executable) fromArgInfo(s symbols.Func, r record, _ *options) (*description, error) {
+	if !r.ok || !r.hasInfo {
+		return nil, &errNoSource{}
+	}
+	regs, err := b.convention(s, r)
+	if err != nil {
+		return nil, &errNoSource{err.Error()}
+	}
+	d := &description{source: SourceArgInfo, sig: &abi.Signature{}, goCode: true, regs: regs}
+	if r.info == nil {
+		return d, nil // it takes none
+	}
+	code, err := b.file.Code(s)
+	if err != nil {
+		return nil, err
+	}
+	var spills []arginfo.Spill
+	found, _ := site.Spills(b.arch, code, s.Entry)
+	for _, sp := range found {
+		spills = append(spills, arginfo.Spill(sp))
+	}
+	for _, p := range r.info.Params(b.arch, regs, spills) {
+		d.params = append(d.params, Param{Name: "_", Type: p.Type, Location: p.Location, Source: "size only"})
+		d.sig.Params = append(d.sig.Params, abi.Param{Name: "_", Type: p.Type})
+	}
+	return d, nil
+}
