@@ -67,6 +67,7 @@ var rules = map[string]rule{
 	// For tests: an interpreter of eBPF programs, and what needs everything.
 	"internal/bpfsim":        {foreign: []string{ebpf + "/asm"}},
 	"internal/e2e":           {anything: true},
+	"internal/real":          {anything: true},
 	"internal/fixture":       {},
 	"internal/fixture/truth": {},
 }
