@@ -79,12 +79,8 @@ func (w *walkerARM64) steps(off int, x arm64asm.Inst) []step {
 		out := []step{{off: -1, taken: true}}
 		// A switch's jump is through the word that was just loaded.
 		if off >= 4 && strings.Contains(w.inst(off-4).String(), "LSL #3") {
-			// A word that points to the entry may be a function value beside
-			// a table. A function that checks its stack there is entered by
-			// calls alone.
-			checks := strings.HasPrefix(w.inst(0).String(), "LDR X") && strings.HasSuffix(w.inst(0).String(), ",[X28,#16]")
 			for _, o := range w.words {
-				if o%4 == 0 && (o != 0 || !checks) {
+				if o%4 == 0 {
 					out = append(out, step{off: o, taken: true})
 				}
 			}

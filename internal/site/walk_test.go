@@ -31,9 +31,9 @@ type walker struct {
 }
 
 // wordsInto has, by function, the offsets that some word of the read-only
-// segments points to: a superset of all jump tables. The entry is among
-// them only if a neighbouring word points into the function as well; most
-// words that point to an entry are function values.
+// segments points to, if a neighbouring word points into the function as
+// well: a superset of all jump tables. Most other words that look like an
+// address in a function are function values, or numbers.
 func (b *elfFile) wordsInto() map[symbols.VirtAddr][]int {
 	out := map[symbols.VirtAddr][]int{}
 	at := func(v uint64) (symbols.Func, bool) {
@@ -70,12 +70,10 @@ func (b *elfFile) wordsInto() map[symbols.VirtAddr][]int {
 				continue
 			}
 			off := int(word(i) - uint64(fn.Entry))
-			if off == 0 {
-				before, ok1 := at(word(i - size))
-				after, ok2 := at(word(i + size))
-				if !(ok1 && before.Entry == fn.Entry || ok2 && after.Entry == fn.Entry) {
-					continue
-				}
+			before, ok1 := at(word(i - size))
+			after, ok2 := at(word(i + size))
+			if !(ok1 && before.Entry == fn.Entry || ok2 && after.Entry == fn.Entry) {
+				continue
 			}
 			out[fn.Entry] = append(out[fn.Entry], off)
 		}
