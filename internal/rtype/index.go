@@ -1,0 +1,255 @@
+package rtype
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/symbols"
+)
+
+// maxMethods bounds the methods of one program.
+const maxMethods = 1 << 22
+
+// Module says where a program's type data is, as its moduledata does
+// (runtime/symtab.go).
+type Module struct {
+	// Text is where functions count from, Types and ETypes delimit the type
+	// data.
+	Text, Types, ETypes symbols.VirtAddr
+	// TypeLinks are the offsets of type descriptors from Types, of four bytes
+	// each, and ItabLinks the addresses of itabs: up to Go 1.26.
+	TypeLinks, ItabLinks Table
+	// TypeDescLen is where the descriptors that typelinks would have end,
+	// ItabOffset where the others do and the itabs begin, ItabSize how long
+	// these are: bytes, from Types on. Since Go 1.27.
+	TypeDescLen, ItabOffset, ItabSize uint64
+}
+
+// Table is an array in the program.
+type Table struct {
+	Addr symbols.VirtAddr
+	Len  int // elements
+}
+
+// entry is a method of a type by its code.
+type entry struct {
+	text uint32 // from the begin of the text
+	typ  offset32
+	mtyp offset32
+	// viaPointer says that the receiver is a pointer to the type: of the
+	// wrapper that interfaces call for types that they hold by a pointer.
+	viaPointer bool
+}
+
+// offset32 is an [offset], in less space.
+type offset32 uint32
+
+// indexer finds all methods of a program.
+type indexer struct {
+	reader
+	seen    []uint64 // a bit for every place where a descriptor may be
+	pending []offset
+	entries []entry
+	// broken is the first error. What one descriptor says is no reason to give
+	// up on all.
+	broken error
+}
+
+// index returns the methods of all types that can be found, ordered by code.
+// It fails only if there is not one.
+func (r reader) index(m *Module) ([]entry, error) {
+	r.budget = indexBudget
+	x := &indexer{reader: r, seen: make([]uint64, r.size/uint64(r.layout.ptr)/64+1)}
+	if r.contiguous {
+		x.descriptors(m)
+	} else {
+		x.links(m)
+	}
+	for len(x.pending) > 0 {
+		off := x.pending[len(x.pending)-1]
+		x.pending = x.pending[:len(x.pending)-1]
+		if err := x.visit(off); err != nil && x.broken == nil {
+			x.broken = err
+		}
+		if len(x.entries) > maxMethods {
+			return nil, bad(off, "more than %d methods", maxMethods)
+		}
+	}
+	if len(x.entries) == 0 && x.broken != nil {
+		return nil, x.broken
+	}
+	slices.SortFunc(x.entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.typ, b.typ), cmp.Compare(a.mtyp, b.mtyp))
+	})
+	return slices.Clip(slices.Compact(x.entries)), nil
+}
+
+// push marks a descriptor to be visited.
+func (x *indexer) push(off offset) {
+	i := uint64(off) / uint64(x.layout.ptr)
+	if uint64(off)%uint64(x.layout.ptr) != 0 || i/64 >= uint64(len(x.seen)) || x.seen[i/64]>>(i%64)&1 != 0 {
+		return
+	}
+	x.seen[i/64] |= 1 << (i % 64)
+	x.pending = append(x.pending, off)
+}
+
+func (x *indexer) pushPointer(p uint64) {
+	if off, err := x.ref(p); err == nil {
+		x.push(off)
+	}
+}
+
+func (x *indexer) note(err error) {
+	if x.broken == nil {
+		x.broken = err
+	}
+}
+
+// links pushes what typelinks and itablinks lead to.
+func (x *indexer) links(m *Module) {
+	const step = 1 << 14 // elements at once
+	for i := 0; i < m.TypeLinks.Len; i += step {
+		n := min(step, m.TypeLinks.Len-i)
+		b, err := x.at(m.TypeLinks.Addr+symbols.VirtAddr(4*i), int64(4*n))
+		if err != nil {
+			x.note(err)
+			return
+		}
+		for ; len(b) > 0; b = b[4:] {
+			x.push(offset(x.order.Uint32(b)))
+		}
+	}
+	ptr := x.layout.ptr
+	for i := 0; i < m.ItabLinks.Len; i += step {
+		n := min(step, m.ItabLinks.Len-i)
+		b, err := x.at(m.ItabLinks.Addr+symbols.VirtAddr(ptr*int64(i)), ptr*int64(n))
+		if err != nil {
+			x.note(err)
+			return
+		}
+		for ; len(b) > 0; b = b[ptr:] {
+			itab, err := x.at(symbols.VirtAddr(x.word(b)), 2*ptr)
+			if err != nil {
+				x.note(err)
+				continue
+			}
+			x.pushPointer(x.word(itab[ptr:]))
+		}
+	}
+}
+
+// descriptors pushes all descriptors of a release that writes them one behind
+// the other, as moduleTypelinks in runtime/type.go finds them: behind one word.
+func (x *indexer) descriptors(m *Module) {
+	ptr := x.layout.ptr
+	end := max(m.TypeDescLen, m.ItabOffset)
+	for off := ptr; uint64(off) < end; {
+		off = align(off, ptr)
+		d, err := x.descriptor(offset(off))
+		if err == nil {
+			var n int64
+			if n, err = x.extent(d); err == nil {
+				x.push(d.off)
+				off += n
+			}
+		}
+		if err != nil {
+			// Behind typedesclen nobody reads on in this way.
+			if uint64(off) < m.TypeDescLen {
+				x.note(err)
+			}
+			break
+		}
+	}
+}
+
+// visit takes down the methods of a type, and pushes the types that it leads to.
+func (x *indexer) visit(off offset) error {
+	d, err := x.descriptor(off)
+	if err != nil {
+		return err
+	}
+	u, ok, err := x.uncommon(d)
+	if err != nil {
+		return err
+	}
+	if ok {
+		if err := x.methodsOf(d, u); err != nil {
+			return err
+		}
+	}
+	first, ptr := off+offset(x.typeSize()), offset(x.layout.ptr)
+	switch d.kind {
+	case abi.Pointer, abi.Slice, abi.Chan, abi.Array:
+		e, err := x.pointer(first)
+		if err == nil {
+			x.push(e)
+		}
+		return err
+	case abi.Map:
+		for _, at := range []offset{first, first + ptr} {
+			e, err := x.pointer(at)
+			if err != nil {
+				return err
+			}
+			x.push(e)
+		}
+	case abi.Struct:
+		return x.fieldTypes(d)
+	case abi.Func:
+		in, out, _, err := x.params(d)
+		for _, p := range append(in, out...) {
+			x.push(p)
+		}
+		return err
+	}
+	return nil
+}
+
+// fieldTypes pushes the types of a struct's fields. Their names do not matter
+// here.
+func (x *indexer) fieldTypes(d descriptor) error {
+	ptr := x.layout.ptr
+	at, n, err := x.slice(d.off + offset(x.typeSize()+ptr))
+	if err != nil {
+		return err
+	}
+	b, err := x.bytes(at, int64(n)*3*ptr)
+	for ; len(b) > 0; b = b[3*ptr:] {
+		x.pushPointer(x.word(b[ptr:]))
+	}
+	return err
+}
+
+func (x *indexer) methodsOf(d descriptor, u uncommon) error {
+	b, err := x.methods(u)
+	for ; len(b) > 0; b = b[methodSize:] {
+		m := x.method(b)
+		if gone(uint32(m.typ)) {
+			continue
+		}
+		x.push(m.typ)
+		e := entry{typ: offset32(d.off), mtyp: offset32(m.typ)}
+		if !gone(m.tfn) {
+			e.text = m.tfn
+			x.entries = append(x.entries, e)
+		}
+		if !gone(m.ifn) && m.ifn != m.tfn && !gone(m.tfn) {
+			e.text, e.viaPointer = m.ifn, true
+			x.entries = append(x.entries, e)
+		}
+	}
+	return err
+}
+
+// find returns the methods with code at text.
+func find(entries []entry, text uint32) []entry {
+	from, _ := slices.BinarySearchFunc(entries, text, func(e entry, t uint32) int { return cmp.Compare(e.text, t) })
+	to := from
+	for to < len(entries) && entries[to].text == text {
+		to++
+	}
+	return entries[from:to]
+}
