@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"debug/elf"
 	"hash/maphash"
-	"math/bits"
 	"slices"
 	"strings"
 )
@@ -35,22 +34,43 @@ func (t *FuncTable) bridgesAll() bool {
 	return false
 }
 
-// isDeclared reports whether the function of r is one in assembly, of ABI0,
-// that Go code declares. The compiler describes the arguments of those, and of
-// no other in assembly (cmd/internal/obj, Flushplist). Up to Go 1.21 it does
-// not if the assembly names it with its package.
-func (n *tableReader) isDeclared(r *record) (bool, error) {
+// isABI0 reports whether the function of r, which the table calls name, has
+// ".abi0" although it is the only one of its name.
+func (n *tableReader) isABI0(r *record, name []byte) (bool, error) {
 	if !n.t.bridgesAll() {
 		return false, nil
 	}
-	if asm, err := n.asm(r); err != nil || !asm {
+	if asm, err := n.asm(r); err != nil {
 		return false, err
+	} else if asm {
+		// The compiler describes the arguments of functions in assembly that
+		// Go code declares, and of no others (cmd/internal/obj, Flushplist). Up
+		// to Go 1.21 it does not if the assembly names them with their package.
+		refs, err := n.t.refs(r)
+		return err == nil && refs.has(FuncDataArgInfo), err
 	}
-	refs, err := n.t.refs(r)
-	if err != nil {
-		return false, err
+	id, known := n.t.wrapper()
+	return isCgoCall(name) && !(known && n.t.id(r) == id), nil
+}
+
+// isCgoCall reports whether name is that of a function that cmd/cgo generates
+// to call one in C, which is compiled with its arguments on the stack
+// (cmd/cgo/out.go, go:cgo_unsafe_args).
+func isCgoCall(name []byte) bool {
+	i := bytes.LastIndexByte(name, '.') + 1
+	local := name[i:]
+	if i == 0 || len(local) < 2 || local[0] != '_' {
+		return false
 	}
-	return refs.has(FuncDataArgInfo), nil
+	if string(local) == "_cgo_cmalloc" || bytes.HasPrefix(local, []byte("_C2func_")) {
+		return true
+	}
+	c, ok := bytes.CutPrefix(local, []byte("_Cfunc_"))
+	switch string(c) {
+	case "GoString", "GoStringN", "GoBytes", "CString", "CBytes", "_CMalloc": // builtinDefs
+		return false
+	}
+	return ok
 }
 
 // fullName returns the function's name as the symbol table would have it. The
@@ -67,7 +87,7 @@ func (n *tableReader) fullName(r *record) (name []byte, ok bool, err error) {
 	}
 	abi0 := bridges[uint32(r.index)]
 	if !abi0 {
-		if abi0, err = n.isDeclared(r); err != nil {
+		if abi0, err = n.isABI0(r, name); err != nil {
 			return nil, false, err
 		}
 	}
@@ -78,57 +98,35 @@ func (n *tableReader) fullName(r *record) (name []byte, ok bool, err error) {
 	return name, true, nil
 }
 
-// findBridges returns the functions whose names lack the linker's ".abi0".
+// findBridges returns which of the functions, by their position in the index,
+// have ".abi0" because another one of the same name is there.
 func (t *FuncTable) findBridges() (map[uint32]bool, error) {
 	if !t.mayBridge() {
 		return nil, nil
 	}
-	// An open hash table of the names' hashes: collisions are rare, and all
-	// that are found are looked at again.
-	size := 1 << bits.Len64(2*t.count)
-	hashes, who := make([]uint64, size), make([]uint32, size)
-	seed := maphash.MakeSeed()
-	n := t.reader()
-	others := map[uint32][]uint32{} // by the first function of a name
-	found := 0
-	var fault error
-	err := t.each(func(r *record) bool {
-		name, _, err := n.name(t.nameOffset(r))
-		if err != nil {
-			fault = err
-			return false
+	twice, err := t.repeatedNames()
+	if err != nil || len(twice) == 0 {
+		return nil, err
+	}
+	indices := map[uint32][]uint32{} // of functions, by the offset of their name
+	err = t.each(func(r *record) bool {
+		if first, ok := twice[t.nameOffset(r)]; ok {
+			indices[first] = append(indices[first], uint32(r.index))
 		}
-		if bytes.IndexByte(name, '[') >= 0 {
-			return true
-		}
-		h := maphash.Bytes(seed, name) | 1
-		i := int(h>>1) & (size - 1)
-		for hashes[i] != 0 && hashes[i] != h {
-			i = (i + 1) & (size - 1)
-		}
-		if hashes[i] == h {
-			others[who[i]] = append(others[who[i]], uint32(r.index))
-			found++
-			return found < maxPairs
-		}
-		hashes[i], who[i] = h, uint32(r.index)
 		return true
 	})
-	if fault != nil {
-		err = fault
-	}
 	if err != nil {
 		return nil, err
 	}
 	bridges := map[uint32]bool{}
-	for first, rest := range others {
-		if len(rest) != 1 {
+	n := t.reader()
+	for _, which := range indices {
+		if len(which) != 2 {
 			continue
 		}
-		indices := [2]uint32{first, rest[0]}
 		var two [2]TableFunc
 		var names [2]string
-		for i, index := range indices {
+		for i, index := range which {
 			if two[i], names[i], err = n.at(uint64(index)); err != nil {
 				return nil, err
 			}
@@ -136,16 +134,109 @@ func (t *FuncTable) findBridges() (map[uint32]bool, error) {
 		if names[0] != names[1] {
 			continue
 		}
-		if i, ok := abi0Of(two); ok {
-			bridges[indices[i]] = true
+		i, ok, err := n.abi0Of(two, names[0])
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			bridges[which[i]] = true
 		}
 	}
 	return bridges, nil
 }
 
-// maxPairs bounds the functions that have the name of another. Programs have
+// maxRepeated bounds the names that are in the table repeatedly. Programs have
 // some dozens, or hundreds.
-const maxPairs = 1 << 16
+const maxRepeated = 1 << 16
+
+// repeatedNames returns the offsets of the names that functions with a bridge
+// may have and that are in the table several times, as the linker writes them
+// for each function; for each the offset of the first of that name.
+func (t *FuncTable) repeatedNames() (map[uint32]uint32, error) {
+	type entry struct {
+		hash uint64
+		at   uint32
+	}
+	// Of names with the same hash, here taken for the same, the first is kept.
+	entries := make([]entry, 1<<10)
+	used := 0
+	place := func(entries []entry, hash uint64) *entry {
+		i := int(hash>>1) & (len(entries) - 1)
+		for entries[i].hash != 0 && entries[i].hash != hash {
+			i = (i + 1) & (len(entries) - 1)
+		}
+		return &entries[i]
+	}
+	seed := maphash.MakeSeed()
+	twice := map[uint32]uint32{}
+	err := t.eachNameText(func(at uint32, name []byte) bool {
+		if !mayBeBridged(name) {
+			return true
+		}
+		hash := maphash.Bytes(seed, name) | 1
+		e := place(entries, hash)
+		if e.hash != 0 {
+			twice[e.at], twice[at] = e.at, e.at
+			return len(twice) < maxRepeated
+		}
+		*e = entry{hash, at}
+		if used++; used > len(entries)/2 {
+			more := make([]entry, 4*len(entries))
+			for _, e := range entries {
+				if e.hash != 0 {
+					*place(more, e.hash) = e
+				}
+			}
+			entries = more
+		}
+		return true
+	})
+	return twice, err
+}
+
+// mayBeBridged reports whether name can be that of a function with a bridge:
+// assembly, which is on one side of it, has no names for methods, closures in
+// them and instances of generic functions.
+func mayBeBridged(name []byte) bool {
+	return bytes.IndexByte(name, '(') < 0 && bytes.IndexByte(name, '[') < 0
+}
+
+// eachNameText calls visit with each name in the table of names, and its
+// offset, until it returns false. The bytes are valid during the call. Names of
+// over 64 KiB are left out.
+func (t *FuncTable) eachNameText(visit func(at uint32, name []byte) bool) error {
+	chunk := chunks.Get().(*[chunkSize]byte)
+	defer chunks.Put(chunk)
+	size := min(t.names.size, 1<<32)
+	keep := 0 // bytes at the chunk's start that the previous one ended with
+	for at := uint64(0); at < size; {
+		n := int(min(size-at, uint64(chunkSize-keep)))
+		if err := t.read(chunk[keep:keep+n], t.names.off+at); err != nil {
+			return err
+		}
+		start := at - uint64(keep)
+		at += uint64(n)
+		b := chunk[:keep+n]
+		for {
+			end := bytes.IndexByte(b, 0)
+			if end < 0 {
+				break
+			}
+			if end > 0 && end <= maxName && !visit(uint32(start), b[:end]) {
+				return nil
+			}
+			b = b[end+1:]
+			start += uint64(end + 1)
+		}
+		// What is left of a name that is too long is taken for a shorter one;
+		// no function has it.
+		if keep = len(b); keep > maxName {
+			keep = 0
+		}
+		copy(chunk[:keep], b[:keep])
+	}
+	return nil
+}
 
 // at returns the function at a position of the index, and its name as the
 // table has it.
@@ -171,7 +262,7 @@ func (n *tableReader) at(index uint64) (fn TableFunc, name string, err error) {
 // nameOf returns the full name of fn, which the table calls name. It looks for
 // others of that name, where that matters, instead of for all bridges.
 func (t *FuncTable) nameOf(fn TableFunc, name string) (string, error) {
-	if !fn.Wrapper && !fn.Asm || !t.mayBridge() {
+	if !fn.Wrapper && !fn.Asm && !isCgoCall([]byte(name)) || !t.mayBridge() || !mayBeBridged([]byte(name)) {
 		return name, nil
 	}
 	for _, full := range []string{name, name + suffixABI0} {
@@ -188,19 +279,33 @@ func (t *FuncTable) nameOf(fn TableFunc, name string) (string, error) {
 
 // abi0Of returns which of two functions of one name takes its arguments on the
 // stack; false if they are not a function and its bridge.
-func abi0Of(two [2]TableFunc) (int, bool) {
-	a, b := two[0], two[1]
-	switch {
-	case a.Wrapper && b.Asm:
-		return 1, true
-	case a.Asm && b.Wrapper:
-		return 0, true
-	case a.Wrapper && !b.Wrapper:
-		return 0, true
-	case b.Wrapper && !a.Wrapper:
-		return 1, true
+func (n *tableReader) abi0Of(two [2]TableFunc, name string) (int, bool, error) {
+	bridges := [2]bool{two[0].Wrapper, two[1].Wrapper}
+	if bridges[0] && bridges[1] {
+		// The compiler marks reflect.callReflect and callMethod as wrappers,
+		// too (cmd/compile/internal/noder), but not as generated.
+		for i, fn := range two {
+			r, err := n.t.record(fn)
+			if err != nil {
+				return 0, false, err
+			}
+			if bridges[i], err = n.isGenerated(r); err != nil {
+				return 0, false, err
+			}
+		}
 	}
-	return 0, false
+	if bridges[0] == bridges[1] {
+		return 0, false, nil
+	}
+	bridge, other := 0, 1
+	if bridges[1] {
+		bridge, other = 1, 0
+	}
+	// A bridge is for the other ABI than the function's own.
+	if two[other].Asm || isCgoCall([]byte(name)) {
+		return other, true, nil
+	}
+	return bridge, true, nil
 }
 
 // lookup returns the functions of the given name by ascending entry, at most
@@ -228,15 +333,15 @@ func (t *FuncTable) lookup(name string) ([]TableFunc, error) {
 			return true
 		}
 		var fn TableFunc
-		var declared bool
+		var abi0 bool
 		if fn, fault = n.function(r); fault != nil {
 			return false
 		}
-		if declared, fault = n.isDeclared(r); fault != nil {
+		if abi0, fault = n.isABI0(r, []byte(base)); fault != nil {
 			return false
 		}
 		fn.Name = base
-		if declared {
+		if abi0 {
 			fn.Name += suffixABI0
 		}
 		found = append(found, fn)
@@ -248,9 +353,13 @@ func (t *FuncTable) lookup(name string) ([]TableFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(found) == 2 && t.mayBridge() && !strings.Contains(base, "[") {
-		if i, ok := abi0Of([2]TableFunc(found)); ok {
-			found[i].Name = base + suffixABI0
+	if len(found) == 2 && t.mayBridge() && mayBeBridged([]byte(base)) {
+		i, ok, err := n.abi0Of([2]TableFunc(found), base)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			found[i].Name, found[1-i].Name = base+suffixABI0, base
 		}
 	}
 	return slices.DeleteFunc(found, func(fn TableFunc) bool { return fn.Name != name }), nil

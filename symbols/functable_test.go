@@ -237,10 +237,6 @@ func difference(fn TableFunc, s Func, minor int) string {
 		return "middle dot"
 	case abi0 && fn.Asm && fn.Name == base && 17 <= minor && minor <= 21:
 		return "assembly of package runtime"
-	case abi0 && fn.Wrapper && fn.Name == base && base == "reflect.callMethod":
-		// A bridge for assembly; what it calls is inlined into it, so that it
-		// has the name for itself.
-		return "lone bridge"
 	}
 	return ""
 }

@@ -7,7 +7,7 @@ TEXT ·Add(SB), NOSPLIT, $0-24
 	MOVD R0, ret+16(FP)
 	RET
 
-TEXT ·Back(SB), $16-16
+TEXT ·Back(SB), $24-16
 	MOVD a+0(FP), R0
 	MOVD R0, 8(RSP)
 	CALL ·called(SB)
