@@ -74,8 +74,11 @@ func (m arm64) stackCheck(code []byte, entry symbols.VirtAddr) (stackCheck, bool
 			}
 			c.end = in.end()
 			tailJump, ok := m.tail(code, tail, entry)
+			if !ok || !compared || tailJump < c.end {
+				return stackCheck{}, false
+			}
 			c.tailJump = tailJump
-			return c, ok && compared && tailJump >= c.end
+			return c, true
 		case in.flow != next || !arithmetic(w):
 			return stackCheck{}, false
 		}

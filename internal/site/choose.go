@@ -231,7 +231,7 @@ func (f *function) tellable(c candidate, edges []edge) string {
 		case in.refused != "":
 			return fmt.Sprintf("%q leads back to it: %s", text, in.refused)
 		case e.flow == branch && e.cond == Never && in.test.Mask == 0:
-			return fmt.Sprintf("%q leads back to it, on a condition that neither flags nor a register tell", text)
+			return fmt.Sprintf("%q leads back to it, on a condition that flags do not tell", text)
 		}
 	}
 	return ""
