@@ -10,6 +10,7 @@ import (
 	"github.com/argtap/argtap/dwarfargs"
 	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/probegen"
+	"github.com/argtap/argtap/internal/rtype"
 	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
 )
@@ -66,6 +67,10 @@ type executable struct {
 	noDwarf error
 	g       *gOffsets
 	tls     *int64 // see threadOffset
+	// types is the runtime's type data, noTypes why there is none: see
+	// runtimeTypes.
+	types   *rtype.Data
+	noTypes error
 }
 
 func openBinary(path string, opts []Option) (*executable, *options, error) {

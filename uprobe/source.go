@@ -84,7 +84,7 @@ func (b *executable) describe(s symbols.Func, o *options) (*description, error) 
 	}
 	var why []string
 	for _, from := range []func(symbols.Func, record, *options) (*description, error){
-		b.fromGiven, b.fromArgInfo,
+		b.fromTypes, b.fromGiven, b.fromArgInfo,
 	} {
 		d, err := from(s, r, o)
 		var no *errNoSource

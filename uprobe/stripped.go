@@ -9,6 +9,7 @@ import (
 	"github.com/argtap/argtap/internal/arginfo"
 	"github.com/argtap/argtap/internal/goruntime"
 	"github.com/argtap/argtap/internal/gosig"
+	"github.com/argtap/argtap/internal/rtype"
 	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
 )
@@ -100,6 +101,37 @@ func (b *executable) convention(s symbols.Func, r record) (regs bool, err error)
 type errNoSource struct{ why string }
 
 func (e *errNoSource) Error() string { return e.why }
+
+// fromTypes describes a method by the runtime's type data.
+func (b *executable) fromTypes(s symbols.Func, r record, o *options) (*description, error) {
+	if !r.ok || r.fn.Asm || !strings.Contains(s.Name, ".") {
+		return nil, &errNoSource{}
+	}
+	types, err := b.runtimeTypes()
+	if err != nil {
+		return nil, &errNoSource{fmt.Sprintf("runtime type data: %v", err)}
+	}
+	sig, err := types.Method(s.Entry, typeDepth(o.limits))
+	if errors.Is(err, rtype.ErrNoType) {
+		return nil, &errNoSource{}
+	}
+	if err != nil {
+		return nil, &errNoSource{fmt.Sprintf("runtime type data: %v", err)}
+	}
+	d, err := b.fromSignature(s, r, sig)
+	if err != nil {
+		return nil, &errNoSource{fmt.Sprintf("runtime type data: %v", err)}
+	}
+	d.source = SourceTypes
+	return d, nil
+}
+
+func (b *executable) runtimeTypes() (*rtype.Data, error) {
+	if b.types == nil && b.noTypes == nil {
+		b.types, b.noTypes = rtype.Open(b.file, b.arch)
+	}
+	return b.types, b.noTypes
+}
 
 // fromGiven describes a function by a signature of [WithSignature].
 func (b *executable) fromGiven(s symbols.Func, r record, o *options) (*description, error) {
