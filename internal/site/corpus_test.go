@@ -10,6 +10,7 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/symbols"
 )
 
 // regByName has the registers of amd64 by the names of Intel syntax, of every
@@ -63,7 +64,9 @@ func TestCorpus(t *testing.T) {
 type stats struct {
 	total, noSite, emulated int
 	kinds                   map[Kind]int
-	repeats                 map[bool]int // by whether it is assembly
+	checks                  int           // stack checks
+	tls                     map[int64]int // of those that load the g, by where from
+	repeats                 map[bool]int  // by whether it is assembly
 	duration                time.Duration
 	bytes                   int
 }
@@ -76,7 +79,7 @@ func (s stats) String() string {
 // checkAll checks the sites of all functions of a program.
 func checkAll(t *testing.T, b *elfFile) stats {
 	t.Helper()
-	st := stats{kinds: map[Kind]int{}, repeats: map[bool]int{}}
+	st := stats{kinds: map[Kind]int{}, repeats: map[bool]int{}, tls: map[int64]int{}}
 	words := b.wordsInto()
 	for _, fn := range b.funcs {
 		switch fn.Name {
@@ -112,6 +115,17 @@ func checkAll(t *testing.T, b *elfFile) stats {
 			t.Errorf("%s: %v", fn.Name, err)
 			continue
 		}
+		if check, ok := w.m.stackCheck(code, fn.Entry); ok != w.callsMorestack() {
+			t.Errorf("%s: %+v, calls morestack: %t", fn.Name, check, !ok)
+		} else if ok {
+			st.checks++
+			if check.hasTLS {
+				st.tls[check.tls]++
+			}
+			if check.gLoaded > 0 && !s.HasG && s.Kind != Stepped {
+				t.Errorf("%s: site %q at +%#x does not keep the g", fn.Name, s.Entry.Instr, s.Entry.Addr-fn.Entry)
+			}
+		}
 		if err := w.check(s); err != nil {
 			t.Errorf("%s: site %q at +%#x, %s: %v", fn.Name, s.Entry.Instr, s.Entry.Addr-fn.Entry, s.Why, err)
 		}
@@ -133,13 +147,37 @@ func checkAll(t *testing.T, b *elfFile) stats {
 
 // expectNoSite: hand-written assembly that begins with an instruction that
 // cannot be probed, or that jumps to an address it is given; and the loop of
-// the fixture whose switch Go 1.27 lets jump straight to the entry.
+// the fixture whose switch Go 1.27 lets jump straight to the entry. On 386
+// and before Go 1.17 there is one ABI, and no suffix that names it.
 func expectNoSite(name string) bool {
+	switch strings.TrimSuffix(name, ".abi0") {
+	case "gogo", "runtime.reflectcall", "runtime.abort", "runtime.cgoSigtramp", "main.loopTable",
+		"runtime.mcall", "runtime.systemstack", // end in a jump to badmcall2, badsystemstack
+		"runtime.asyncPreempt",     // pushf
+		"runtime.gcWriteBarrierR8": // xchg
+		return true
+	}
 	for _, s := range []string{
-		"expandAVX512_", "internal/runtime/gc/scan.expandAVX512_", "internal/runtime/atomic.", "gogo",
-		"runtime.reflectcall", "runtime.abort", "runtime.cgoSigtramp", "main.loopTable",
+		"expandAVX512_", "internal/runtime/gc/scan.expandAVX512_",
+		"internal/runtime/atomic.", "runtime/internal/atomic.", // lock
 	} {
 		if strings.HasPrefix(name, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// callsMorestack reports whether compiled code calls morestack, which it does
+// in the tail of a stack check only.
+func (w *walker) callsMorestack() bool {
+	if strings.HasPrefix(w.fn.Name, "runtime.morestack") {
+		return false
+	}
+	for off, x := range w.insts {
+		rel, ok := x.Args[0].(x86asm.Rel)
+		target := w.fn.Entry + symbols.VirtAddr(off+x.Len) + symbols.VirtAddr(rel)
+		if ok && x.Op == x86asm.CALL && strings.HasPrefix(w.b.names[target], "runtime.morestack") {
 			return true
 		}
 	}

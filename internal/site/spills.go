@@ -59,15 +59,17 @@ func Spills(a *abi.Arch, code []byte, entry symbols.VirtAddr) ([]Spill, bool) {
 	return out, len(out) > 0
 }
 
-// TLSOffset returns the displacement from the thread's FS base at which the
-// function loads the current g on amd64, always negative there. It is the
-// same in all functions of a program. All loads of a 64-bit word at a
-// constant negative displacement must agree: the stack check's, and in the
-// assembly of the runtime (runtime.mcall, runtime.asmcgocall) any other.
+// TLSOffset returns the displacement from the thread's base at which the
+// function loads the current g; it is negative. The base is that of FS on
+// amd64 and that of GS on 386, which a 64-bit kernel keeps elsewhere
+// (task_struct.thread.tls_array). The displacement is the same in all
+// functions of a program. All loads of a pointer at a constant negative
+// displacement must agree: the stack check's, and in the assembly of the
+// runtime (runtime.asmcgocall) any other.
 //
-// It is false if there is no such load, as in all compiled functions since
-// Go 1.17, or if the displacement is not in the code, as in position-
-// independent programs of the external linker.
+// It is false if there is no such load, as in compiled functions for amd64
+// since Go 1.17, if the displacement is not in the code, as in shared
+// libraries, and on other architectures.
 func TLSOffset(a *abi.Arch, code []byte, entry symbols.VirtAddr) (int64, bool) {
 	m, err := machineFor(a, code)
 	if err != nil {

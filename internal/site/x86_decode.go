@@ -116,7 +116,8 @@ func (m *x86) text(code []byte, in instr, entry symbols.VirtAddr) string {
 		name := strings.ToLower(x.Op.String())
 		s = strings.Replace(s, name+"q", name, 1)
 	}
-	return s
+	// x86asm leaves out the displacement of an absolute address that is zero.
+	return strings.Replace(s, "s:,", "s:0x0,", 1)
 }
 
 // table finds `lea table(%rip),R` and `jmp *(R,index,8)`, which is what the
