@@ -224,9 +224,11 @@ func (k *kernel) attachBundle(ex *link.Executable, b bundle) error {
 
 // attachRepeats attaches the programs of a function's back edges.
 func (k *kernel) attachRepeats(ex *link.Executable, s entrySite) error {
+	o := k.genOptions(bundle{s})
+	o.Sleepable = false
 	for i, off := range s.fn.repeats {
 		edge := s.fn.sites.Repeats[i]
-		ins, err := probegen.BackEdge(s.Func, probegen.Cond(edge.Taken), probegen.Options{CPUs: k.cpus})
+		ins, err := probegen.BackEdge(s.Func, probegen.Cond(edge.Taken), o)
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func (c capabilities) lacks() []lacking {
 	add(c.sleepable, "sleepable uprobe programs", "6.0",
 		"values on pages that are not in memory are absent; hits that the kernel passes over because BPF runs on the same CPU are not counted")
 	add(c.cookies, "attach cookies", "5.15", "each site has a program of its own, so attaching takes longer")
-	add(c.multi, "uprobe_multi links", "6.6", "each site is attached by itself, so attaching and detaching take longer")
+	add(c.multi, "uprobe_multi links", "6.6", "each site is attached by itself, and detaching takes some 20 to 50 ms for each")
 	if c.multi {
 		add(c.pidFilter, "the PID filter of uprobe_multi links", "6.10",
 			"with WithPID each site is attached by itself")
@@ -100,13 +100,7 @@ func probePIDFilter(p *ebpf.Program) bool {
 
 // probeAtomics reports whether programs may exchange atomically.
 func probeAtomics() bool {
-	xchg := asm.Xchg.Mem(asm.RFP, asm.R1, asm.DWord, -8)
-	xchg.Constant = int64(asm.Xchg >> 8) // see probegen, which does the same
-	p, err := newEmptyProgram(false, 0, asm.Instructions{
-		asm.Mov.Imm(asm.R1, 0),
-		asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord),
-		xchg,
-	})
+	p, err := probeProgram(false, 0, probegen.AtomicsProgram())
 	if err != nil {
 		return false
 	}
@@ -116,15 +110,13 @@ func probeAtomics() bool {
 
 // emptyProgram loads a program that does nothing.
 func emptyProgram(multi bool, flags uint32) (*ebpf.Program, error) {
-	return newEmptyProgram(multi, flags, nil)
+	return probeProgram(multi, flags, asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()})
 }
 
-// newEmptyProgram loads a program that does what the instructions do.
-func newEmptyProgram(multi bool, flags uint32, ins asm.Instructions) (*ebpf.Program, error) {
+func probeProgram(multi bool, flags uint32, ins asm.Instructions) (*ebpf.Program, error) {
 	return ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "argtap_probe", Type: ebpf.Kprobe, AttachType: attachType(multi), Flags: flags,
-		License:      probegen.License,
-		Instructions: append(ins, asm.Mov.Imm(asm.R0, 0), asm.Return()),
+		License: probegen.License, Instructions: ins,
 	})
 }
 
@@ -147,7 +139,11 @@ func initialPIDNamespace() bool {
 // threadBase returns the offset of the thread's base address, thread.fsbase, in
 // the kernel's task_struct. It takes long to find, and few functions need it.
 func (k *kernel) threadBase() (int64, error) {
-	k.baseOnce.Do(func() { k.base, k.baseErr = findThreadBase() })
+	k.baseOnce.Do(func() {
+		if k.base, k.baseErr = findThreadBase(); k.baseErr != nil {
+			k.opts.log.Info("goroutines of functions that keep the g in thread-local storage are not known", "err", k.baseErr)
+		}
+	})
 	return k.base, k.baseErr
 }
 
@@ -194,11 +190,10 @@ func memberOffset(t btf.Type, path ...string) (int64, bool) {
 }
 
 // threadBaseOrNone is threadBase, 0 where it is not known: goroutines of
-// functions that keep the g in the thread's local storage are then 0.
+// functions that keep the g in thread-local storage are then 0.
 func (k *kernel) threadBaseOrNone() int64 {
 	off, err := k.threadBase()
 	if err != nil {
-		k.opts.log.Info("goroutines of some functions are not known", "err", err)
 		return 0
 	}
 	return off

@@ -102,9 +102,10 @@ func (k *kernel) selectPID() {
 func (k *kernel) needMaps(funcs []*Func) (err error) {
 	for _, f := range funcs {
 		if f.plan.Variable() && k.scratch == nil {
+			elements, size := probegen.Scratch(k.cpus)
 			if k.scratch, err = ebpf.NewMap(&ebpf.MapSpec{
 				Name: "argtap_scratch", Type: ebpf.Array, KeySize: 4,
-				ValueSize: uint32(probegen.ScratchSize(k.cpus)), MaxEntries: 1,
+				ValueSize: uint32(size), MaxEntries: uint32(elements),
 			}); err != nil {
 				return kernelError("create the scratch map", err)
 			}
