@@ -65,6 +65,11 @@ const (
 	heldMax = 128 / wordSize
 )
 
+// undefined reports whether it is what the assembler puts where control must
+// not come: udf or, before Go 1.21, a word that is no instruction
+// (cmd/internal/obj/arm64/asm7.go, case 90).
+func (w word) undefined() bool { return w.is(0xffff0000, 0) || w == 0xbea71700 }
+
 // literal reports whether the instruction loads from an address relative to
 // its own, and how many bytes at what distance. (It may also only prefetch.)
 func (w word) literal() (disp int64, size int, ok bool) {
@@ -188,7 +193,7 @@ func (w word) flow() (flow, int64, Cond) {
 			return next, 0, Never
 		}
 		return dead, 0, Never // brk, hlt
-	case w.is(0xffff0000, 0): // udf
+	case w.undefined():
 		return dead, 0, Never
 	}
 	return next, 0, Never

@@ -31,7 +31,7 @@ func (w word) refused() string {
 	}
 	_, _, literal := w.literal()
 	switch {
-	case w.is(0xffff0000, 0):
+	case w.undefined():
 		return "not an instruction"
 	case literal:
 		// Kernels reject it since 6.13; those before read a user's address

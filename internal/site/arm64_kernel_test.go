@@ -45,6 +45,7 @@ func TestKernelARM64(t *testing.T) {
 		{0xd4000001, "svc", false, true},
 		{0xd4200000, "brk", false, true},
 		{0x00000000, "udf", false, true},
+		{0xbea71700, "undefined, to Go 1.20", false, true},
 		{0x58000040, "ldr x0,literal", false, true},
 		{0x18000040, "ldr w0,literal", false, true},
 		{0x98000040, "ldrsw x0,literal", false, true},

@@ -86,8 +86,19 @@ func (w *walkerARM64) steps(off int, x arm64asm.Inst) []step {
 			}
 		}
 		return out
+	case arm64asm.NOP:
+		// Up to Go 1.18 what comes behind a select of which no case was
+		// chosen, which never happens, is no instruction but the tail.
+		tail := off + 4
+		for tail+4 <= len(w.code) && strings.HasPrefix(w.inst(tail).String(), "ST") {
+			tail += 4
+		}
+		if tail+4 <= len(w.code) && w.inst(tail).String() == "MOV X3, X30" {
+			return nil
+		}
 	case 0:
-		if w.code[off+2]|w.code[off+3] == 0 { // udf, or padding
+		b := w.code[off : off+4]
+		if b[2]|b[3] == 0 || string(b) == "\x00\x17\xa7\xbe" { // udf or padding; what Go 1.20 has for it
 			return nil
 		}
 	}
@@ -117,7 +128,7 @@ func (w *walkerARM64) checkStraight(s *Sites) error {
 		}
 		m := operands.FindStringSubmatch(text)
 		if m == nil {
-			return fmt.Errorf("cannot read %q before the site", text)
+			return fmt.Errorf("cannot read %q (% x) before the site", text, w.code[off:off+4])
 		}
 		op, dst, src := m[1], m[2], m[3]
 		imm, _ := strconv.ParseInt(m[4], 0, 64)
@@ -151,6 +162,9 @@ func (w *walkerARM64) checkStraight(s *Sites) error {
 			temps[dst] = -imm
 		case op == "sub" && src == dst:
 			temps[dst] -= imm
+		}
+		if dst == "" {
+			return fmt.Errorf("cannot read %q (% x) before the site", text, w.code[off:off+4])
 		}
 		n, err := strconv.Atoi(dst[1:])
 		if err != nil {
