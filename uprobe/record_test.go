@@ -208,10 +208,11 @@ func trace(tb testing.TB, l Limits, stack bool, names string, types ...reflect.T
 	if t.prog, err = bpfsim.Load(ins); err != nil {
 		tb.Fatal(err)
 	}
+	_, size := probegen.Scratch(1)
 	t.m = &bpfsim.Machine{
 		PID: 12, TID: 34, Time: 5_000_000_001,
 		Arrays: map[string][]byte{
-			probegen.MapScratch: bytes.Repeat([]byte{bpfsim.Garbage}, probegen.ScratchSize(1)),
+			probegen.MapScratch: bytes.Repeat([]byte{bpfsim.Garbage}, size),
 			probegen.MapLosses:  make([]byte, probegen.LossesSize),
 		},
 		Ring: bpfsim.Ring{Size: 1 << 20},

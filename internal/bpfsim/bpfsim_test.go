@@ -16,9 +16,12 @@ func newMachine() *bpfsim.Machine {
 	return &bpfsim.Machine{
 		Context: ctx, Target: bpfsim.NewMemory(), Task: []byte("0123456789abcdef"),
 		CPU: 1, PID: 7, TID: 9, Time: 1e9, Cookie: 5,
-		Arrays: map[string][]byte{"array": make([]byte, 64)},
-		Hash:   bpfsim.Hash{KeySize: 8, ValueSize: 1, MaxEntries: 2},
-		Ring:   bpfsim.Ring{Size: 64},
+		Arrays: map[string][]byte{"array": append([]byte{42}, make([]byte, 63)...), "elements": {
+			42, 0, 0, 0, 0, 0, 0, 0, 43, 0, 0, 0, 0, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0,
+		}},
+		Elements: map[string]int{"elements": 3},
+		Hash:     bpfsim.Hash{KeySize: 8, ValueSize: 1, MaxEntries: 2},
+		Ring:     bpfsim.Ring{Size: 64},
 	}
 }
 
@@ -46,6 +49,21 @@ func xchg(dst, src asm.Register) asm.Instruction {
 	in := asm.Xchg.Mem(dst, src, asm.DWord, 0)
 	in.Constant = int64(asm.Xchg >> 8)
 	return in
+}
+
+// lookup reads the first word of an array element, 0 if there is none, and
+// leaves its address in R6.
+func lookup(name string, key int32) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Imm(asm.R1, key), asm.StoreMem(asm.RFP, -4, asm.R1, asm.Word),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(name),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -4),
+		asm.FnMapLookupElem.Call(),
+		asm.Mov.Reg(asm.R6, asm.R0),
+		asm.JEq.Imm(asm.R0, 0, "none"),
+		asm.LoadMem(asm.R0, asm.R0, 0, asm.DWord),
+		asm.Mov.Reg(asm.R0, asm.R0).WithSymbol("none"),
+	}
 }
 
 // readTask reads eight bytes of the task, and adds them to what the helper
@@ -120,6 +138,9 @@ func TestRun(t *testing.T) {
 		{"task", readTask(8), binary.LittleEndian.Uint64([]byte("89abcdef"))},
 		{"behind the task", readTask(9), minus(14)},
 		{"before the task", readTask(-1), minus(14)},
+		{"element", lookup("array", 0), 42},
+		{"element of several", lookup("elements", 2), 44},
+		{"no element", lookup("elements", 3), 0},
 		{"full ring", asm.Instructions{
 			mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 57), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call(),
 		}, 0},
@@ -168,6 +189,9 @@ func TestFaults(t *testing.T) {
 		{"behind the context", asm.Instructions{asm.LoadMem(asm.R0, asm.R1, 168, asm.DWord)}, "it has 168"},
 		{"number as pointer", asm.Instructions{asm.Mov.Imm(asm.R2, 64), asm.LoadMem(asm.R0, asm.R2, 0, asm.DWord)}, "no such memory"},
 		{"behind an array", asm.Instructions{asm.LoadMapValue(asm.R1, 0, 60).WithReference("array"), asm.LoadMem(asm.R0, asm.R1, 0, asm.DWord)}, "it has 64"},
+		{"behind an element", append(lookup("elements", 1), asm.FnGetSmpProcessorId.Call(), asm.LoadMem(asm.R0, asm.R6, 1, asm.DWord)), "it has 8"},
+		{"element of a hash", lookup("map", 0), "no array"},
+		{"value of several", asm.Instructions{asm.LoadMapValue(asm.R1, 0, 0).WithReference("elements")}, "of one element"},
 		{"write to fp", asm.Instructions{asm.Add.Imm(asm.RFP, -8)}, "write to register 10"},
 		{"record kept", asm.Instructions{mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 8), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call()}, "not submitted"},
 		{"no record", asm.Instructions{asm.Mov.Imm(asm.R2, 0), asm.FnRingbufSubmit.Call()}, "no reserved record"},

@@ -2,6 +2,7 @@ package bpfsim
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 // helperNames are the helpers that can be called.
 var helperNames = map[int32]string{
+	int32(asm.FnMapLookupElem):     "map_lookup_elem",
 	int32(asm.FnMapUpdateElem):     "map_update_elem",
 	int32(asm.FnMapDeleteElem):     "map_delete_elem",
 	int32(asm.FnKtimeGetNs):        "ktime_get_ns",
@@ -94,6 +96,8 @@ func (r *run) dispatch(id int32, a *callArgs, depth int) (uint64, error) {
 		return r.readKernel(a)
 	case asm.FnProbeReadUser, asm.FnCopyFromUser:
 		return r.readUser(a, asm.BuiltinFunc(id) == asm.FnCopyFromUser)
+	case asm.FnMapLookupElem:
+		return r.element(a)
 	case asm.FnMapUpdateElem, asm.FnMapDeleteElem:
 		return r.hash(a, asm.BuiltinFunc(id) == asm.FnMapUpdateElem)
 	case asm.FnRingbufReserve:
@@ -155,6 +159,26 @@ func (r *run) mapName(handle uint64) (string, error) {
 		return "", errors.New("not a map")
 	}
 	return r.prog.maps[handle&^handleMask], nil
+}
+
+// element looks up an element of an array. Hash maps are never looked up.
+func (r *run) element(a *callArgs) (uint64, error) {
+	name, err := r.mapName(a.arg(1))
+	if err != nil {
+		return 0, err
+	}
+	elements, ok := r.arrays[name]
+	if !ok {
+		return 0, fmt.Errorf("no array %q", name)
+	}
+	key, err := r.at(a.arg(2), 4, false)
+	if err != nil {
+		return 0, err
+	}
+	if i := binary.LittleEndian.Uint32(key); i < uint32(len(elements)) {
+		return elements[i], nil
+	}
+	return 0, nil
 }
 
 func (r *run) hash(a *callArgs, update bool) (uint64, error) {

@@ -23,8 +23,10 @@ type Machine struct {
 	// CPU, PID, TID, Time and Cookie are what the helpers of these names say.
 	CPU, PID, TID uint32
 	Time, Cookie  uint64
-	// Arrays are the maps of one element, by name.
-	Arrays map[string][]byte
+	// Arrays are the arrays, by name, their elements one behind the other.
+	// Elements are their numbers; an array that is not in it has one.
+	Arrays   map[string][]byte
+	Elements map[string]int
 	// Hash is the hash map.
 	Hash Hash
 	// Hashes are further hash maps, by name.

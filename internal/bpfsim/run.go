@@ -44,8 +44,8 @@ type run struct {
 	*Machine
 	prog    *Program
 	steps   int
-	reserve map[uint64]bool // addresses of reserved records
-	arrays  map[string]uint64
+	reserve map[uint64]bool     // addresses of reserved records
+	arrays  map[string][]uint64 // addresses of the elements
 	ctx     uint64
 }
 
@@ -73,13 +73,17 @@ func (f *frame) set(r byte, v uint64) error {
 
 // Run runs the program for one hit, and returns what it returned.
 func (m *Machine) Run(p *Program) (uint64, error) {
-	r := &run{Machine: m, prog: p, reserve: make(map[uint64]bool), arrays: make(map[string]uint64)}
+	r := &run{Machine: m, prog: p, reserve: make(map[uint64]bool), arrays: make(map[string][]uint64)}
 	r.ctx = m.add(&region{name: "context", data: m.Context, readOnly: true})
 	defer m.drop(r.ctx)
 	for name, data := range m.Arrays {
-		addr := m.add(&region{name: name, data: data})
-		r.arrays[name] = addr
-		defer m.drop(addr)
+		n := max(m.Elements[name], 1)
+		for size := len(data) / n; n > 0; n-- {
+			addr := m.add(&region{name: name, data: data[:size:size]})
+			r.arrays[name] = append(r.arrays[name], addr)
+			defer m.drop(addr)
+			data = data[size:]
+		}
 	}
 	f := new(frame)
 	f.set(1, r.ctx)
@@ -182,11 +186,11 @@ func (r *run) imm64(pc int, in, second insn) (uint64, error) {
 		if in.src == pseudoMapFD {
 			return mapHandle | lo, nil
 		}
-		base, ok := r.arrays[name]
-		if !ok {
-			return 0, fmt.Errorf("no array %q", name)
+		base := r.arrays[name]
+		if len(base) != 1 {
+			return 0, fmt.Errorf("no array %q of one element", name)
 		}
-		return base + hi, nil
+		return base[0] + hi, nil
 	case pseudoFunc:
 		return funcHandle | uint64(pc+1+int(in.imm)), nil
 	}

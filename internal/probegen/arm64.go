@@ -27,7 +27,7 @@ func arm64Regs() map[abi.Reg]int16 {
 	return regs
 }
 
-// Conditions of arm64 that always hold, both of them.
+// Conditions of arm64 that all flags satisfy.
 const (
 	condAL Cond = 0x1e
 	condNV Cond = 0x1f
@@ -41,14 +41,10 @@ const (
 	pstateN = 1 << 3
 )
 
-// jumpIfARM64 jumps to target when PSTATE satisfies cond (Arm ARM, C1.2.4). It
-// uses R1 and R2.
+// jumpIfARM64 jumps to target when PSTATE satisfies cond (Arm ARM, C1.2.4), one
+// below condAL. It uses R1 and R2.
 func jumpIfARM64(g *gen, cond Cond, target string) {
 	cc := cond - 0x10
-	if cond == condAL || cond == condNV {
-		g.emit(asm.Ja.Label(target))
-		return
-	}
 	g.emit(
 		asm.LoadMem(asm.R1, regCtx, arm64State, asm.Word),
 		asm.RSh.Imm(asm.R1, 28),

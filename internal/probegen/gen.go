@@ -138,7 +138,12 @@ func (g *gen) entry(f *Func) {
 			asm.JNE.Imm(asm.R0, int32(g.opts.PID), "exit"),
 		)
 	}
-	if f.Skip != Never {
+	switch {
+	case f.Skip.always():
+		// The kernel refuses code that cannot be reached.
+		g.emit(asm.Ja.Label("exit"))
+		return
+	case f.Skip != Never:
 		g.jumpIf(f.Skip, "exit")
 	}
 	g.mark(f)

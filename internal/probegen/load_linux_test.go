@@ -30,6 +30,16 @@ type loader struct {
 
 func newLoader(t *testing.T) *loader {
 	t.Helper()
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newLoaderFor(t, cpus)
+}
+
+// newLoaderFor is a loader for programs of a machine with any number of CPUs.
+func newLoaderFor(t *testing.T, cpus int) *loader {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") != "" {
 			t.Fatal("must run as root")
@@ -39,14 +49,11 @@ func newLoader(t *testing.T) *loader {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		t.Fatal(err)
 	}
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		t.Fatal(err)
-	}
+	elements, size := probegen.Scratch(cpus)
 	l := &loader{maps: map[string]*ebpf.Map{}, cpus: cpus}
 	for name, spec := range map[string]*ebpf.MapSpec{
 		probegen.MapCalls:   {Type: ebpf.RingBuf, MaxEntries: 64 << 10},
-		probegen.MapScratch: {Type: ebpf.Array, KeySize: 4, ValueSize: uint32(probegen.ScratchSize(cpus)), MaxEntries: 1},
+		probegen.MapScratch: {Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: uint32(elements)},
 		probegen.MapLosses:  {Type: ebpf.Array, KeySize: 4, ValueSize: probegen.LossesSize, MaxEntries: 1},
 		probegen.MapGrown:   {Type: ebpf.LRUHash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 64},
 		probegen.MapRepeats: {Type: ebpf.Hash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
@@ -194,11 +201,35 @@ func TestVerifierAcceptsBundle(t *testing.T) {
 	}
 }
 
+// TestVerifierAcceptsManyCPUs loads what runs on machines with more CPUs than
+// one array element has room for.
+func TestVerifierAcceptsManyCPUs(t *testing.T) {
+	l := newLoaderFor(t, 200)
+	for _, v := range l.variants() {
+		for _, tt := range plans() {
+			tt.arch, tt.limits.NoLoops = targets()[0], v.noLoops
+			ins, err := probegen.Entry([]probegen.Func{tt.fn(0)}, v.options(l))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := l.load(ins, v.sleepable)
+			if err != nil {
+				t.Errorf("%s, %v: %+v", tt.name, v, err)
+				continue
+			}
+			p.Close()
+		}
+	}
+}
+
 // testMarks loads programs with each condition, and with marks of each kind.
 func testMarks(t *testing.T, l *loader, a *abi.Arch) {
-	for i := range probegen.Cond(16) {
+	for i := range probegen.Cond(17) {
 		f := planCase{arch: a}.fn(0)
 		cond := firstCond(a) + i
+		if i == 16 {
+			cond = probegen.Always
+		}
 		f.Skip = cond
 		if f.Mark = probegen.Mark(i % 4); f.Mark != probegen.SkipRepeat && !a.HasG {
 			f.Mark = probegen.NoMark

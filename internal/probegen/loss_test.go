@@ -107,6 +107,40 @@ func TestScratchBusy(t *testing.T) {
 	}
 }
 
+// TestManyCPUs: from some number on, each CPU has an element of its own.
+func TestManyCPUs(t *testing.T) {
+	f := stringFunc()
+	for _, cpus := range []int{1, 51, 52, 300} {
+		elements, size := probegen.Scratch(cpus)
+		if want := cpus > 51; elements > 1 != want || size > 4<<20 {
+			t.Errorf("%d CPUs: %d elements of %d bytes", cpus, elements, size)
+		}
+		for _, o := range []probegen.Options{{CPUs: cpus}, {CPUs: cpus, NoAtomics: true}} {
+			p := load(t, []probegen.Func{f}, o)
+			m := newMachineOf(cpus, 1<<20)
+			for _, cpu := range []int{0, cpus - 1, cpus / 2, cpus} {
+				m.CPU = uint32(cpu)
+				h := stringHit(5, 'x')
+				h.enter(m)
+				if _, err := m.Run(p); err != nil {
+					t.Fatal(err)
+				}
+				recs := m.Ring.Take()
+				if len(recs) == 1 {
+					if err := diff(recs[0], h.record(&f)); err != nil {
+						t.Errorf("CPU %d of %d: %v", cpu, cpus, err)
+					}
+				} else if len(recs) != 0 || cpu != cpus {
+					t.Errorf("CPU %d of %d: %d records", cpu, cpus, len(recs))
+				}
+			}
+			if n := losses(m, probegen.LossBusy); n != 1 {
+				t.Errorf("%d CPUs: %d lost, want 1", cpus, n)
+			}
+		}
+	}
+}
+
 // TestPreempted runs other hits on the same CPU before each helper call of a
 // hit, two deep: the second area serves the first of them, the deepest is
 // lost, and no record shows anything of another.

@@ -76,17 +76,15 @@ func (g *gen) loadReg(dst asm.Register, r abi.Reg) {
 	g.emit(asm.LoadMem(dst, regCtx, g.machine.regs[r], g.machine.word))
 }
 
-// jumpIf jumps to target when the saved flags satisfy cond. It uses R1 and R2.
+// jumpIf jumps to target when the saved flags satisfy cond, which must be one
+// that they sometimes do. It uses R1 and R2.
 func (g *gen) jumpIf(cond Cond, target string) {
-	switch cond {
-	case Never:
-	case Always:
-		g.emit(asm.Ja.Label(target))
-	default:
-		g.notef("flags: condition %#x", int(cond))
-		g.machine.jumpIf(g, cond, target)
-	}
+	g.notef("flags: condition %#x", int(cond))
+	g.machine.jumpIf(g, cond, target)
 }
+
+// always reports whether all flags satisfy the condition.
+func (c Cond) always() bool { return c == Always || c == condAL || c == condNV }
 
 // add adds a constant to a register other than R1, which it may use.
 func (g *gen) add(dst asm.Register, v int64) {

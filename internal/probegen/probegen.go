@@ -18,7 +18,7 @@ const License = "Dual BSD/GPL"
 const (
 	// MapCalls is the ring buffer.
 	MapCalls = "calls"
-	// MapScratch is an array of one element of [ScratchSize] bytes.
+	// MapScratch is an array whose elements [Scratch] describes.
 	MapScratch = "scratch"
 	// MapLosses is an array of one element of [LossesSize] bytes.
 	MapLosses = "losses"
@@ -53,9 +53,21 @@ const (
 	areasPerCPU = 2
 )
 
-// ScratchSize is the size in bytes of the scratch memory of a machine with the
-// given number of possible CPUs.
-func ScratchSize(cpus int) int { return cpus * areasPerCPU * scratchArea }
+// maxElement is the size in bytes of the largest array element that all kernels
+// have: KMALLOC_MAX_SIZE, which Linux 5.10 checks against and 6.1 no longer.
+const maxElement = 4 << 20
+
+// Scratch returns the number and the size in bytes of the elements of MapScratch
+// for a machine with the given number of possible CPUs. The areas of all CPUs
+// are one element, which is reached fastest, or where that would be too large
+// those of each CPU are.
+func Scratch(cpus int) (elements, size int) {
+	const one = areasPerCPU * scratchArea
+	if cpus*one <= maxElement {
+		return 1, cpus * one
+	}
+	return cpus, one
+}
 
 // RepeatKeySize is the size of a key of MapRepeats and MapGrown: g, SP, and
 // process with plan.
@@ -172,9 +184,9 @@ func BackEdge(f Func, taken Cond, opts Options) (asm.Instructions, error) {
 	g.function("argtap_back_edge", probe)
 	g.note("back edge of " + f.Name)
 	g.emit(asm.Mov.Reg(asm.R6, asm.R1))
-	switch taken {
-	case Always, condAL, condNV:
-	case Never:
+	switch {
+	case taken.always():
+	case taken == Never:
 		return nil, &UnsupportedError{f.Name, "a back edge that is never taken"}
 	default:
 		g.jumpIf(taken^1, "exit")

@@ -59,13 +59,24 @@ func (g *gen) takeScratch() {
 	got := g.fresh("got")
 	g.losses[LossBusy] = true
 	g.note("take a scratch area")
-	g.emit(
-		asm.FnGetSmpProcessorId.Call(),
-		asm.JGE.Imm(asm.R0, int32(g.opts.CPUs), lossLabel(LossBusy)),
-		asm.Mul.Imm(asm.R0, int32(areasPerCPU*scratchArea)),
-		asm.LoadMapValue(regRecord, 0, 0).WithReference(MapScratch),
-		asm.Add.Reg(regRecord, asm.R0),
-	)
+	g.emit(asm.FnGetSmpProcessorId.Call())
+	if elements, _ := Scratch(g.opts.CPUs); elements == 1 {
+		g.emit(
+			asm.JGE.Imm(asm.R0, int32(g.opts.CPUs), lossLabel(LossBusy)),
+			asm.Mul.Imm(asm.R0, int32(areasPerCPU*scratchArea)),
+			asm.LoadMapValue(regRecord, 0, 0).WithReference(MapScratch),
+			asm.Add.Reg(regRecord, asm.R0),
+		)
+	} else {
+		g.emit(
+			asm.StoreMem(asm.RFP, -8, asm.R0, asm.Word),
+			asm.LoadMapPtr(asm.R1, 0).WithReference(MapScratch),
+			asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -8),
+			asm.FnMapLookupElem.Call(),
+			asm.JEq.Imm(asm.R0, 0, lossLabel(LossBusy)),
+			asm.Mov.Reg(regRecord, asm.R0),
+		)
+	}
 	if g.opts.NoAtomics {
 		g.emit(asm.Add.Imm(regRecord, scratchRecord))
 		return

@@ -16,19 +16,23 @@ const simCPUs = 2
 
 // newMachine is a machine with a ring buffer of the given size whose scratch
 // memory holds garbage.
-func newMachine(ring int) *bpfsim.Machine {
+func newMachine(ring int) *bpfsim.Machine { return newMachineOf(simCPUs, ring) }
+
+func newMachineOf(cpus, ring int) *bpfsim.Machine {
+	elements, size := probegen.Scratch(cpus)
 	m := &bpfsim.Machine{
 		Arrays: map[string][]byte{
-			probegen.MapScratch: bytes.Repeat([]byte{bpfsim.Garbage}, probegen.ScratchSize(simCPUs)),
+			probegen.MapScratch: bytes.Repeat([]byte{bpfsim.Garbage}, elements*size),
 			probegen.MapLosses:  make([]byte, probegen.LossesSize),
 		},
-		Hash: bpfsim.Hash{KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
+		Elements: map[string]int{probegen.MapScratch: elements},
+		Hash:     bpfsim.Hash{KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
 		Hashes: map[string]*bpfsim.Hash{
 			probegen.MapGrown: {KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 1 << 10},
 		},
 		Ring: bpfsim.Ring{Size: ring},
 	}
-	for cpu := range simCPUs {
+	for cpu := range cpus {
 		for area := range 2 {
 			clear(lock(m, cpu, area))
 		}
@@ -38,7 +42,8 @@ func newMachine(ring int) *bpfsim.Machine {
 
 // lock is the lock word of one of a CPU's two scratch areas.
 func lock(m *bpfsim.Machine, cpu, area int) []byte {
-	size := probegen.ScratchSize(1) / 2
+	_, size := probegen.Scratch(1)
+	size /= 2
 	return m.Arrays[probegen.MapScratch][(2*cpu+area)*size:][:8]
 }
 
