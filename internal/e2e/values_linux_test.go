@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,19 +12,6 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
-// reasons are the reasons for which something may be absent in the fixtures,
-// by class (see fixture.Compare). That a page is not resident is none of
-// them: the programs have just printed what they pass.
-var reasons = map[string]*regexp.Regexp{
-	"register": regexp.MustCompile(`register`),
-	"pointer":  regexp.MustCompile(`.`),
-	"raw":      regexp.MustCompile(`.`),
-	"deep":     regexp.MustCompile(`.`),
-	"limit":    regexp.MustCompile(`cut at the limit`),
-}
-
-var neverReasons = regexp.MustCompile(`(?i)resident|fault|disagree|optimi[sz]ed|internal|panic|bug`)
-
 // check fails the test for what a comparison found.
 func check(t *testing.T, r *fixture.Report, what string) {
 	t.Helper()
@@ -33,19 +19,8 @@ func check(t *testing.T, r *fixture.Report, what string) {
 		n := min(len(r.Diffs), 40)
 		t.Errorf("%s: %s\n%s", what, r, strings.Join(r.Diffs[:n], "\n"))
 	}
-	limited := 0
-	for key, n := range r.Absent {
-		class, reason, _ := strings.Cut(key, ": ")
-		if !reasons[class].MatchString(reason) || neverReasons.MatchString(reason) {
-			t.Errorf("%s: absent for a reason that can't be: %s", what, key)
-		}
-		if class == "limit" {
-			limited += n
-		}
-	}
-	// A few generated functions have more data than fits into a record.
-	if limited > r.Values/20 {
-		t.Errorf("%s: %d values are cut away, %d are there", what, limited, r.Values)
+	for _, text := range r.Implausible() {
+		t.Errorf("%s: %s", what, text)
 	}
 }
 

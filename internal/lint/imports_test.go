@@ -71,6 +71,8 @@ var rules = map[string]rule{
 	"internal/real":          {anything: true},
 	"internal/fixture":       {},
 	"internal/fixture/truth": {},
+	"internal/matrix":        {anything: true},
+	"internal/matrix/cmd":    {own: []string{"internal/fixture", "internal/matrix", "internal/vm"}},
 }
 
 func (r rule) allows(path string) bool {

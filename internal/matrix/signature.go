@@ -1,0 +1,157 @@
+package matrix
+
+import (
+	"fmt"
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/argtap/argtap/internal/fixture"
+)
+
+// Signatures writes the signatures of a program's functions as somebody would
+// who has the source and traces the file without debug information: with all
+// types declared in line. Those of generic functions are left out, and what
+// pointers behind a first one point at. The keys are the names that the
+// program announces.
+func Signatures(p fixture.Program) (map[string]string, error) {
+	fset := token.NewFileSet()
+	var files []*ast.File
+	for _, name := range slices.Sorted(maps.Keys(p.Source)) {
+		f, err := parser.ParseFile(fset, name, p.Source[name], parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	// Of the package truth, which is not there, no signature speaks.
+	conf := types.Config{IgnoreFuncBodies: true, Importer: std{}, Error: func(error) {}}
+	pkg, _ := conf.Check("main", fset, files, nil)
+	sigs := map[string]string{}
+	for _, fn := range p.Funcs {
+		if fn.Generic {
+			continue
+		}
+		parts := []string{fn.Signature}
+		if fn.Recv != "" {
+			parts = append(parts, "("+fn.Recv+")")
+		}
+		for i, part := range parts {
+			text, err := resolve(fset, pkg, files, part)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", fn.Name, err)
+			}
+			parts[i] = text
+		}
+		if fn.Recv != "" {
+			sigs[fn.Name] = "func " + parts[1] + " f" + parts[0]
+		} else {
+			sigs[fn.Name] = "func" + parts[0]
+		}
+	}
+	return sigs, nil
+}
+
+// std imports packages of the standard library, from source.
+type std struct{}
+
+var stdImporter = sync.OnceValue(func() types.Importer {
+	return importer.ForCompiler(token.NewFileSet(), "source", nil)
+})
+
+var stdLock sync.Mutex
+
+func (std) Import(path string) (*types.Package, error) {
+	if strings.HasPrefix(path, "fixture/") {
+		return nil, fmt.Errorf("package %s is not here", path)
+	}
+	stdLock.Lock()
+	defer stdLock.Unlock()
+	return stdImporter().Import(path)
+}
+
+// resolve writes the parameters and results of a function type with all types
+// in line.
+func resolve(fset *token.FileSet, pkg *types.Package, files []*ast.File, text string) (string, error) {
+	var err error
+	for _, f := range files { // one of them imports what the type names
+		var tv types.TypeAndValue
+		if tv, err = types.Eval(fset, pkg, f.FileEnd-1, "func"+text); err != nil {
+			continue
+		}
+		sig := tv.Type.(*types.Signature)
+		var params, results []string
+		for i := range sig.Params().Len() {
+			v := sig.Params().At(i)
+			t, prefix := v.Type(), ""
+			if sig.Variadic() && i == sig.Params().Len()-1 {
+				t, prefix = t.(*types.Slice).Elem(), "..."
+			}
+			name := v.Name()
+			if name == "" {
+				name = "_"
+			}
+			params = append(params, name+" "+prefix+inline(t, 0, 0))
+		}
+		for i := range sig.Results().Len() {
+			results = append(results, inline(sig.Results().At(i).Type(), 0, 0))
+		}
+		out := "(" + strings.Join(params, ", ") + ")"
+		if len(results) > 0 {
+			out += " (" + strings.Join(results, ", ") + ")"
+		}
+		return out, nil
+	}
+	return "", err
+}
+
+// inline writes a type without any that is declared. pointers counts those
+// that lead to it, depth bounds types that contain themselves.
+func inline(t types.Type, pointers, depth int) string {
+	if depth++; depth > 40 {
+		return "struct{}" // never captured: a slice in a slice in a slice …
+	}
+	switch t := t.(type) {
+	case *types.Pointer:
+		if pointers++; pointers > 2 {
+			return "*byte" // not followed
+		}
+		return "*" + inline(t.Elem(), pointers, depth)
+	case *types.Slice:
+		return "[]" + inline(t.Elem(), pointers, depth)
+	case *types.Array:
+		return fmt.Sprintf("[%d]%s", t.Len(), inline(t.Elem(), pointers, depth))
+	case *types.Map:
+		return "map[" + inline(t.Key(), pointers, depth) + "]" + inline(t.Elem(), pointers, depth)
+	case *types.Chan:
+		return "chan " + inline(t.Elem(), pointers, depth)
+	case *types.Signature:
+		return "func()"
+	case *types.Interface:
+		if t.NumMethods() == 0 {
+			return "any"
+		}
+		return "error" // what it can hold is not captured
+	case *types.Struct:
+		var b strings.Builder
+		b.WriteString("struct{")
+		for i := range t.NumFields() {
+			if i > 0 {
+				b.WriteString("; ")
+			}
+			f := t.Field(i) // an embedded one under its type's name
+			b.WriteString(f.Name() + " " + inline(f.Type(), pointers, depth))
+		}
+		b.WriteString("}")
+		return b.String()
+	case *types.Basic:
+		return types.TypeString(t, nil)
+	}
+	return inline(t.Underlying(), pointers, depth) // declared, or an alias
+}
