@@ -97,9 +97,10 @@ func TestMismatch(t *testing.T) {
 			t.Errorf("%s: %v, want %s", tt.sig, err, tt.want)
 		}
 	}
-	var in *Info
-	if err := in.Check(function(t, abi.AMD64, "main.f", "func()", abi.NoDict)); err != nil {
-		t.Error(err)
+	for _, in := range []*Info{nil, {}} {
+		if err := in.Check(function(t, abi.AMD64, "main.f", "func()", abi.NoDict)); err != nil {
+			t.Error(err)
+		}
 	}
 	// What was not read is no reason to say that others are wrong.
 	f := function(t, abi.AMD64, "main.f", "func(p struct { n int })", abi.NoDict)

@@ -43,8 +43,8 @@ func (in *Info) Check(f Func) error {
 		return err
 	}
 	switch {
-	case in == nil && want == nil:
-		return nil
+	case want == nil && (in == nil || len(in.Components) == 0):
+		return nil // assembly has a table for a declaration without arguments, too
 	case in == nil:
 		return fmt.Errorf("func %s: %w: none, not [%s]", f.Symbol, ErrMismatch, want)
 	case want == nil:
