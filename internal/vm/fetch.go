@@ -22,8 +22,8 @@ type Kernel struct {
 	Release string
 	// Image is the path of the kernel's image.
 	Image string
-	// Modules are the paths of modules that the guest needs, to be loaded in
-	// any order.
+	// Modules are the paths of modules that the guest needs, in the order in
+	// which they are loaded.
 	Modules []string
 }
 
@@ -45,7 +45,7 @@ var suites = []struct{ kernel, suite string }{
 }
 
 // guestModules are the modules that a guest loads if the kernel has not built
-// them in: the virtio port and what it stands on.
+// them in: the virtio port and what it stands on, the foundation first.
 var guestModules = []string{
 	"virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_console",
 }
@@ -120,10 +120,15 @@ func load(dir, name, arch string) (*Kernel, error) {
 	}
 	k.Release = strings.TrimSpace(string(release))
 	if info, err := os.Stat(k.Image); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
-		return nil, fmt.Errorf("%s: no kernel image: remove %s to fetch it anew: %w", k.Image, dir, errors.Join(err, fs.ErrInvalid))
+		// Not fs.ErrNotExist: what is there is not overwritten.
+		return nil, fmt.Errorf("%s: no kernel image (%v): remove the folder %s to fetch it anew", k.Image, err, dir)
 	}
-	if k.Modules, err = filepath.Glob(filepath.Join(dir, moduleDir, "*")); err != nil {
-		return nil, err
+	for _, m := range guestModules {
+		found, err := filepath.Glob(filepath.Join(dir, moduleDir, m+".ko*"))
+		if err != nil {
+			return nil, err
+		}
+		k.Modules = append(k.Modules, found...)
 	}
 	return k, nil
 }

@@ -85,8 +85,9 @@ func writeInitrd(w io.Writer, init string, c *Config) error {
 		return err
 	}
 	files := map[string]string{"/init": init}
-	for _, m := range c.Kernel.Modules {
-		files[path.Join(wire.ModuleDir, filepath.Base(m))] = m
+	for i, m := range c.Kernel.Modules {
+		// They are loaded in the order of their names.
+		files[path.Join(wire.ModuleDir, fmt.Sprintf("%02d-%s", i, filepath.Base(m)))] = m
 	}
 	for guest, host := range c.Files {
 		guest = path.Clean("/" + guest)

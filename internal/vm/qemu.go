@@ -101,13 +101,8 @@ func Run(ctx context.Context, c Config) (exit int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout,
 		fmt.Errorf("the command has not ended after %v: %w", timeout, context.DeadlineExceeded))
 	defer cancel()
-	m, ok := machines[c.Kernel.Arch]
-	if !ok {
-		return 0, fmt.Errorf("guest for %s: unknown architecture, there are amd64 and arm64", c.Kernel.Arch)
-	}
-	qemu, err := exec.LookPath(m.qemu)
-	if err != nil {
-		return 0, fmt.Errorf("guest for %s: %w: install QEMU (on Debian: apt-get install %s)", c.Kernel.Arch, err, m.pkg)
+	if err := Available(c.Kernel.Arch); err != nil {
+		return 0, err
 	}
 	dir, err := os.MkdirTemp("", "argtap-vm-")
 	if err != nil {
@@ -118,7 +113,23 @@ func Run(ctx context.Context, c Config) (exit int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return c.boot(ctx, qemu, m, initrd)
+	return c.boot(ctx, initrd)
+}
+
+// Available reports as an error what is missing on this machine to run guests
+// of an architecture.
+func Available(arch string) error {
+	m, ok := machines[arch]
+	if !ok {
+		return fmt.Errorf("guest for %s: unknown architecture, there are amd64 and arm64", arch)
+	}
+	if runtime.GOOS != "linux" {
+		return fmt.Errorf("guest for %s: guests run on Linux, this is %s", arch, runtime.GOOS)
+	}
+	if _, err := exec.LookPath(m.qemu); err != nil {
+		return fmt.Errorf("guest for %s: %w: install QEMU (on Debian: apt-get install %s)", arch, err, m.pkg)
+	}
+	return nil
 }
 
 func makeInitrd(ctx context.Context, dir string, c *Config) (string, error) {
@@ -190,14 +201,15 @@ func (c *Config) qemuArgs(m machine, initrd string) []string {
 }
 
 // boot starts QEMU and listens to the guest.
-func (c *Config) boot(ctx context.Context, qemu string, m machine, initrd string) (int, error) {
+func (c *Config) boot(ctx context.Context, initrd string) (int, error) {
+	m := machines[c.Kernel.Arch]
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return 0, err
 	}
 	defer ours.Close()
 	console := &tail{w: c.Console}
-	cmd := exec.CommandContext(ctx, qemu, c.qemuArgs(m, initrd)...)
+	cmd := exec.CommandContext(ctx, m.qemu, c.qemuArgs(m, initrd)...)
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.WaitDelay = 5 * time.Second
@@ -301,20 +313,4 @@ func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return strings.TrimSpace(string(bytes.ToValidUTF8(t.buf, []byte("?"))))
-}
-
-// Available reports as an error what is missing on this machine to run guests
-// of an architecture: QEMU, or Go for another system than Linux.
-func Available(arch string) error {
-	m, ok := machines[arch]
-	if !ok {
-		return fmt.Errorf("guest for %s: unknown architecture, there are amd64 and arm64", arch)
-	}
-	if runtime.GOOS != "linux" {
-		return fmt.Errorf("guests run on Linux, this is %s", runtime.GOOS)
-	}
-	if _, err := exec.LookPath(m.qemu); err != nil {
-		return fmt.Errorf("guest for %s: %w: install QEMU (on Debian: apt-get install %s)", arch, err, m.pkg)
-	}
-	return nil
 }

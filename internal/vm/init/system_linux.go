@@ -62,9 +62,9 @@ var finitModule = map[string]uintptr{"amd64": 313, "arm64": 273}
 // compressedFile is MODULE_INIT_COMPRESSED_FILE (include/uapi/linux/module.h).
 const compressedFile = 4
 
-// loadModules loads the modules that are there. A module that needs another one
-// first is refused as long as that is missing, so it takes as many rounds as
-// the chain is long.
+// loadModules loads the modules that are there, by their names. A module that
+// needs another one first is refused as long as that is missing, and tried
+// again.
 func loadModules() error {
 	left, err := filepath.Glob(filepath.Join(wire.ModuleDir, "*"))
 	if err != nil {
