@@ -137,15 +137,10 @@ func (m arm64) tail(code []byte, off int64, entry symbols.VirtAddr) (int, bool) 
 		case jump:
 			return in.off, in.target == 0 && calls == 1 && moved
 		case next:
-			mem, ok := w.memory()
-			switch {
-			case w == movLR:
-				moved = true
-			case ok && mem.base == regZR && mem.moves == 0 && !mem.indexed && !mem.literal:
-			case w == nopARM64:
-			default:
+			if w != movLR && !m.spills(code, in) {
 				return 0, false
 			}
+			moved = moved || w == movLR
 		default:
 			return 0, false
 		}
@@ -154,6 +149,22 @@ func (m arm64) tail(code []byte, off int64, entry symbols.VirtAddr) (int, bool) 
 }
 
 const nopARM64 = 0xd503201f
+
+// spills reports whether the instruction moves between registers and the
+// stack, or does nothing, or computes in the assembler's own register what
+// such a move needs for its address: the slots lie above the results, which
+// may be large.
+func (m arm64) spills(code []byte, in instr) bool {
+	w := wordAt(code, in.off)
+	if mem, ok := w.memory(); ok && !mem.literal {
+		return (mem.base == regZR || mem.base == regTmp) && mem.moves == 0 &&
+			(!mem.indexed || w.bits(20, 16) == regTmp)
+	}
+	var tmp regSet
+	tmp.addX(regTmp)
+	e := m.effectsAside(code, in)
+	return w == nopARM64 || arithmetic(w) && !e.losesSP && e.writes == tmp
+}
 
 // threadOffset: the g is in a register in all Go code.
 func (arm64) threadOffset([]byte, symbols.VirtAddr, stackCheck) (int64, bool) { return 0, false }

@@ -510,10 +510,56 @@ func TestSpillsARM64(t *testing.T) {
 			t.Errorf("%v, %t, want %v", got, ok, want)
 		}
 	}
+	// Behind large results; Go 1.26, func(…) of fips140/mlkem.
+	far := strings.Replace(small127, "a9010be1 ; 2c stp x1,x2,[sp,#16]", `910823fb ; add x27,sp,#520
+		a9000b61 ; stp x1,x2,[x27]`, 1)
+	far = strings.Replace(far, "54000109", "54000129", 1)               // b.ls: x0 is spilled by the next
+	far = strings.Replace(far, "390023e0", "d503201f\n\t\t390023e0", 1) // nop
+	far = strings.Replace(far, "f90013e3 ; 30 str x3,[sp,#32]", `d280201b ; mov x27,#256
+		f83b6be3 ; str x3,[sp,x27]`, 1)
+	far = strings.Replace(far, "17ffffec", "17ffffe9", 1)
+	want = []Spill{{abi.X0, 8, 1}, {abi.X1, 520, 8}, {abi.X2, 528, 8}, {abi.X3, 256, 8}, {abi.X4, 40, 1}}
+	if got, ok := Spills(abi.ARM64, assembleARM64(t, far), codeBase); !ok || !slices.Equal(got, want) {
+		t.Errorf("far away: %v, %t, want %v", got, ok, want)
+	}
 	if got, ok := Spills(abi.ARM64, assembleARM64(t, medium127), codeBase); ok {
 		t.Errorf("%v from a tail without any", got)
 	}
 	if _, ok := TLSOffset(abi.ARM64, assembleARM64(t, small127), codeBase); ok {
 		t.Error("thread-local storage on arm64")
+	}
+}
+
+// TestSpillsCorpusARM64: all argument registers are spilled, which by the
+// convention are the first ones of both kinds, to slots in the order of the
+// arguments.
+func TestSpillsCorpusARM64(t *testing.T) {
+	b := openBinary(t, goBuildFor(t, "arm64", "cmd/go"))
+	withSpills, floats := 0, 0
+	for _, fn := range b.funcs {
+		spills, ok := Spills(abi.ARM64, b.code(t, fn), fn.Entry)
+		if ok != (len(spills) > 0) {
+			t.Fatalf("%s: %v, %t", fn.Name, spills, ok)
+		}
+		if ok {
+			withSpills++
+		}
+		nextInt, nextFloat, end := abi.X0, abi.V0, abi.ARM64.ArgBase
+		for _, s := range spills {
+			want := &nextInt
+			if abi.ARM64.IsFloat(s.Reg) {
+				want = &nextFloat
+				floats++
+			}
+			if s.Reg != *want || s.Slot < end || int(s.Slot)%s.Size != 0 {
+				t.Errorf("%s: %v: %s out of order", fn.Name, spills, abi.ARM64.RegName(s.Reg))
+				break
+			}
+			*want++
+			end = s.Slot + abi.CFAOffset(s.Size)
+		}
+	}
+	if withSpills < 5000 || floats < 30 {
+		t.Errorf("%d functions with spills, %d floats among them: too few to mean anything", withSpills, floats)
 	}
 }

@@ -150,6 +150,9 @@ func (m arm64) decode(code []byte, off int, entry symbols.VirtAddr) (instr, erro
 		if in.refused == "" && in.flow != ret && m.held.has(off/wordSize) {
 			in.refused = "a trap between an exclusive load and its store makes the store fail"
 		}
+		if in.refused == "" && in.flow == next && m.restarts(code, in) {
+			in.refused = "it sets R27 for the next instruction, and the runtime may run both again"
+		}
 		if w.is(0x7c000000, 0x74000000) { // compare and branch, FEAT_CMPBR
 			err = errExtension
 		}
@@ -162,6 +165,30 @@ func (m arm64) decode(code []byte, off int, entry symbols.VirtAddr) (instr, erro
 		}
 	}
 	return in, nil
+}
+
+// regTmp is the register that the assembler uses within the sequences of
+// instructions that it makes of one (REGTMP in cmd/internal/obj/arm64/a.out.go).
+const regTmp = 27
+
+// restarts reports whether the instruction sets R27 for one behind it. The
+// runtime does not keep that register: a goroutine that is preempted within
+// such a sequence, since Go 1.14, starts it again (isRestartable in
+// cmd/internal/obj/arm64/asm7.go, UnsafePointRestart1 in internal/abi). A probe
+// on an instruction that sets it leaves the goroutine right within the
+// sequence, for a signal to find it there: one call in a hundred was seen to
+// hit such a probe twice.
+func (m arm64) restarts(code []byte, in instr) bool {
+	w := wordAt(code, in.off)
+	if w.bits(4, 0) != regTmp && w.bits(14, 10) != regTmp && w.bits(20, 16) != regTmp {
+		return false
+	}
+	// A check for nil loads a byte, which it throws away (LoweredNilCheck in
+	// cmd/compile/internal/arm64/ssa.go).
+	if w.is(0xffc0001f, 0x39800000|regTmp) || w.is(0xffe00c1f, 0x38800000|regTmp) || w.is(0xffe0fc1f, 0x38a06800|regTmp) {
+		return false
+	}
+	return m.effects(code, in).writes.has(abi.X0 + regTmp) // what is not known writes all
 }
 
 // flow returns where the instruction leads, with the distance of its target.

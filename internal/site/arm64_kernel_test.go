@@ -67,6 +67,16 @@ func TestKernelARM64(t *testing.T) {
 		{0x4ea01c00, "mov v0", false, false},
 		{0x04200000, "add z0 (SVE)", false, false},
 		{0x02000000, "unallocated", false, true},
+		// Not the kernel, but the runtime: see arm64.restarts.
+		{0xb00000bb, "adrp x27", true, true},
+		{0xb00000a5, "adrp x5", true, false},
+		{0xd2800b5b, "mov x27,#90", false, true},
+		{0xa9406ffa, "ldp x26,x27,[sp]", false, true},
+		{0xf90003fb, "str x27,[sp]", false, false},
+		{0x3980001b, "ldrsb x27,[x0]", false, false}, // a check for nil
+		{0x3880101b, "ldursb x27,[x0,#1]", false, false},
+		{0xf940001b, "ldr x27,[x0]", false, true},
+		{0xcb3b63f4, "sub x20,sp,x27", false, false},
 	} {
 		code := binary.LittleEndian.AppendUint32(nil, c.word)
 		in, err := arm64{}.decode(code, 0, codeBase)

@@ -150,12 +150,28 @@ func ownData(code []byte, off int, n uint32) bool {
 }
 
 // stores is for the tail of a stack check, where a store of the link register
-// would be no argument's.
-func (arm64) stores(code []byte, in instr) []store {
+// would be no argument's. Slots too far away for one instruction are reached
+// through the assembler's own register.
+func (m arm64) stores(code []byte, in instr) []store {
 	w := wordAt(code, in.off)
 	mem, ok := w.memory()
-	if !ok || in.flow != next || mem.load || mem.indexed || mem.moves != 0 || mem.base != regZR {
+	if !ok || in.flow != next || mem.load || mem.moves != 0 {
 		return nil
+	}
+	disp := mem.disp
+	if mem.base != regZR {
+		var above int64
+		if above, ok = m.aboveSP(code, in.off, mem.base); !ok {
+			return nil
+		}
+		disp += above
+	}
+	if mem.indexed {
+		index, ok := m.constant(code, in.off, w.bits(20, 16))
+		if !ok || w.bits(15, 12) != 6 { // an index of 64 bits, not scaled
+			return nil
+		}
+		disp += index
 	}
 	var out []store
 	add := func(r abi.Reg, disp int64) {
@@ -163,9 +179,9 @@ func (arm64) stores(code []byte, in instr) []store {
 			out = append(out, store{r, disp, mem.size})
 		}
 	}
-	add(mem.first, mem.disp)
+	add(mem.first, disp)
 	if mem.pair {
-		add(mem.second, mem.disp+int64(mem.size))
+		add(mem.second, disp+int64(mem.size))
 	}
 	return out
 }

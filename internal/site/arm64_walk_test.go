@@ -205,3 +205,14 @@ func (w *walkerARM64) returns() int {
 	}
 	return n
 }
+
+// growsStack reports whether the function's last call is of morestack.
+func (w *walkerARM64) growsStack() bool {
+	name := ""
+	for off := 0; off+4 <= len(w.code); off += 4 {
+		if x := w.inst(off); x.Op == arm64asm.BL {
+			name = w.b.names[w.fn.Entry+symbols.VirtAddr(off)+symbols.VirtAddr(int64(x.Args[0].(arm64asm.PCRel)))]
+		}
+	}
+	return strings.HasPrefix(name, "runtime.morestack")
+}
