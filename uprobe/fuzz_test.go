@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
 )
 
@@ -55,7 +56,19 @@ func fuzzCases(tb testing.TB) []fuzzCase {
 	// No limit allows anything: sizes of zero everywhere.
 	none := list[2]
 	none.f = trace(tb, Limits{String: -1, Elems: -1, Bytes: -1, Depth: 4}, false, "a b", reflect.TypeOf(none.args[0]), reflect.TypeOf(none.args[1]))
-	return append(list, none)
+	list = append(list, none)
+	// The same functions of a program with words of four bytes.
+	for _, c := range list[:len(list):len(list)] {
+		var types []reflect.Type
+		names := ""
+		for j, a := range c.args {
+			types = append(types, reflect.TypeOf(a))
+			names += string(rune('a'+j)) + " "
+		}
+		c.f = traceOn(tb, abi.I386, fuzzLimits, true, names, types...)
+		list = append(list, c)
+	}
+	return list
 }
 
 // FuzzRecord decodes arbitrary bytes: no record may make the decoder panic,

@@ -253,11 +253,11 @@ func (v Value) appendWordsJSON(b []byte) []byte {
 	if v.word(0) == 0 {
 		return append(b, "null"...)
 	}
-	if v.typ.Size == 8 {
+	if v.typ.Size == v.wordSize() {
 		return appendPtrJSON(b, v.word(0), abi.NotFollowed)
 	}
 	b = append(b, `{"words":[`...)
-	for i := int64(0); i*8 < v.typ.Size; i++ {
+	for i := int64(0); i*v.wordSize() < v.typ.Size; i++ {
 		if i > 0 {
 			b = append(b, ',')
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/fixture/truth"
 )
 
@@ -43,24 +44,33 @@ func randomType(r *rand.Rand, depth int) reflect.Type {
 	return reflect.PointerTo(randomType(r, depth-1))
 }
 
-// finite replaces what JSON has no numbers for.
-func finite(v reflect.Value) {
+// finite replaces what JSON has no numbers for, and integers that are too large
+// for words of the given size in bytes.
+func finite(v reflect.Value, word int64) {
 	switch v.Kind() {
+	case reflect.Int:
+		if word == 4 {
+			v.SetInt(int64(int32(v.Int())))
+		}
+	case reflect.Uint, reflect.Uintptr:
+		if word == 4 {
+			v.SetUint(uint64(uint32(v.Uint())))
+		}
 	case reflect.Float32, reflect.Float64:
 		if math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0) {
 			v.SetFloat(1.5)
 		}
 	case reflect.Array, reflect.Slice:
 		for i := range v.Len() {
-			finite(v.Index(i))
+			finite(v.Index(i), word)
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			finite(v.Field(i))
+			finite(v.Field(i), word)
 		}
 	case reflect.Pointer:
 		if !v.IsNil() {
-			finite(v.Elem())
+			finite(v.Elem(), word)
 		}
 	}
 }
@@ -83,7 +93,13 @@ func stdJSON(t *testing.T, x any) string {
 // Where a limit or unreadable memory left a mark, what is there must be the
 // same.
 func TestRandomJSON(t *testing.T) {
-	rounds := 1000
+	for _, a := range []*abi.Arch{abi.AMD64, abi.ARM64, abi.I386} {
+		t.Run(a.GOARCH, func(t *testing.T) { testRandomJSON(t, a) })
+	}
+}
+
+func testRandomJSON(t *testing.T, a *abi.Arch) {
+	rounds := 600
 	if testing.Short() {
 		rounds = 60
 	}
@@ -95,7 +111,7 @@ func TestRandomJSON(t *testing.T) {
 		for i := range types {
 			types[i] = randomType(r, 4)
 		}
-		f := trace(t, limits, true, "a b c "[:2*len(types)], types...)
+		f := traceOn(t, a, limits, true, "a b c "[:2*len(types)], types...)
 		src := truth.NewSource(uint64(seed))
 		src.MaxLen = []int{12, 12, 80, 2000}[r.IntN(4)]
 		for round := range 3 {
@@ -103,7 +119,7 @@ func TestRandomJSON(t *testing.T) {
 			for i, typ := range types {
 				args[i] = reflect.New(typ).Elem()
 				src.Fill(args[i].Addr().Interface())
-				finite(args[i])
+				finite(args[i], a.PtrSize)
 			}
 			var spoil func(*hit)
 			if round == 2 {
@@ -133,7 +149,7 @@ func TestRandomJSON(t *testing.T) {
 // unmapSome makes some of what the arguments point to unreadable.
 func unmapSome(r *rand.Rand, h *hit) {
 	for i := range h.images {
-		for w := range len(h.images[i]) / 8 {
+		for w := range len(h.images[i]) / h.ptr {
 			if a := h.get(i, w); h.mem.Read(a, make([]byte, 1), false) && r.IntN(3) == 0 {
 				h.mem.Unmap(a, 1)
 			}

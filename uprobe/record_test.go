@@ -16,15 +16,18 @@ import (
 	"github.com/argtap/argtap/internal/site"
 )
 
-// reflected makes abi types of Go types, as dwarfargs would.
-type reflected map[reflect.Type]*abi.Type
+// reflected makes abi types of Go types, as dwarfargs would for an architecture.
+type reflected struct {
+	arch *abi.Arch
+	done map[reflect.Type]*abi.Type
+}
 
 func (m reflected) of(t reflect.Type) *abi.Type {
-	if a := m[t]; a != nil {
+	if a := m.done[t]; a != nil {
 		return a
 	}
 	a := &abi.Type{Name: t.String(), Kind: abi.Kind(t.Kind()), Size: int64(t.Size()), Align: int64(t.Align())}
-	m[t] = a
+	m.done[t] = a
 	if t.PkgPath() != "" {
 		a.Name = t.PkgPath() + "." + t.Name()
 	}
@@ -43,19 +46,51 @@ func (m reflected) of(t reflect.Type) *abi.Type {
 			a.Fields = append(a.Fields, abi.Field{Name: f.Name, Type: m.of(f.Type), Offset: int64(f.Offset), Embedded: f.Anonymous})
 		}
 	}
+	if m.arch.PtrSize == 4 {
+		shrink(a, t)
+	}
 	return a
+}
+
+// shrink gives a type the layout that it has where pointers have four bytes: on
+// 386, where nothing is aligned to more.
+func shrink(a *abi.Type, t reflect.Type) {
+	a.Align = min(a.Align, 4)
+	switch t.Kind() {
+	case reflect.Int, reflect.Uint, reflect.Uintptr:
+		a.Size = 4
+	case reflect.Array:
+		a.Size, a.Align = a.Len*a.Elem.Size, a.Elem.Align
+	case reflect.Struct:
+		a.Size, a.Align = 0, 1
+		for i := range a.Fields {
+			f := &a.Fields[i]
+			f.Offset = (a.Size + f.Type.Align - 1) / f.Type.Align * f.Type.Align
+			a.Size = f.Offset + f.Type.Size
+			a.Align = max(a.Align, f.Type.Align)
+		}
+		if n := len(a.Fields); n > 0 && a.Size > 0 && a.Fields[n-1].Type.Size == 0 {
+			a.Size++ // so that its address is not that of what lies behind
+		}
+		a.Size = (a.Size + a.Align - 1) / a.Align * a.Align
+	default:
+		if n := words(a.Kind); n > 0 {
+			a.Size = 4 * n
+		}
+	}
 }
 
 // process is a process that calls a function with Go values.
 type process struct {
-	mem  *bpfsim.Memory
-	ptrs map[uintptr]uint64 // where what a pointer points to was put
+	types reflected
+	mem   *bpfsim.Memory
+	ptrs  map[uintptr]uint64 // where what a pointer points to was put
 }
 
 // image returns the bytes of a value in the process, after putting what it
 // refers to into memory.
 func (p *process) image(v reflect.Value) []byte {
-	b := make([]byte, v.Type().Size())
+	b := make([]byte, p.types.of(v.Type()).Size)
 	p.put(b, v)
 	return b
 }
@@ -64,6 +99,10 @@ func (p *process) put(b []byte, v reflect.Value) {
 	le := binary.LittleEndian
 	words := func(w ...uint64) {
 		for i, x := range w {
+			if p.types.arch.PtrSize == 4 {
+				le.PutUint32(b[4*i:], uint32(x))
+				continue
+			}
 			le.PutUint64(b[8*i:], x)
 		}
 	}
@@ -84,12 +123,13 @@ func (p *process) put(b []byte, v reflect.Value) {
 	case reflect.Float32:
 		integer(uint64(math.Float32bits(float32(v.Float()))))
 	case reflect.Float64:
-		words(math.Float64bits(v.Float()))
+		le.PutUint64(b, math.Float64bits(v.Float()))
 	case reflect.Complex64:
 		le.PutUint32(b, math.Float32bits(float32(real(v.Complex()))))
 		le.PutUint32(b[4:], math.Float32bits(float32(imag(v.Complex()))))
 	case reflect.Complex128:
-		words(math.Float64bits(real(v.Complex())), math.Float64bits(imag(v.Complex())))
+		le.PutUint64(b, math.Float64bits(real(v.Complex())))
+		le.PutUint64(b[8:], math.Float64bits(imag(v.Complex())))
 	case reflect.String:
 		if n := v.Len(); n > 0 {
 			a := p.mem.Alloc(n, 1)
@@ -99,16 +139,15 @@ func (p *process) put(b []byte, v reflect.Value) {
 	case reflect.Slice:
 		p.putSlice(words, v)
 	case reflect.Array:
-		size := int(v.Type().Elem().Size())
+		size := p.types.of(v.Type().Elem()).Size
 		for i := range v.Len() {
 			if size > 0 {
-				p.put(b[i*size:][:size], v.Index(i))
+				p.put(b[int64(i)*size:][:size], v.Index(i))
 			}
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			f := v.Type().Field(i)
-			p.put(b[f.Offset:][:f.Type.Size()], v.Field(i))
+		for i, f := range p.types.of(v.Type()).Fields {
+			p.put(b[f.Offset:][:f.Type.Size], v.Field(i))
 		}
 	case reflect.Pointer:
 		p.putPointer(words, v)
@@ -124,13 +163,14 @@ func (p *process) put(b []byte, v reflect.Value) {
 }
 
 func (p *process) putSlice(words func(...uint64), v reflect.Value) {
-	n, size := v.Len(), int(v.Type().Elem().Size())
+	n, elem := v.Len(), p.types.of(v.Type().Elem())
+	size := int(elem.Size)
 	switch {
 	case v.IsNil():
 	case n*size == 0:
 		words(0x5a0000, uint64(n), uint64(v.Cap())) // runtime.zerobase
 	default:
-		a := p.mem.Alloc(n*size, uint64(v.Type().Elem().Align()))
+		a := p.mem.Alloc(n*size, uint64(elem.Align))
 		for i := range n {
 			p.mem.Put(a+uint64(i*size), p.image(v.Index(i)))
 		}
@@ -144,8 +184,8 @@ func (p *process) putPointer(words func(...uint64), v reflect.Value) {
 	}
 	a, ok := p.ptrs[v.Pointer()]
 	if !ok {
-		t := v.Type().Elem()
-		a = p.mem.Alloc(int(t.Size()), uint64(t.Align()))
+		t := p.types.of(v.Type().Elem())
+		a = p.mem.Alloc(int(t.Size), uint64(t.Align))
 		p.ptrs[v.Pointer()] = a
 		p.mem.Put(a, p.image(v.Elem()))
 	}
@@ -155,6 +195,7 @@ func (p *process) putPointer(words func(...uint64), v reflect.Value) {
 // traced is a function with its program, traced without a kernel.
 type traced struct {
 	tb   testing.TB
+	arch *abi.Arch
 	fn   *Func
 	prog *bpfsim.Program
 	m    *bpfsim.Machine
@@ -164,7 +205,6 @@ type traced struct {
 }
 
 const (
-	testCFA  = 8
 	testGoid = 152
 	testG    = 77 // the goroutine's ID
 )
@@ -173,15 +213,21 @@ const (
 // types.
 func trace(tb testing.TB, l Limits, stack bool, names string, types ...reflect.Type) *traced {
 	tb.Helper()
-	memo := reflected{}
+	return traceOn(tb, abi.AMD64, l, stack, names, types...)
+}
+
+// traceOn does the same for a program of an architecture.
+func traceOn(tb testing.TB, arch *abi.Arch, l Limits, stack bool, names string, types ...reflect.Type) *traced {
+	tb.Helper()
+	memo := reflected{arch, map[reflect.Type]*abi.Type{}}
 	sig := &abi.Signature{}
 	for i, name := range strings.Fields(names) {
 		sig.Params = append(sig.Params, abi.Param{Name: name, Type: memo.of(types[i])})
 	}
-	t := &traced{tb: tb, stack: stack}
-	t.fn = &Func{name: "main.f", source: SourceDWARF, entry: 0x401000, size: 64, arch: abi.AMD64, sig: sig, sites: &site.Sites{Entry: site.Probe{Addr: 0x401000, CFA: testCFA}}}
+	t := &traced{tb: tb, arch: arch, stack: stack}
+	t.fn = &Func{name: "main.f", source: SourceDWARF, entry: 0x401000, size: 64, arch: arch, sig: sig, sites: &site.Sites{Entry: site.Probe{Addr: 0x401000, CFA: arch.CFAAtEntry}}}
 	var err error
-	if t.asg, err = abi.Internal(abi.AMD64, sig); err != nil {
+	if t.asg, err = abi.Internal(arch, sig); err != nil {
 		tb.Fatal(err)
 	}
 	var in []capture.Input
@@ -192,15 +238,15 @@ func trace(tb testing.TB, l Limits, stack bool, names string, types ...reflect.T
 			loc = abi.Location{{Size: p.Type.Size, Kind: abi.InFrame, CFA: abi.CFAOffset(at)}}
 			at += capture.Align8(p.Type.Size)
 		}
-		t.fn.params = append(t.fn.params, Param{Name: p.Name, Type: p.Type, Location: loc, arch: abi.AMD64})
-		b := &executable{arch: abi.AMD64}
+		t.fn.params = append(t.fn.params, Param{Name: p.Name, Type: p.Type, Location: loc, arch: arch})
+		b := &executable{arch: arch}
 		in = append(in, capture.Input{Name: p.Name, Type: p.Type, Location: b.readable(loc)})
 	}
-	t.fn.plan = capture.Build(abi.AMD64, in, l.capture())
+	t.fn.plan = capture.Build(arch, in, l.capture())
 	t.fn.plan.Goroutine = testGoid
 	ins, err := probegen.Entry([]probegen.Func{{
-		Name: t.fn.name, Arch: abi.AMD64, Plan: t.fn.plan, CFA: testCFA, Skip: probegen.Never,
-		G: probegen.G{Kind: probegen.GRegister, Reg: abi.R14},
+		Name: t.fn.name, Arch: arch, Plan: t.fn.plan, CFA: arch.CFAAtEntry, Skip: probegen.Never,
+		G: probegen.G{Kind: probegen.GRegister, Reg: testMachines[arch].g},
 	}}, probegen.Options{CPUs: 1})
 	if err != nil {
 		tb.Fatal(err)
@@ -225,6 +271,7 @@ func trace(tb testing.TB, l Limits, stack bool, names string, types ...reflect.T
 
 // hit is the state at a call, to be spoilt before the program runs.
 type hit struct {
+	ptr    int // the size of a word
 	mem    *bpfsim.Memory
 	images [][]byte // of the arguments
 	sp, g  uint64
@@ -232,11 +279,22 @@ type hit struct {
 
 // word returns the address of word i of argument arg: the register or stack
 // word is written from there.
-func (h *hit) word(arg, i int) []byte { return h.images[arg][8*i:][:8] }
+func (h *hit) word(arg, i int) []byte { return h.images[arg][h.ptr*i:][:h.ptr] }
 
-func (h *hit) set(arg, i int, w uint64) { binary.LittleEndian.PutUint64(h.word(arg, i), w) }
+func (h *hit) set(arg, i int, w uint64) {
+	if b := h.word(arg, i); len(b) == 4 {
+		binary.LittleEndian.PutUint32(b, uint32(w))
+	} else {
+		binary.LittleEndian.PutUint64(b, w)
+	}
+}
 
-func (h *hit) get(arg, i int) uint64 { return binary.LittleEndian.Uint64(h.word(arg, i)) }
+func (h *hit) get(arg, i int) uint64 {
+	if b := h.word(arg, i); len(b) == 4 {
+		return uint64(binary.LittleEndian.Uint32(b))
+	}
+	return binary.LittleEndian.Uint64(h.word(arg, i))
+}
 
 // epoch is the wall-clock time of the machine's start.
 var testEpoch = time.Date(2026, 1, 2, 15, 4, 0, 123456788, time.UTC)
@@ -254,8 +312,11 @@ func (t *traced) call(spoil func(*hit), args ...any) *Call {
 
 func (t *traced) callValues(spoil func(*hit), args []reflect.Value) *Call {
 	t.tb.Helper()
-	p := &process{mem: bpfsim.NewMemory(), ptrs: map[uintptr]uint64{}}
-	h := &hit{mem: p.mem}
+	p := &process{types: reflected{t.arch, map[reflect.Type]*abi.Type{}}, mem: bpfsim.NewMemory(), ptrs: map[uintptr]uint64{}}
+	if t.arch.PtrSize == 4 {
+		p.mem = bpfsim.NewMemoryAt(0x9000_0000)
+	}
+	h := &hit{ptr: int(t.arch.PtrSize), mem: p.mem}
 	for _, a := range args {
 		h.images = append(h.images, p.image(a))
 	}
@@ -283,27 +344,48 @@ func (t *traced) callValues(spoil func(*hit), args []reflect.Value) *Call {
 	return &c
 }
 
-// ptRegs are the offsets of registers in struct pt_regs (ptrace.h).
-var ptRegs = map[abi.Reg]int{
-	abi.R14: 8, abi.RBX: 40, abi.R11: 48, abi.R10: 56, abi.R9: 64, abi.R8: 72,
-	abi.RAX: 80, abi.RCX: 88, abi.RSI: 104, abi.RDI: 112, abi.RSP: 152,
+// testMachines are the architectures whose programs are traced: the register
+// that holds g, the size of struct pt_regs, and the offsets of registers in it
+// (ptrace.h). A program for 386 sees those of amd64, of which the lower halves
+// count.
+var testMachines = map[*abi.Arch]struct {
+	g    abi.Reg
+	size int
+	regs map[abi.Reg]int
+}{
+	abi.AMD64: {abi.R14, 168, map[abi.Reg]int{
+		abi.R14: 8, abi.RBX: 40, abi.R11: 48, abi.R10: 56, abi.R9: 64, abi.R8: 72,
+		abi.RAX: 80, abi.RCX: 88, abi.RSI: 104, abi.RDI: 112, abi.RSP: 152,
+	}},
+	abi.I386: {abi.ECX, 168, map[abi.Reg]int{abi.ECX: 88, abi.ESP: 152}},
+	abi.ARM64: {abi.X28, 272, map[abi.Reg]int{
+		abi.X0: 0, abi.X1: 8, abi.X2: 16, abi.X3: 24, abi.X4: 32, abi.X5: 40, abi.X6: 48, abi.X7: 56,
+		abi.X8: 64, abi.X9: 72, abi.X10: 80, abi.X11: 88, abi.X12: 96, abi.X13: 104, abi.X14: 112, abi.X15: 120,
+		abi.X28: 224, abi.ARM64SP: 248,
+	}},
 }
 
 // enter puts the arguments into registers and onto the stack.
 func (t *traced) enter(h *hit) {
-	ctx := bytes.Repeat([]byte{0xee}, 168)
-	binary.LittleEndian.PutUint64(ctx[ptRegs[abi.RSP]:], h.sp)
-	binary.LittleEndian.PutUint64(ctx[ptRegs[abi.R14]:], h.g)
+	machine := testMachines[t.arch]
+	ctx := bytes.Repeat([]byte{0xee}, machine.size)
+	put := func(r abi.Reg, v uint64) {
+		var b [8]byte
+		binary.LittleEndian.PutUint64(b[:], v)
+		copy(ctx[machine.regs[r]:], b[:h.ptr])
+	}
+	put(t.arch.SP, h.sp)
+	put(machine.g, h.g)
 	for i, img := range h.images {
 		for _, piece := range t.fn.params[i].Location {
 			b := img[piece.Offset:][:piece.Size]
 			switch {
 			case piece.Kind == abi.InFrame:
-				if at := h.sp + testCFA + uint64(piece.CFA); h.mem.Read(at, make([]byte, len(b)), false) {
+				if at := h.sp + uint64(t.arch.CFAAtEntry) + uint64(piece.CFA); h.mem.Read(at, make([]byte, len(b)), false) {
 					h.mem.Put(at, b)
 				}
-			case !abi.AMD64.IsFloat(piece.Reg):
-				copy(ctx[ptRegs[piece.Reg]:], b)
+			case !t.arch.IsFloat(piece.Reg):
+				copy(ctx[machine.regs[piece.Reg]:], b)
 			}
 		}
 	}
@@ -314,5 +396,18 @@ func (t *traced) enter(h *hit) {
 // it with a value.
 func one(tb testing.TB, l Limits, x any) Value {
 	tb.Helper()
-	return trace(tb, l, true, "x", reflect.TypeOf(x)).call(nil, x).Arg(0)
+	return oneOn(tb, abi.AMD64, l, x)
 }
+
+// oneOn does the same in a program of an architecture.
+func oneOn(tb testing.TB, a *abi.Arch, l Limits, x any) Value {
+	tb.Helper()
+	return traceOn(tb, a, l, true, "x", reflect.TypeOf(x)).call(nil, x).Arg(0)
+}
+
+// archNames are the names of subtests for each architecture.
+var archNames = map[string]*abi.Arch{"amd64": abi.AMD64, "arm64": abi.ARM64, "386": abi.I386}
+
+// pointers386 changes text such that the addresses in it are those of a process
+// with pointers of four bytes.
+var pointers386 = strings.NewReplacer("0xc0001", "0x1")

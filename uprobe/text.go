@@ -192,7 +192,7 @@ func (v Value) appendWords(b []byte) []byte {
 	b = append(b, '(')
 	b = append(b, typeName(v.typ)...)
 	b = append(b, ")("...)
-	for i := int64(0); i*8 < v.typ.Size; i++ {
+	for i := int64(0); i*v.wordSize() < v.typ.Size; i++ {
 		b = append(appendHex(b, v.word(i)), ' ')
 	}
 	return append(appendAbsent(b, abi.NotFollowed), ')')

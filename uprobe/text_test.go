@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"github.com/argtap/argtap/abi"
 )
 
 type (
@@ -94,7 +96,7 @@ var printed = []struct {
 	{"[2]int", [2]int{1, 2}, Limits{}, `[2]int{1, 2}`, `[1,2]`},
 	{"[3]byte", [3]byte{1, 2, 3}, Limits{}, `[3]uint8{1, 2, 3}`, `[1,2,3]`},
 	{"[0]int", [0]int{}, Limits{}, `[0]int{}`, `[]`},
-	{"cut array", [4]int{1, 2, 3, 4}, Limits{Bytes: 17}, `[4]int{1, 2…(4)}`, `{"elems":[1,2],"len":4}`},
+	{"cut array", [4]int64{1, 2, 3, 4}, Limits{Bytes: 17}, `[4]int64{1, 2…(4)}`, `{"elems":[1,2],"len":4}`},
 	{"array of nothing", [100]struct{}{}, Limits{}, "[100]struct {}{" + strings.Repeat("struct {}{}, ", 63) + "struct {}{}…(100)}", `{"elems":[` + strings.Repeat("{},", 63) + `{}],"len":100}`},
 	{"struct", testPoint{1, 2}, Limits{}, `uprobe.testPoint{X: 1, Y: 2}`, `{"X":1,"Y":2}`},
 	{"empty struct", struct{}{}, Limits{}, `struct {}{}`, `{}`},
@@ -114,9 +116,18 @@ var printed = []struct {
 }
 
 func TestPrint(t *testing.T) {
+	for name, a := range archNames {
+		t.Run(name, func(t *testing.T) { testPrint(t, a) })
+	}
+}
+
+func testPrint(t *testing.T, a *abi.Arch) {
 	for _, tt := range printed {
 		t.Run(tt.name, func(t *testing.T) {
-			v := one(t, tt.l, tt.x)
+			if a.PtrSize == 4 {
+				tt.text, tt.json = pointers386.Replace(tt.text), pointers386.Replace(tt.json)
+			}
+			v := oneOn(t, a, tt.l, tt.x)
 			if got := v.String(); got != tt.text {
 				t.Errorf("text %s\nwant %s", got, tt.text)
 			}
@@ -187,7 +198,7 @@ var spoilt = []struct {
 	{"bad pointer", func(h *hit) { h.set(2, 0, 1) },
 		`main.f(a="abc", b=[]int{1, 2}, p=(*uprobe.testPoint)(0x1 <not resident>), f=0.5, ok=true)`,
 		`{"name":"p","type":"*uprobe.testPoint","value":{"ptr":"0x1","absent":"not resident"}}`},
-	{"negative lengths", func(h *hit) { h.set(0, 1, ^uint64(0)); h.set(1, 1, 1<<63) },
+	{"negative lengths", func(h *hit) { h.set(0, 1, ^uint64(0)); h.set(1, 1, 1<<63|1<<31) },
 		`main.f(a=<implausible>, b=<implausible>, p=&uprobe.testPoint{X: 3, Y: 4}, f=0.5, ok=true)`,
 		`{"name":"a","type":"string","value":{"absent":"implausible"}}` + "\n" +
 			`{"name":"b","type":"[]int","value":{"absent":"implausible"}}`},
@@ -210,8 +221,10 @@ var spoilt = []struct {
 			`{"name":"ok","type":"bool","absent":"not resident"}`},
 }
 
-func spoiltFunc(tb testing.TB, stack bool) *traced {
-	return trace(tb, Limits{}, stack, "a b p f ok", reflect.TypeFor[string](), reflect.TypeFor[[]int](),
+func spoiltFunc(tb testing.TB, stack bool) *traced { return spoiltFuncOn(tb, abi.AMD64, stack) }
+
+func spoiltFuncOn(tb testing.TB, a *abi.Arch, stack bool) *traced {
+	return traceOn(tb, a, Limits{}, stack, "a b p f ok", reflect.TypeFor[string](), reflect.TypeFor[[]int](),
 		reflect.TypeFor[*testPoint](), reflect.TypeFor[float64](), reflect.TypeFor[bool]())
 }
 
@@ -220,7 +233,21 @@ func (t *traced) callSpoilt(spoil func(*hit)) *Call {
 }
 
 func TestSpoilt(t *testing.T) {
-	f := spoiltFunc(t, true)
+	for name, a := range archNames {
+		t.Run(name, func(t *testing.T) { testSpoilt(t, a) })
+	}
+	// In registers a float cannot be read; the rest is as well.
+	for _, a := range []*abi.Arch{abi.AMD64, abi.ARM64} {
+		c := spoiltFuncOn(t, a, false).callSpoilt(nil)
+		const want = `main.f(a="abc", b=[]int{1, 2}, p=&uprobe.testPoint{X: 3, Y: 4}, f=<register not readable>, ok=true)`
+		if got := c.String(); got != want {
+			t.Errorf("%s: text %s\nwant %s", a.GOARCH, got, want)
+		}
+	}
+}
+
+func testSpoilt(t *testing.T, a *abi.Arch) {
+	f := spoiltFuncOn(t, a, true)
 	for _, tt := range spoilt {
 		t.Run(tt.name, func(t *testing.T) {
 			c := f.callSpoilt(tt.spoil)
@@ -234,12 +261,6 @@ func TestSpoilt(t *testing.T) {
 				}
 			}
 		})
-	}
-	// In registers a float cannot be read; the rest is as well.
-	c := spoiltFunc(t, false).callSpoilt(nil)
-	const want = `main.f(a="abc", b=[]int{1, 2}, p=&uprobe.testPoint{X: 3, Y: 4}, f=<register not readable>, ok=true)`
-	if got := c.String(); got != want {
-		t.Errorf("text %s\nwant %s", got, want)
 	}
 }
 

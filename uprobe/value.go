@@ -21,6 +21,7 @@ type Value struct {
 	base, slots uint32
 	off         int64
 	why         abi.Reason // why there is no value at all
+	small       bool       // the target's words have 4 bytes, not 8
 }
 
 // maxDecodeDepth bounds the recursion of decoding. Values nest as deep as
@@ -76,6 +77,9 @@ func (v Value) reason() abi.Reason {
 	if r := v.img.Absent(v.off, v.typ.Size); r != abi.Present {
 		return r
 	}
+	if n := words(v.typ.Kind); n > 0 && v.typ.Size != n*v.wordSize() {
+		return abi.UnknownLayout // malformed debug information says so
+	}
 	if v.bytes(v.typ.Size) == nil && v.typ.Size > 0 {
 		return abi.Implausible
 	}
@@ -100,14 +104,48 @@ func (v Value) raw(size int64) []byte {
 	return v.bytes(size)
 }
 
+// words returns how many words of the target, which are as wide as its
+// pointers, a value of a kind has; 0 for kinds that are not made of words.
+func words(k abi.Kind) int64 {
+	switch k {
+	case abi.Pointer, abi.Map, abi.Chan, abi.Func, abi.UnsafePointer:
+		return 1
+	case abi.String, abi.Interface:
+		return 2
+	case abi.Slice:
+		return 3
+	}
+	return 0
+}
+
+// wordSize returns the size of the target's words in bytes.
+func (v Value) wordSize() int64 {
+	if v.small {
+		return 4
+	}
+	return 8
+}
+
 // word returns word i of the value; the value must be present.
 func (v Value) word(i int64) uint64 {
 	w := v
-	w.off += 8 * i
-	if b := w.bytes(8); b != nil {
+	w.off += i * v.wordSize()
+	switch b := w.bytes(v.wordSize()); len(b) {
+	case 4:
+		return uint64(order.Uint32(b))
+	case 8:
 		return order.Uint64(b)
 	}
 	return 0
+}
+
+// length returns word i of the value as a length or capacity. Those of Go values
+// are not negative.
+func (v Value) length(i int64) int64 {
+	if v.small {
+		return int64(int32(v.word(i)))
+	}
+	return int64(v.word(i))
 }
 
 // Bool returns the value of a bool. A byte that is neither 0 nor 1 is no bool
@@ -234,7 +272,7 @@ func (v Value) Len() int {
 		return int(v.typ.Len)
 	case abi.String, abi.Slice:
 		if v.reason() == abi.Present {
-			if n := int64(v.word(1)); n >= 0 {
+			if n := v.length(1); n >= 0 {
 				return int(n)
 			}
 		}
@@ -245,7 +283,7 @@ func (v Value) Len() int {
 // Cap returns the capacity of a slice, -1 if it is not known.
 func (v Value) Cap() int {
 	if v.Kind() == abi.Slice && v.reason() == abi.Present {
-		if n := int64(v.word(2)); n >= 0 {
+		if n := v.length(2); n >= 0 {
 			return int(n)
 		}
 	}
@@ -384,10 +422,10 @@ func (v Value) elems() (first Value, n int64, r abi.Reason) {
 	}
 	length := int64(1)
 	if v.typ.Kind != abi.Pointer {
-		length = int64(v.word(1))
+		length = v.length(1)
 	}
 	switch {
-	case length < 0 || v.typ.Kind == abi.Slice && length > int64(v.word(2)):
+	case length < 0 || v.typ.Kind == abi.Slice && length > v.length(2):
 		return Value{}, 0, abi.Implausible
 	case v.word(0) == 0 && v.typ.Kind == abi.Pointer:
 		return Value{}, 0, abi.NotFollowed
@@ -401,7 +439,7 @@ func (v Value) elems() (first Value, n int64, r abi.Reason) {
 	if e := v.typ.Elem; ref.Slot < 0 && ref.Reason == abi.Present && e != nil {
 		// Elements of size zero are there without any bytes.
 		img := &capture.Image{Type: e}
-		return Value{data: v.data, typ: e, img: img}, min(length, int64(ref.Limit)), abi.Present
+		return Value{data: v.data, typ: e, img: img, small: v.small}, min(length, int64(ref.Limit)), abi.Present
 	}
 	if ref.Slot < 0 {
 		return Value{}, 0, ref.Reason
@@ -424,6 +462,6 @@ func (v Value) elems() (first Value, n int64, r abi.Reason) {
 	}
 	return Value{
 		data: v.data, typ: ref.Elem.Type, img: ref.Elem,
-		base: off, slots: off + uint32(capture.Align8(size)),
+		base: off, slots: off + uint32(capture.Align8(size)), small: v.small,
 	}, int64(count), abi.Present
 }

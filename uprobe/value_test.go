@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/capture"
 )
 
 // TestAccessors asks values of each kind by every accessor: only that of the
@@ -246,5 +247,31 @@ func TestLogValue(t *testing.T) {
 	}
 	if got := (Value{}).LogValue(); got.String() != "<unknown type>" {
 		t.Error(got)
+	}
+}
+
+// TestUnknownLayout: a value whose type has not the size of its kind, as
+// malformed debug information may have it, is not read.
+func TestUnknownLayout(t *testing.T) {
+	for _, tt := range []struct {
+		kind  abi.Kind
+		size  int64
+		small bool
+		ok    bool
+	}{
+		{abi.String, 16, false, true}, {abi.String, 8, true, true}, {abi.Pointer, 4, true, true}, {abi.Slice, 12, true, true},
+		{abi.String, 16, true, false}, {abi.String, 8, false, false}, {abi.String, 0, false, false},
+		{abi.Pointer, 8, true, false}, {abi.Pointer, 4, false, false}, {abi.Slice, 24, true, false},
+		{abi.Map, 4, false, false}, {abi.Interface, 8, false, false}, {abi.Interface, 16, true, false},
+	} {
+		typ := &abi.Type{Name: "main.T", Kind: tt.kind, Size: tt.size}
+		v := Value{data: make([]byte, 64), typ: typ, img: &capture.Image{Type: typ, Size: 24}, small: tt.small}
+		why, absent := v.Absent()
+		if absent == tt.ok || absent && why != "unknown layout" {
+			t.Errorf("%v of %d bytes, words of four bytes %t: %q, %t", tt.kind, tt.size, tt.small, why, absent)
+		}
+		if n := v.Len(); !tt.ok && n != -1 {
+			t.Errorf("%v of %d bytes: length %d", tt.kind, tt.size, n)
+		}
 	}
 }
