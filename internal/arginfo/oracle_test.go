@@ -10,6 +10,7 @@ import (
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
 	"github.com/argtap/argtap/internal/fixture"
+	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
 )
 
@@ -24,6 +25,9 @@ type checked struct {
 	blanks    int // debug information lacks blank arguments: Go up to 1.21
 	closures  int // in shaped code: an argument that debug information lacks may be a captured dictionary
 	rangeBody int // of a range-over-func loop: the last arguments are missing if unused
+
+	// Words of the arguments, by where Params says they are.
+	inRegister, float, onStack, unknown int
 }
 
 // checkAll compares the tables of all functions with their signatures. It fails
@@ -76,6 +80,7 @@ func checkAll(t *testing.T, path string) (c checked) {
 			c.none++
 		case err == nil:
 			c.right++
+			c.places(t, f, a, fn, in, as, fd.RegABI)
 		case !errors.Is(err, ErrMismatch):
 			t.Error(err)
 		case fd.BlanksMissing:
@@ -89,6 +94,73 @@ func checkAll(t *testing.T, path string) (c checked) {
 		}
 	}
 	return c
+}
+
+// places compares where Params says that words are with the assignment.
+func (c *checked) places(t *testing.T, f *symbols.File, a *abi.Arch, fn symbols.TableFunc, in *Info, as *abi.Assignment, registers bool) {
+	t.Helper()
+	code, err := f.Code(fn.Func)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spills []Spill
+	found, _ := site.Spills(a, code, fn.Entry)
+	for _, s := range found {
+		spills = append(spills, Spill(s))
+	}
+	want := map[int64]abi.Reg{} // by offset of the slot
+	add := func(l abi.Location, slot abi.CFAOffset, spilled bool) {
+		for _, p := range l {
+			if spilled {
+				want[int64(slot-a.ArgBase)+p.Offset] = p.Reg
+			}
+		}
+	}
+	slot, ok := as.DictSpillSlot()
+	add(as.Dict.AtEntry(), slot, ok)
+	for i := range as.Params {
+		slot, ok := as.SpillSlot(i)
+		add(as.Params[i].AtEntry(), slot, ok)
+	}
+	// Values of the table and pieces of the parameters are in the same order.
+	var values []Component
+	var walk func(list []Component)
+	walk = func(list []Component) {
+		for _, v := range list {
+			if v.Kind == Value {
+				values = append(values, v)
+			}
+			walk(v.Elems)
+		}
+	}
+	walk(in.Components)
+	for _, p := range in.Params(a, registers, spills) {
+		for _, piece := range p.Location {
+			if piece.Reason == abi.Cut {
+				continue
+			}
+			v := values[0]
+			values = values[1:]
+			reg, inReg := want[v.Offset]
+			switch {
+			case piece.Size != int64(v.Size):
+				t.Errorf("%s: a piece of %d bytes for %s", fn.Name, piece.Size, v)
+			case piece.Kind == abi.InRegister && inReg && piece.Reg == reg:
+				c.inRegister++
+			case piece.Reason == abi.RegisterNotReadable && inReg && a.IsFloat(reg):
+				c.float++
+			case piece.Kind == abi.InFrame && !inReg && int64(piece.CFA-a.ArgBase) == v.Offset:
+				c.onStack++
+			case piece.Reason == abi.UnknownRegister:
+				c.unknown++
+			default:
+				t.Errorf("%s: %s is %s, want register %s (%v)", fn.Name, v, p.Location.Format(a), a.RegName(reg), inReg)
+			}
+		}
+	}
+	if len(values) > 0 {
+		t.Errorf("%s: [%s]: %d values have no place", fn.Name, in, len(values))
+	}
 }
 
 // info returns the table of a function, nil if it has none.
