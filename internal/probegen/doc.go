@@ -17,6 +17,10 @@
 // program takes by an atomic exchange; when both are taken the call is counted
 // as lost instead of being mixed with another.
 //
+// Kernels without atomic exchange need no lock: all of them are older than Linux
+// 6.0, and until then a uprobe program runs with preemption disabled (and never
+// sleeps), so no other runs on its CPU in the middle of it.
+//
 // # How the verifier is kept short
 //
 // The kernel's verifier follows every path. Paths must therefore meet again in
@@ -25,6 +29,33 @@
 // value, and is checked against its bound wherever it is loaded. Loops are
 // calls of bpf_loop, whose body the verifier walks through once. The work is
 // then linear in the length of the program.
+//
+// # What needs which kernel
+//
+// Every program needs Linux 5.8:
+//
+//	the ring buffer                               5.8
+//	bpf_probe_read_user, bpf_probe_read_kernel    5.5
+//	the address of an array element as a constant 5.2
+//	more than 4096 instructions                   5.2
+//	jumps on less-than                            4.14
+//	bpf_get_current_task                          4.8
+//	bpf_ktime_get_ns, _get_current_pid_tgid, …    4.2
+//
+// Some need more, and can do without:
+//
+//	several functions in one program: the attach cookie  5.15  give Entry one function
+//	elements of slices that refer to more: bpf_loop      5.17  capture.Limits.NoLoops
+//	scratch memory: atomic exchange                      5.12  Options.NoAtomics
+//	    on arm64, where the compiler came later          5.18
+//	Options.Sleepable: bpf_copy_from_user in uprobes     6.0   leave it out
+//	GThread: task_struct in the kernel's type data             Options.ThreadBase 0
+//
+// The atomic addition that counts losses is older than the rest of the atomic
+// operations. Comparisons of 32 bits (5.1) are not used. The types of functions
+// are there for bpf_loop; cilium/ebpf leaves them out where the kernel does not
+// take them. An array element of more than 4 MiB needs a kernel newer than 5.10,
+// see [Scratch].
 //
 // # Licence
 //

@@ -124,6 +124,38 @@ func TestGoldenEntry(t *testing.T) {
 			with(one, func(f *probegen.Func) { f.Mark = probegen.SetGrown }),
 			with(one, func(f *probegen.Func) { f.Mark, f.Cookie = probegen.SkipGrown, 1 }),
 		}},
+		{"repeat-no-g", probegen.Options{CPUs: 4}, []probegen.Func{with(one, func(f *probegen.Func) {
+			f.Mark, f.G = probegen.SkipRepeat, probegen.G{}
+		})}},
+		{"thread", probegen.Options{CPUs: 4, ThreadBase: 4936}, []probegen.Func{with(one, func(f *probegen.Func) {
+			f.G = probegen.G{Kind: probegen.GThread, TLS: -8}
+		})}},
+		{"thread-unknown", probegen.Options{CPUs: 4}, []probegen.Func{with(one, func(f *probegen.Func) {
+			f.G = probegen.G{Kind: probegen.GThread, TLS: -8}
+		})}},
+		{"thread-grown", probegen.Options{CPUs: 4, ThreadBase: 4936}, []probegen.Func{with(one, func(f *probegen.Func) {
+			f.G, f.Mark = probegen.G{Kind: probegen.GThread, TLS: -8}, probegen.SetGrown
+		})}},
+		{"string-no-atomics", probegen.Options{CPUs: 4, NoAtomics: true}, []probegen.Func{plain("string", tString)}},
+		{"string-many-cpus", probegen.Options{CPUs: 64}, []probegen.Func{plain("string", tString)}},
+		{"strings-no-loops", probegen.Options{CPUs: 4, NoAtomics: true}, []probegen.Func{
+			planCase{name: "strings", params: []*abi.Type{slice(tString)}, limits: capture.Limits{NoLoops: true}}.fn(0),
+		}},
+		{"abi0", probegen.Options{CPUs: 4}, []probegen.Func{with(
+			planCase{name: "abi0", params: []*abi.Type{tInt, tString}, abi0: true}.fn(0),
+			func(f *probegen.Func) { f.G.Reg = abi.RCX },
+		)}},
+		{"arm64", probegen.Options{CPUs: 4}, []probegen.Func{with(
+			planCase{name: "arm64", params: []*abi.Type{tInt, tString, pointer(point)}, arch: abi.ARM64}.fn(0),
+			func(f *probegen.Func) { f.Skip = 0x19 },
+		)}},
+		{"386", probegen.Options{CPUs: 4}, []probegen.Func{with(
+			planCase{name: "386", params: []*abi.Type{tInt, tString, pointer(point)}, arch: abi.I386}.fn(0),
+			func(f *probegen.Func) {
+				f.Skip, f.Plan.Goroutine = 0x6, 80
+				f.G = probegen.G{Kind: probegen.GRegister, Reg: abi.ECX}
+			},
+		)}},
 		{"bundle", probegen.Options{CPUs: 4}, []probegen.Func{
 			planCase{name: "a", params: []*abi.Type{tInt}}.fn(0),
 			planCase{name: "b"}.fn(1),
