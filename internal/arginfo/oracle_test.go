@@ -134,7 +134,11 @@ func (c *checked) places(t *testing.T, f *symbols.File, a *abi.Arch, fn symbols.
 		}
 	}
 	walk(in.Components)
-	for _, p := range in.Params(a, registers, spills) {
+	params := in.Params(a, registers, spills)
+	if registers {
+		PlaceReceiver(a, fn.Name, params)
+	}
+	for _, p := range params {
 		for _, piece := range p.Location {
 			if piece.Reason == abi.Cut {
 				continue
