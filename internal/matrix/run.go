@@ -236,12 +236,17 @@ func (r *Result) trace(target *fixture.Process, path string, traced map[string]u
 // compare compares calls by what is known of each function.
 func (r *Result) compare(at string, p program, traced map[string]uprobe.Source, want, got []fixture.Call) {
 	for _, source := range []uprobe.Source{uprobe.SourceDWARF, uprobe.SourceTypes, uprobe.SourceGiven, uprobe.SourceArgInfo, uprobe.SourceNone} {
+		blanks := fixture.BlanksKnown
+		if source == uprobe.SourceDWARF {
+			blanks = r.blanks()
+		}
 		rules := fixture.Rules{
 			Limits:  p.Limits,
 			Unnamed: source == uprobe.SourceTypes,
 			Untyped: source == uprobe.SourceGiven,
 			Words:   source == uprobe.SourceArgInfo,
 			Copies:  p.Copies,
+			Blanks:  blanks,
 			Nothing: source == uprobe.SourceNone,
 			// Where no register is reserved for it, a goroutine may be hard to tell.
 			NoGoroutine: true,
@@ -265,4 +270,16 @@ func (r *Result) compare(at string, p program, traced map[string]uprobe.Source, 
 			r.Diffs = append(r.Diffs, at+": "+d)
 		}
 	}
+}
+
+// blanks says what debug information of the release has of blank parameters.
+func (r *Result) blanks() fixture.Blanks {
+	minor, err := r.toolchain().Minor()
+	switch {
+	case err != nil || minor >= 22:
+		return fixture.BlanksKnown
+	case minor >= 17:
+		return fixture.BlanksWords
+	}
+	return fixture.BlanksMemory
 }
