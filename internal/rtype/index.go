@@ -1,7 +1,6 @@
 package rtype
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/argtap/argtap/abi"
@@ -32,9 +31,17 @@ type Table struct {
 	Len  int // elements
 }
 
-// entry is a method of a type by its code.
+// methodIndex finds methods by their code.
+type methodIndex struct {
+	// keys are ordered: the code's distance from the begin of the text, and in
+	// the lower half the number of the entry. Numbers are quicker to sort than
+	// entries, and there may be 100 000.
+	keys    []uint64
+	entries []entry
+}
+
+// entry is a method of a type.
 type entry struct {
-	text uint32 // from the begin of the text
 	typ  offset32
 	mtyp offset32
 	// viaPointer says that the receiver is a pointer to the type: of the
@@ -48,17 +55,17 @@ type offset32 uint32
 // indexer finds all methods of a program.
 type indexer struct {
 	reader
+	methodIndex
 	seen    []uint64 // a bit for every place where a descriptor may be
 	pending []offset
-	entries []entry
 	// broken is the first error. What one descriptor says is no reason to give
 	// up on all.
 	broken error
 }
 
-// index returns the methods of all types that can be found, ordered by code.
-// It fails only if there is not one.
-func (r reader) index(m *Module) ([]entry, error) {
+// index returns the methods of all types that can be found. It fails only if
+// there is not one.
+func (r reader) index(m *Module) (*methodIndex, error) {
 	r.budget = indexBudget
 	x := &indexer{reader: r, seen: make([]uint64, r.size/uint64(r.layout.ptr)/64+1)}
 	if r.contiguous {
@@ -79,10 +86,8 @@ func (r reader) index(m *Module) ([]entry, error) {
 	if len(x.entries) == 0 && x.broken != nil {
 		return nil, x.broken
 	}
-	slices.SortFunc(x.entries, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.typ, b.typ), cmp.Compare(a.mtyp, b.mtyp))
-	})
-	return slices.Clip(slices.Compact(x.entries)), nil
+	slices.Sort(x.keys)
+	return &methodIndex{slices.Clip(x.keys), slices.Clip(x.entries)}, nil
 }
 
 // push marks a descriptor to be visited.
@@ -232,24 +237,32 @@ func (x *indexer) methodsOf(d descriptor, u uncommon) error {
 		}
 		x.push(m.typ)
 		e := entry{typ: offset32(d.off), mtyp: offset32(m.typ)}
-		if !gone(m.tfn) {
-			e.text = m.tfn
-			x.entries = append(x.entries, e)
+		if gone(m.tfn) {
+			continue
 		}
-		if !gone(m.ifn) && m.ifn != m.tfn && !gone(m.tfn) {
-			e.text, e.viaPointer = m.ifn, true
-			x.entries = append(x.entries, e)
+		x.add(m.tfn, e)
+		if !gone(m.ifn) && m.ifn != m.tfn {
+			e.viaPointer = true
+			x.add(m.ifn, e)
 		}
 	}
 	return err
 }
 
+func (x *methodIndex) add(text uint32, e entry) {
+	x.keys = append(x.keys, uint64(text)<<32|uint64(len(x.entries)))
+	x.entries = append(x.entries, e)
+}
+
 // find returns the methods with code at text.
-func find(entries []entry, text uint32) []entry {
-	from, _ := slices.BinarySearchFunc(entries, text, func(e entry, t uint32) int { return cmp.Compare(e.text, t) })
-	to := from
-	for to < len(entries) && entries[to].text == text {
-		to++
+func (x *methodIndex) find(text uint32) []entry {
+	var found []entry
+	from, _ := slices.BinarySearch(x.keys, uint64(text)<<32)
+	for _, k := range x.keys[from:] {
+		if uint32(k>>32) != text {
+			break
+		}
+		found = append(found, x.entries[uint32(k)])
 	}
-	return entries[from:to]
+	return found
 }

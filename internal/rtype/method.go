@@ -20,7 +20,7 @@ type Data struct {
 
 	mu      sync.Mutex
 	r       reader
-	index   []entry
+	index   *methodIndex
 	indexed bool
 	err     error // of the index
 	known   map[typeKey]*abi.Type
@@ -69,7 +69,7 @@ func (d *Data) Method(code symbols.VirtAddr, depth int) (*abi.Signature, error) 
 	if code < d.mod.Text || text > maxData || text == 0 {
 		return nil, fmt.Errorf("%w: address %#x: not in the text of the program", ErrNoType, uint64(code))
 	}
-	found := find(d.index, uint32(text))
+	found := d.index.find(uint32(text))
 	if len(found) == 0 {
 		return nil, fmt.Errorf("%w: address %#x: no type lists it as a method", ErrNoType, uint64(code))
 	}
