@@ -50,9 +50,9 @@ const (
 	// NeedsLoops: the value is referred to from an element of a slice, and the
 	// kernel cannot run the loop that would follow it for each element.
 	NeedsLoops
-	// HiddenParameter: the debug information may leave out another parameter of
-	// the function, which would move this one, and nothing tells that it does
-	// not.
+	// HiddenParameter: the debug information may leave out another parameter or
+	// result of the function, which would move this one, and nothing tells that
+	// it does not.
 	HiddenParameter
 	// UnknownRelease: the calling convention of the Go release that compiled the
 	// function is not known, and the debug information does not confirm the
@@ -77,7 +77,7 @@ var reasonText = [reasonCount]string{
 	"perhaps overwritten while the stack grew",
 	"its register is not known without a signature",
 	"kernel lacks bpf_loop (Linux 5.17)",
-	"the debug information may leave out a parameter before it",
+	"the debug information may leave out a value before it",
 	"the calling convention of this Go release is not known",
 }
 

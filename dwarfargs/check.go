@@ -40,6 +40,13 @@ const (
 	//
 	// The rule: some parts have exactly the address in the slot that
 	// [abi.Assignment.SpillSlot] computes, and all others agree or are dead.
+	//
+	// In Go 1.17 the lists begin at the entry with the first place that a part
+	// has in the body, whatever it is. There the rule takes parts in the slot
+	// together with parts in the function's own frame ([OwnFrame]), and the slot
+	// of another argument counts as a mention of that argument ([Reassigned]).
+	// Releases from 1.18 on put the registers first
+	// (cmd/compile/internal/ssa/debug.go, PopulateABIInRegArgOps).
 	SpillSlot
 	// OwnFrame: DWARF names a place in the function's own frame, or what a
 	// pointer there points to. At the entry the frame does not exist yet: the
@@ -51,7 +58,7 @@ const (
 	//
 	// The rule: every part that DWARF does not leave out is below the stack
 	// pointer of the entry, or the expression is that of
-	// createHeapDerefLocationList, with such a place.
+	// createHeapDerefLocationList, with such a place. For Go 1.17 see [SpillSlot].
 	OwnFrame
 	// Reassigned: DWARF names the place of another argument. The function
 	// assigns one to the other (x, y = y, x), or finds them equal, and the
@@ -59,6 +66,14 @@ const (
 	// one. See [checkClaims] for the rule, and for why it takes nothing else
 	// for a reassignment.
 	Reassigned
+	// EarlyRegister: DWARF names a register, in a function that takes no argument
+	// in registers. The list begins at the entry with a place that the variable
+	// has later, such as where a new value is computed that it is assigned. Seen
+	// in Go 1.16.
+	//
+	// The rule: no release of the function's passes arguments in registers, some
+	// parts are in registers, all others agree or are dead.
+	EarlyRegister
 	// InBody: a result that is returned in registers, or a copy of one that is
 	// returned on the stack, for which DWARF names the place that it has inside
 	// the function. That says nothing of the place at a return. Builds with -N
@@ -69,8 +84,8 @@ const (
 	// Foreign: not compiled by Go. DWARF is believed, where it can be at an
 	// entry: see [Func.AtEntry].
 	Foreign
-	// Unconfirmed: what would be [Silent], [SpillSlot], [OwnFrame] or
-	// [Reassigned], in a function of which the signature is in doubt: another
+	// Unconfirmed: what would be [Silent], [SpillSlot], [OwnFrame],
+	// [Reassigned] or [EarlyRegister], in a function of which the signature is in doubt: another
 	// value is Contradicted, the compiler leaves out blank parameters
 	// ([Func.BlanksMissing]), or there may be a hidden one (see placements).
 	// One parameter more or less moves others, so the convention is not
@@ -84,7 +99,7 @@ const (
 
 var agreementText = [agreementCount]string{
 	"agree", "no bytes", "silent", "dead pieces", "spill slot", "own frame",
-	"reassigned", "in body", "foreign", "unconfirmed", "contradicted",
+	"reassigned", "early register", "in body", "foreign", "unconfirmed", "contradicted",
 }
 
 // String returns the agreement as argtap inspect shows it.
@@ -133,6 +148,11 @@ func (f *Func) AtEntry(a *abi.Arch) ([]Resolved, error) {
 // checkEntry compares DWARF with each possible placement. Those that DWARF
 // contradicts are ruled out; what the remaining ones, which it returns, have in
 // common is believed.
+//
+// Where the list of parameters is in doubt, a value is believed only if DWARF
+// has all of it where the convention does. Where it is the convention itself,
+// as that of a release that is not known, so is each value, and none at all in
+// a function of which DWARF contradicts any.
 func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement) {
 	var all [][]Resolved
 	for i := range ps {
@@ -143,53 +163,81 @@ func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement)
 			rs = checked
 		}
 	}
-	doubt := f.BlanksMissing || len(remaining) == 0
 	if len(all) > 0 {
 		rs = all[0]
 	}
+	none := len(remaining) == 0
 	for i := range rs {
 		r := &rs[i]
+		reason := abi.Disagreement
 		switch {
+		case r.Agreement == NoBytes:
+		case f.hiddenDoubt() && (none || r.Agreement != Agree), f.unsure(ps, i) && r.Agreement != Agree:
+			r.Agreement, reason = Unconfirmed, abi.HiddenParameter
+		case f.foreignRelease() && (none || r.Agreement != Agree):
+			r.Agreement, reason = Unconfirmed, abi.UnknownRelease
 		case r.Agreement == Contradicted:
-		case doubt && r.Agreement.unconfirmed():
+		case none && r.Agreement.unconfirmed():
 			r.Agreement = Unconfirmed
 		default:
 			for _, other := range all[min(1, len(all)):] {
 				if !slices.Equal(r.Location, other[i].Location) {
-					r.Agreement = Unconfirmed
+					r.Agreement, reason = Unconfirmed, abi.HiddenParameter
 				}
 			}
 		}
 		if r.Agreement == Unconfirmed || r.Agreement == Contradicted {
-			r.Location = abi.Absent(r.Param.Type.Size, abi.Disagreement)
+			r.Location = abi.Absent(r.Param.Type.Size, reason)
 		}
 	}
 	return rs, remaining
 }
 
+// hiddenDoubt reports whether DWARF may lack parameters of the function, and
+// nothing tells.
+func (f *Func) hiddenDoubt() bool { return f.BlanksMissing || f.contradicted }
+
+// foreignRelease reports whether the convention must be confirmed for each
+// value. Registers that the function itself saves, as they are by the
+// convention, are confirmation for all.
+func (f *Func) foreignRelease() bool { return !f.KnownRelease && !f.conventionShown }
+
+// unsure reports whether parameter i may be elsewhere than a placement says.
+func (f *Func) unsure(ps []placement, i int) bool {
+	for j := range ps {
+		if ps[j].candidate.unsure != nil && ps[j].candidate.unsure[i] {
+			return true
+		}
+	}
+	return false
+}
+
 // unconfirmed reports whether a value of this agreement is believed to be where
 // the convention says without a word from DWARF on any of its bytes.
 func (a Agreement) unconfirmed() bool {
-	return a == Silent || a == SpillSlot || a == OwnFrame || a == Reassigned
+	return a == Silent || a == SpillSlot || a == OwnFrame || a == Reassigned || a == EarlyRegister
 }
 
 // checkPlacement compares DWARF with one placement of all parameters.
 func (f *Func) checkPlacement(pl *placement) (rs []Resolved, contradicted bool) {
 	rs = make([]Resolved, len(f.Params))
 	cs := make([]comparison, len(f.Params))
+	era := f.era()
 	for i := range f.Params {
 		p := &f.Params[i]
 		want, slot, inRegs := pl.param(i)
 		rs[i] = Resolved{Param: p, Location: want}
 		if got, ok := p.At(f.Entry); ok {
 			rs[i].DWARF = got
-			cs[i] = p.compare(got, &expected{want, slot, inRegs, pl.sp})
+			cs[i] = p.compare(got, &expected{want, slot, inRegs, pl.sp, era})
 		}
 	}
 	checkClaims(cs)
 	for i := range rs {
 		rs[i].Agreement = cs[i].entryAgreement(f.Params[i].Type)
-		contradicted = contradicted || rs[i].Agreement == Contradicted
+		if rs[i].Agreement == Contradicted && !(pl.candidate.unsure != nil && pl.candidate.unsure[i]) {
+			contradicted = true
+		}
 	}
 	return rs, contradicted
 }
@@ -203,13 +251,18 @@ func (c *comparison) entryAgreement(t *abi.Type) Agreement {
 		return NoBytes
 	case c.unexplained:
 		return Contradicted
+	case c.early > 0:
+		if c.spilled > 0 || c.ownFrame > 0 || len(c.claims) > 0 {
+			return Contradicted
+		}
+		return EarlyRegister
 	case c.spilled > 0:
-		if c.ownFrame > 0 || len(c.claims) > 0 {
+		if !c.mixed && (c.ownFrame > 0 || len(c.claims) > 0) {
 			return Contradicted
 		}
 		return SpillSlot
 	case c.ownFrame > 0:
-		if c.same > 0 || len(c.claims) > 0 {
+		if !c.mixed && (c.same > 0 || len(c.claims) > 0) {
 			return Contradicted
 		}
 		return OwnFrame
@@ -271,27 +324,42 @@ func (f *Func) AtReturn(a *abi.Arch) ([]Resolved, error) {
 		r := &rs[i]
 		*r = Resolved{Param: p, Location: ps[0].as.Results[i].AtReturn()}
 		// Registers of results do not depend on the parameters, stack words do.
-		doubt := false
-		if len(r.Location) == 1 && r.Location[0].Kind == abi.InFrame {
-			doubt = f.BlanksMissing || len(remaining) == 0
+		reason, doubt := abi.HiddenParameter, false
+		if inFrame(r.Location) {
+			doubt = f.hiddenDoubt() || len(remaining) == 0
+			if len(remaining) == 0 && !f.hiddenDoubt() {
+				reason = abi.Disagreement
+			}
 			for j := range remaining {
 				l := remaining[j].as.Results[i].AtReturn()
-				doubt = doubt || j > 0 && !slices.Equal(l, r.Location)
+				doubt = doubt || j > 0 && !slices.Equal(l, r.Location) ||
+					remaining[j].unsureResult != nil && remaining[j].unsureResult[i]
 				if j == 0 {
 					r.Location = l
 				}
 			}
+		} else {
+			doubt = f.ResultsMissing
 		}
 		r.Agreement = p.returnAgreement(r.Location)
-		if doubt && r.Agreement != Agree {
+		if !f.KnownRelease {
+			reason, doubt = abi.UnknownRelease, true
+		}
+		switch {
+		case r.Agreement == Contradicted:
+			reason = abi.Disagreement
+		case doubt && r.Agreement != Agree && r.Agreement != NoBytes:
 			r.Agreement = Unconfirmed
 		}
 		if r.Agreement == Unconfirmed || r.Agreement == Contradicted {
-			r.Location = abi.Absent(p.Type.Size, abi.Disagreement)
+			r.Location = abi.Absent(p.Type.Size, reason)
 		}
 	}
 	return rs, nil
 }
+
+// inFrame reports whether the location is one stretch of the frame.
+func inFrame(l abi.Location) bool { return len(l) == 1 && l[0].Kind == abi.InFrame }
 
 // returnAgreement compares the convention's word on a result with all that
 // DWARF says of it, wherever in the function.

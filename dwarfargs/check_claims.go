@@ -59,7 +59,12 @@ func checkClaims(cs []comparison) {
 	parts := make(map[spot]*part)
 	for i := range cs {
 		for j := range cs[i].parts {
-			parts[cs[i].parts[j].spot] = &cs[i].parts[j]
+			p := &cs[i].parts[j]
+			parts[p.spot] = p
+			if cs[i].mixed && cs[i].inRegs {
+				// Its spill slot stands for it: see [SpillSlot].
+				parts[spot{kind: abi.InFrame, cfa: cs[i].slot + abi.CFAOffset(p.offset)}] = p
+			}
 		}
 	}
 	// An odd value's claim is for the part that it is of another value of the

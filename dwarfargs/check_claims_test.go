@@ -88,7 +88,7 @@ var madeTypes = func() []*abi.Type {
 
 // function makes a function and the places that its parameters have.
 func (m maker) function(t *testing.T, hide, dict bool) (f *Func, want []abi.Location) {
-	f = &Func{Name: "main.f", Go: true, RegABI: true, Optimized: true}
+	f = &Func{Name: "main.f", Go: true, KnownRelease: true, RegABI: true, Optimized: true}
 	if dict {
 		f.Name = "main.F[go.shape.int].func1"
 	}

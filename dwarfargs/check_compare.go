@@ -12,6 +12,25 @@ type expected struct {
 	slot   abi.CFAOffset // spill slot, if inRegs
 	inRegs bool
 	sp     abi.CFAOffset // the stack pointer
+	era    era
+}
+
+// era says which of the compiler's habits a location can show.
+type era struct {
+	// early: lists that begin at the entry with the register that a value is
+	// loaded to later: see [EarlyRegister].
+	early bool
+	// mixed: the parts of one value can be in several wrong places at once, the
+	// spill slots of others among them: see [SpillSlot].
+	mixed bool
+}
+
+// era returns what is to be expected of the function's locations.
+func (f *Func) era() era {
+	return era{
+		early: f.release.before(18) && !f.RegABI,
+		mixed: f.release.minor == 17 && f.RegABI,
+	}
 }
 
 // comparison is what comes of holding DWARF's word on a value against the
@@ -22,26 +41,35 @@ type comparison struct {
 	// Of the parts that DWARF has elsewhere, spilled are in the parameter's
 	// spill slot, and ownFrame in the function's own frame.
 	spilled, ownFrame int
+	early             int     // are in registers that are loaded later
 	claims            []claim // the places that DWARF has for further parts
 	unexplained       bool    // none of these
 	// parts are all parts, if the compiler describes the value part by part.
 	parts []part
 	typ   *abi.Type
 	odd   bool // DWARF does not show which parts the claims are for
+	mixed bool // era.mixed
+	// slot is the value's spill slot, if inRegs.
+	slot   abi.CFAOffset
+	inRegs bool
 }
 
 // compare holds got, DWARF's word, against the convention's.
 func (p *Param) compare(got abi.Location, want *expected) (c comparison) {
-	c.typ = p.Type
+	c.typ, c.mixed, c.slot, c.inRegs = p.Type, want.era.mixed, want.slot, want.inRegs
 	parts := p.parts(want.loc)
 	if p.dialect.split {
 		for _, w := range parts {
 			c.parts = append(c.parts, part{spotOf(w), w.Offset, w.Size, p.Type, false})
 		}
 	}
-	if got = p.byPlace(got, parts); isUnsupported(got) {
-		c.compareOdd(p, want)
+	got, others := p.byPlace(got, parts)
+	if isUnsupported(got) {
+		c.compareOdd(p, want, len(parts))
 		return c
+	}
+	if p.dialect.split {
+		c.claims = others
 	}
 	for i, w := range parts {
 		g, ok := partOf(got, w)
@@ -53,10 +81,14 @@ func (p *Param) compare(got abi.Location, want *expected) (c comparison) {
 			c.same++
 		case ok && want.inRegs && g.Kind == abi.InFrame && g.CFA == want.slot+abi.CFAOffset(g.Offset):
 			c.spilled++
-			continue
+			if !want.era.mixed {
+				continue
+			}
 		case ok && g.Kind == abi.InFrame && g.CFA <= want.sp-abi.CFAOffset(g.Size):
 			c.ownFrame++
 			continue
+		case ok && g.Kind == abi.InRegister && want.era.early && p.dialect.split:
+			c.early++
 		case ok && p.dialect.split && (g.Kind == abi.InRegister || g.Kind == abi.InFrame):
 			c.claims = append(c.claims, claim{spotOf(g), g.Size})
 		default:
@@ -71,21 +103,26 @@ func (p *Param) compare(got abi.Location, want *expected) (c comparison) {
 
 // compareOdd is compare for an expression that does not come to a place for
 // each part.
-func (c *comparison) compareOdd(p *Param, want *expected) {
+//
+// Some parts are left out, and it does not show which: see byPlace. No part of
+// what is in registers is, but for lists with repeated parts.
+func (c *comparison) compareOdd(p *Param, want *expected, parts int) {
 	if at, ok := p.heapPointer(); ok && at <= want.sp-abi.CFAOffset(p.ptr) {
 		c.ownFrame++
 		return
 	}
-	// Some parts are left out, and it does not show which: see byPlace. No part
-	// of what is in registers is.
-	said := p.said(p.low)
+	said, repeated := distinct(p.said(p.low), parts)
 	c.odd = true
-	c.unexplained = want.inRegs || len(said) == 0 || len(said) >= len(c.parts)
+	c.unexplained = want.inRegs && !repeated || len(said) == 0 || len(said) >= len(c.parts)
 	for _, g := range said {
-		switch g.kind {
-		case abi.InRegister:
+		switch {
+		case g.kind == abi.InRegister && want.era.early:
+			c.early++
+		case g.kind == abi.InRegister:
 			c.claims = append(c.claims, claim{spot{kind: g.kind, reg: g.reg}, g.size})
-		case abi.InFrame:
+		case g.kind == abi.InFrame && want.era.mixed && abi.CFAOffset(g.k) <= want.sp-abi.CFAOffset(max(g.size, 1)):
+			c.ownFrame++
+		case g.kind == abi.InFrame:
 			c.claims = append(c.claims, claim{spot{kind: g.kind, cfa: abi.CFAOffset(g.k)}, g.size})
 		default:
 			c.unexplained = true
@@ -134,29 +171,117 @@ func isUnsupported(l abi.Location) bool {
 // byPlace reads DWARF's word on a value whose pieces do not add up to the type.
 // The compiler leaves out the parts of a value that the function does not use,
 // with no gap to show for it, and names the one part that is left without its
-// size (cmd/compile/internal/ssa/debug.go, varSlots and writePendingEntry). So
-// the pieces do not tell which parts they are; but their places do, if they are
-// places that the convention gives to parts of this value. Every piece
-// must be exactly one such part, in ascending order; or else got is returned as
-// it is. The parts without a piece are dead.
-func (p *Param) byPlace(got, parts abi.Location) abi.Location {
+// size (cmd/compile/internal/ssa/debug.go, varSlots and writePendingEntry). Up
+// to Go 1.21 it also lists parts several times over, some as optimised out:
+// every pass that splits a value adds its parts to the function's names once
+// more (f.Names), and each mention becomes a piece. So the pieces do not tell
+// which parts they are; but their places do, if they are places that the
+// convention gives to parts of this value. Every piece with a place must be
+// exactly one such part, in ascending order, or the same part again. The parts
+// without a piece are dead.
+//
+// Failing that, repeated pieces may come to as many for each part: see
+// [Param.byGroup]. Or else got is returned as it is.
+func (p *Param) byPlace(got, parts abi.Location) (l abi.Location, others []claim) {
 	if !isUnsupported(got) {
-		return got
+		return got, nil
 	}
-	said := p.said(p.low)
-	l := make(abi.Location, 0, len(parts))
+	raw := p.said(p.low)
+	said, repeated := distinct(raw, len(parts))
+	rest := said
+	l = make(abi.Location, 0, len(parts))
 	for _, w := range parts {
-		if len(said) > 0 && said[0].is(w) {
+		if len(rest) > 0 && rest[0].is(w) {
 			l = append(l, w)
-			said = said[1:]
+			rest = rest[1:]
 		} else {
 			l = append(l, abi.Piece{Offset: w.Offset, Size: w.Size, Kind: abi.Nowhere, Reason: abi.OptimizedOut})
 		}
 	}
-	if len(said) > 0 {
-		return got
+	switch {
+	case len(rest) == 0:
+		return l, nil
+	case !repeated:
+		return got, nil
+	case len(said) == len(parts):
+		raw = said
 	}
-	return l
+	if l, others, ok := byGroup(raw, parts); ok {
+		return l, others
+	}
+	return got, nil
+}
+
+// byGroup reads pieces that are as many for each part, one for each mention of
+// the part. Of different places for one part, its own is taken, if it is among
+// them, and the others are mentions of other arguments.
+func byGroup(raw []exprPiece, parts abi.Location) (l abi.Location, others []claim, ok bool) {
+	if len(parts) == 0 || len(raw) == 0 || len(raw)%len(parts) != 0 {
+		return nil, nil, false
+	}
+	n := len(raw) / len(parts)
+	for i, w := range parts {
+		piece := abi.Piece{Offset: w.Offset, Size: w.Size, Kind: abi.Nowhere, Reason: abi.OptimizedOut}
+		for _, g := range raw[n*i : n*(i+1)] {
+			if g.size != w.Size {
+				return nil, nil, false
+			}
+			if g.kind == abi.Nowhere && g.reason == abi.OptimizedOut {
+				continue
+			}
+			is, ok := g.piece(w)
+			if !ok {
+				return nil, nil, false
+			}
+			switch {
+			case piece.Kind == abi.Nowhere:
+				piece = is
+			case piece == is:
+			case is == w:
+				others = append(others, claim{spotOf(piece), piece.Size})
+				piece = is
+			default:
+				others = append(others, claim{spotOf(is), is.Size})
+			}
+		}
+		l = append(l, piece)
+	}
+	return l, others, true
+}
+
+// piece returns g as a piece for the part w. It is false if g is neither in a
+// register nor in the frame.
+func (g exprPiece) piece(w abi.Piece) (abi.Piece, bool) {
+	p := abi.Piece{Offset: w.Offset, Size: w.Size, Kind: g.kind}
+	switch g.kind {
+	case abi.InRegister:
+		p.Reg = g.reg
+	case abi.InFrame:
+		p.CFA = abi.CFAOffset(g.k)
+	default:
+		return p, false
+	}
+	return p, true
+}
+
+// distinct returns the pieces of an expression that have a place, without the
+// ones that are the same as the one before. repeated says that there are such,
+// or more pieces than a value of so many parts has.
+func distinct(raw []exprPiece, parts int) (said []exprPiece, repeated bool) {
+	repeated = len(raw) > parts
+	for _, g := range raw {
+		if g.kind == abi.Nowhere && g.reason == abi.OptimizedOut {
+			continue
+		}
+		if n := len(said); n > 0 && (g.kind == abi.InRegister || g.kind == abi.InFrame) {
+			if last := &said[n-1]; last.kind == g.kind && last.reg == g.reg && last.k == g.k && last.size == g.size {
+				repeated = true
+				continue
+			}
+		}
+		said = append(said, g)
+	}
+	return said, repeated
 }
 
 // parts returns the location that the convention gives, with one piece for each

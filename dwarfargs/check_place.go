@@ -2,8 +2,6 @@ package dwarfargs
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/argtap/argtap/abi"
 )
@@ -11,22 +9,16 @@ import (
 // placement is one way in which the convention can have placed a function's
 // parameters.
 type placement struct {
-	sig *abi.Signature
-	as  *abi.Assignment
-	// dict is the index of a hidden dictionary in sig.Params, where it is none
-	// that sig.Dict describes; -1 if there is none.
-	dict int
+	candidate
+	as *abi.Assignment
 	// sp is the stack pointer at the entry.
 	sp abi.CFAOffset
 }
 
 // param returns the place and the spill slot of f.Params[i].
 func (pl *placement) param(i int) (l abi.Location, slot abi.CFAOffset, inRegs bool) {
-	if pl.dict >= 0 && i >= pl.dict {
-		i++
-	}
-	slot, inRegs = pl.as.SpillSlot(i)
-	return pl.as.Params[i].AtEntry(), slot, inRegs
+	slot, inRegs = pl.as.SpillSlot(pl.at[i])
+	return pl.as.Params[pl.at[i]].AtEntry(), slot, inRegs
 }
 
 // maxHidden bounds the parameters of a function for which places of a hidden
@@ -42,6 +34,9 @@ const maxHidden = 256
 // direction, and method wrappers, are ABIInternal like any compiled function.
 // Functions written in assembly have no parameters in DWARF.
 //
+// Which releases pass arguments in registers is so told by each unit: 1.17 on
+// amd64, unless built with GOEXPERIMENT=noregabi, and on arm64 from 1.18 on.
+//
 // Closures in generic code have several. One that is called where it stands
 // ("func() { … }()") is compiled to a plain function that takes what it
 // captures as parameters, before its own (cmd/compile/internal/walk,
@@ -52,39 +47,23 @@ const maxHidden = 256
 // The body of a range-over-func loop that uses fewer variables than the
 // iterator yields lacks the last ones in DWARF; that moves none of the others.
 func (f *Func) placements(a *abi.Arch) ([]placement, error) {
-	convention := abi.Stack
-	if f.RegABI {
-		convention = abi.Internal
+	candidates := f.candidates
+	if candidates == nil {
+		if f.isGenericClosure() && len(f.Params) > maxHidden {
+			return nil, fmt.Errorf("func %s: %d parameters of a closure: more than %d", f.Name, len(f.Params), maxHidden)
+		}
+		candidates = []candidate{f.plain()}
+		if f.isGenericClosure() {
+			candidates = f.variants(a)
+		}
 	}
-	sig := f.Signature()
-	closure := strings.Contains(f.Name, "[go.shape.") && !parseName(f.Name).shaped
-	if closure {
-		sig.Dict = abi.NoDict
-	}
-	as, err := convention(a, sig)
-	if err != nil {
-		return nil, fmt.Errorf("func %s: %w", f.Name, err)
-	}
-	sp := -abi.CFAOffset(a.CFAAtEntry)
-	ps := []placement{{sig, as, -1, sp}}
-	if !closure {
-		return ps, nil
-	}
-	if len(sig.Params) > maxHidden {
-		return nil, fmt.Errorf("func %s: %d parameters of a closure: more than %d", f.Name, len(sig.Params), maxHidden)
-	}
-	dict := abi.Param{
-		Name: ".dict",
-		Type: &abi.Type{Name: "uintptr", Kind: abi.Uintptr, Size: a.PtrSize, Align: a.PtrSize},
-	}
-	for i := range len(sig.Params) + 1 {
-		with := *sig
-		with.Params = slices.Insert(slices.Clone(sig.Params), i, dict)
-		as, err := convention(a, &with)
+	ps := make([]placement, len(candidates))
+	for i, c := range candidates {
+		as, err := f.convention()(a, c.sig)
 		if err != nil {
 			return nil, fmt.Errorf("func %s: %w", f.Name, err)
 		}
-		ps = append(ps, placement{&with, as, i, sp})
+		ps[i] = placement{c, as, -abi.CFAOffset(a.CFAAtEntry)}
 	}
 	return ps, nil
 }

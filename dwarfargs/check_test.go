@@ -108,6 +108,7 @@ func TestAgreement(t *testing.T) {
 		want string
 	}
 	const absent = "(debug information and calling convention disagree)"
+	const hidden = "(the debug information may leave out a value before it)"
 	rax, rbx, rcx := locExpr(reg0), locExpr(reg0+3), locExpr(reg0+2)
 	for _, tt := range []struct {
 		name   string
@@ -162,7 +163,7 @@ func TestAgreement(t *testing.T) {
 		{name: "own frame, the value itself", params: []param{{arr, locDesc{expr: []byte{fbreg, 0x60}}, "own frame [CFA+0]:16"}}},
 		{name: "pointer in the caller's frame", params: []param{{arr, locExpr(fbreg, 8, deref), "contradicted " + absent + ":16"}}},
 		{name: "own frame, blanks missing", edit: func(f *Func) { f.BlanksMissing = true }, params: []param{
-			{arr, locExpr(fbreg, 0x68, deref), "unconfirmed " + absent + ":16"}}},
+			{arr, locExpr(fbreg, 0x68, deref), "unconfirmed " + hidden + ":16"}}},
 		// Shifted by one: there is no end to it.
 		{name: "shifted", params: []param{
 			{i64, rbx, "unconfirmed " + absent + ":8"}, {i64, rcx, "contradicted " + absent + ":8"}}},
@@ -173,7 +174,7 @@ func TestAgreement(t *testing.T) {
 			{i64, rax, "agree RAX:8"}, {i64, locDesc{}, "unconfirmed " + absent + ":8"},
 			{i64, rax, "unconfirmed " + absent + ":8"}, {i64, locExpr(reg0 + 1), "contradicted " + absent + ":8"}}},
 		{name: "blanks missing", edit: func(f *Func) { f.BlanksMissing = true }, params: []param{
-			{i64, rax, "agree RAX:8"}, {i64, locDesc{}, "unconfirmed " + absent + ":8"}}},
+			{i64, rax, "agree RAX:8"}, {i64, locDesc{}, "unconfirmed " + hidden + ":8"}}},
 		{name: "expression that cannot be evaluated", params: []param{{i64, locExpr(0xff), "contradicted " + absent + ":8"}}},
 		{name: "ABI0", edit: func(f *Func) { f.RegABI = false }, params: []param{
 			{i64, locDesc{expr: []byte{cfa}}, "agree [CFA+0]:8"}, {i64, locDesc{expr: []byte{fbreg, 8}}, "agree [CFA+8]:8"}}},
@@ -182,7 +183,7 @@ func TestAgreement(t *testing.T) {
 		{name: "closure with a dictionary", edit: func(f *Func) { f.Name = "main.F[go.shape.int].func1" }, params: []param{
 			{i64, rax, "agree RAX:8"}, {i64, rcx, "agree RCX:8"}, {i64, locDesc{}, "silent RDI:8"}}},
 		{name: "closure that may have a dictionary", edit: func(f *Func) { f.Name = "main.F[go.shape.int].func1" }, params: []param{
-			{i64, rax, "agree RAX:8"}, {i64, locDesc{}, "unconfirmed " + absent + ":8"}}},
+			{i64, rax, "agree RAX:8"}, {i64, locDesc{}, "unconfirmed " + hidden + ":8"}}},
 		{name: "type not read", params: []param{{broken, rax, ""}}, err: "type main.T: layout not known"},
 		{name: "other language", edit: func(f *Func) { f.Go = false }, params: []param{
 			{i64, locExpr(reg0 + 5), "foreign RDI:8"},
@@ -192,7 +193,7 @@ func TestAgreement(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := &Func{Name: "main.f", Go: true, RegABI: true, Optimized: true}
+			f := &Func{Name: "main.f", Go: true, KnownRelease: true, RegABI: true, Optimized: true}
 			for i, p := range tt.params {
 				f.Params = append(f.Params, Param{
 					Name: fmt.Sprintf("p%d", i), Type: p.typ, loc: p.loc, ptr: 8,
@@ -228,6 +229,7 @@ func TestReturnAgreement(t *testing.T) {
 	i64 := &abi.Type{Name: "int", Kind: abi.Int, Size: 8, Align: 8}
 	arr := &abi.Type{Name: "[2]int", Kind: abi.Array, Elem: i64, Len: 2, Size: 16, Align: 8}
 	const absent = "(debug information and calling convention disagree)"
+	const hidden = "(the debug information may leave out a value before it)"
 	for _, tt := range []struct {
 		name string
 		edit func(*Func)
@@ -242,7 +244,7 @@ func TestReturnAgreement(t *testing.T) {
 		{name: "stack", typ: arr, loc: locDesc{expr: []byte{fbreg, 8}}, want: "agree [CFA+8]:16"},
 		{name: "stack elsewhere", typ: arr, loc: locDesc{expr: []byte{cfa}}, want: "contradicted " + absent + ":16"},
 		{name: "stack, silent", typ: arr, want: "silent [CFA+8]:16"},
-		{name: "stack, blanks missing", typ: arr, edit: func(f *Func) { f.BlanksMissing = true }, want: "unconfirmed " + absent + ":16"},
+		{name: "stack, blanks missing", typ: arr, edit: func(f *Func) { f.BlanksMissing = true }, want: "unconfirmed " + "(the debug information may leave out a value before it)" + ":16"},
 		{name: "register, blanks missing", typ: i64, edit: func(f *Func) { f.BlanksMissing = true }, want: "silent RAX:8"},
 		{name: "stack, a parameter is contradicted", typ: arr, edit: func(f *Func) { f.Params[0].loc = locExpr(reg0) }, want: "unconfirmed " + absent + ":16"},
 		{name: "no bytes", typ: &abi.Type{Name: "struct {}", Kind: abi.Struct, Align: 1}, want: "no bytes (zero size)"},
@@ -250,7 +252,7 @@ func TestReturnAgreement(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			one := &abi.Type{Name: "[2]int8", Kind: abi.Array, Elem: &abi.Type{Name: "int8", Kind: abi.Int8, Size: 1, Align: 1}, Len: 2, Size: 2, Align: 1}
 			ev := evaluator{order: binary.LittleEndian, addrSize: 8, frameBase: []byte{cfa}}
-			f := &Func{Name: "main.f", Go: true, RegABI: true,
+			f := &Func{Name: "main.f", Go: true, KnownRelease: true, RegABI: true,
 				Params:  []Param{{Name: "p", Type: one, loc: locDesc{expr: []byte{cfa}}, ptr: 8, ev: ev, dialect: dialect{isGo: true}}},
 				Results: []Param{{Name: "~r0", Type: tt.typ, loc: tt.loc, ptr: 8, ev: ev, dialect: dialect{isGo: true, split: tt.loc.isList}}},
 			}

@@ -127,12 +127,6 @@ func (a *argInfo) confirm(fn symbols.Func, fd *Func) (confirmed bool, err error)
 	return false, fmt.Errorf("the assignment gives the traceback table\n% x, but the binary has\n% x", want, got)
 }
 
-// rangeBody reports whether the compiler made the function of a loop's body.
-func rangeBody(name string) bool {
-	i := strings.LastIndex(name, "-range")
-	return i >= 0 && strings.Trim(name[i+len("-range"):], "0123456789") == ""
-}
-
 // at returns the table at the offset, to its end mark.
 func (a *argInfo) at(off uint32) []byte {
 	rest := a.data[off:]

@@ -14,31 +14,33 @@ type source func(name string) (rawSection, bool)
 
 // target is what the reader must know of the file besides its DWARF.
 type target struct {
+	goarch  string
 	ptrSize int64
 	order   binary.ByteOrder
 }
 
 // targets lists Go's architectures.
 var targets = map[string]target{
-	"386":      {4, binary.LittleEndian},
-	"amd64":    {8, binary.LittleEndian},
-	"arm":      {4, binary.LittleEndian},
-	"arm64":    {8, binary.LittleEndian},
-	"loong64":  {8, binary.LittleEndian},
-	"mips":     {4, binary.BigEndian},
-	"mipsle":   {4, binary.LittleEndian},
-	"mips64":   {8, binary.BigEndian},
-	"mips64le": {8, binary.LittleEndian},
-	"ppc64":    {8, binary.BigEndian},
-	"ppc64le":  {8, binary.LittleEndian},
-	"riscv64":  {8, binary.LittleEndian},
-	"s390x":    {8, binary.BigEndian},
+	"386":      {"386", 4, binary.LittleEndian},
+	"amd64":    {"amd64", 8, binary.LittleEndian},
+	"arm":      {"arm", 4, binary.LittleEndian},
+	"arm64":    {"arm64", 8, binary.LittleEndian},
+	"loong64":  {"loong64", 8, binary.LittleEndian},
+	"mips":     {"mips", 4, binary.BigEndian},
+	"mipsle":   {"mipsle", 4, binary.LittleEndian},
+	"mips64":   {"mips64", 8, binary.BigEndian},
+	"mips64le": {"mips64le", 8, binary.LittleEndian},
+	"ppc64":    {"ppc64", 8, binary.BigEndian},
+	"ppc64le":  {"ppc64le", 8, binary.LittleEndian},
+	"riscv64":  {"riscv64", 8, binary.LittleEndian},
+	"s390x":    {"s390x", 8, binary.BigEndian},
 }
 
 // Data is the debug information of one file. It is safe for concurrent use:
 // calls wait for each other, inflation goes on beside them.
 type Data struct {
 	target
+	arch *abi.Arch // nil if package abi does not know it
 	src  source
 	info *section
 
@@ -59,6 +61,7 @@ type Data struct {
 func openData(src source, t target) (*Data, error) {
 	d := &Data{
 		target:   t,
+		arch:     abi.ArchFor(t.goarch),
 		src:      src,
 		sections: make(map[string]*section),
 		entries:  make(map[uint64]entryDIE),

@@ -22,13 +22,11 @@ func (d *Data) Inlined(name string) (bool, error) {
 		if has, err := d.mentions(u, name); err != nil || !has {
 			return false, err
 		}
-		return false, d.eachNamed(u, name, func(e *die) (bool, error) {
-			if e.tag == tagSubprogram {
-				if e.uint(attrInline) != 0 {
-					abstract = e.off
-				} else if _, ok := e.get(attrLowPC); ok {
-					concrete = true
-				}
+		return false, d.eachNamed(u, name, func(t tag) bool { return t == tagSubprogram }, func(e *die) (bool, error) {
+			if e.uint(attrInline) != 0 {
+				abstract = e.off
+			} else if _, ok := e.get(attrLowPC); ok {
+				concrete = true
 			}
 			return true, nil
 		})
@@ -59,6 +57,13 @@ func (d *Data) Struct(name string, depth int) (*abi.Type, error) {
 	defer d.hurry()()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.typeNamed(name, depth, func(t tag) bool { return t == tagStructureType })
+}
+
+// typeNamed reads the type of that full name whose tag is one of those wanted,
+// to depth pointer hops. The error is [ErrNoEntry] if there is none. Data.mu is
+// held.
+func (d *Data) typeNamed(name string, depth int, wanted func(tag) bool) (*abi.Type, error) {
 	off := 0
 	// Go's linker puts all types into units named runtime: look there first.
 	tried := make(map[int]bool)
@@ -74,8 +79,8 @@ func (d *Data) Struct(name string, depth int) (*abi.Type, error) {
 					return false, err
 				}
 			}
-			err := d.eachNamed(u, name, func(e *die) (bool, error) {
-				if e.tag == tagStructureType && e.uint(attrDeclaration) == 0 {
+			err := d.eachNamed(u, name, wanted, func(e *die) (bool, error) {
+				if e.uint(attrDeclaration) == 0 {
 					off = e.off
 				}
 				return off == 0, nil
@@ -117,12 +122,10 @@ func (d *Data) mentions(u *unit, name string) (bool, error) {
 	return bytes.Contains(data[u.off:u.end], append([]byte(name), 0)), nil
 }
 
-// eachNamed calls f with the DIEs of the unit that have the name, until f
-// returns false.
-func (d *Data) eachNamed(u *unit, name string, f func(*die) (bool, error)) error {
-	return d.walk(u, func(t tag, _ bool) bool {
-		return t == tagSubprogram || t == tagStructureType
-	}, func(e *die) (bool, error) {
+// eachNamed calls f with the DIEs of the unit that have the name and a wanted
+// tag, until f returns false.
+func (d *Data) eachNamed(u *unit, name string, wanted func(tag) bool, f func(*die) (bool, error)) error {
+	return d.walk(u, func(t tag, _ bool) bool { return wanted(t) }, func(e *die) (bool, error) {
 		v, ok := e.get(attrName)
 		same := ok && string(v.b) == name
 		if ok && v.form != formString {

@@ -28,6 +28,11 @@ type Func struct {
 	// where the producer does not tell.
 	Go        bool
 	GoVersion string
+	// KnownRelease says that this package knows what the compiler of that
+	// release does: an official one from Go 1.11 to 1.27. For others, newer ones,
+	// development builds and vendors' forks, the calling convention is believed
+	// only where DWARF confirms it: see [Func.AtEntry].
+	KnownRelease bool
 	// Optimized is false for what -N has built. It is true for all that is not
 	// Go: nothing tells.
 	Optimized bool
@@ -44,8 +49,13 @@ type Func struct {
 	Wrapper bool
 	// BlanksMissing says that blank and unnamed inputs are missing in Params,
 	// as the compiler left them out: Go up to 1.21. A calling convention must
-	// not be applied to such a signature unchecked.
+	// not be applied to such a signature unchecked. It is false if the names of
+	// unnamed results tell that none is missing, which the compiler numbers from
+	// the inputs on up to Go 1.17, and after [Func.Confirm] has succeeded.
 	BlanksMissing bool
+	// ResultsMissing says that results that are returned in registers may be
+	// missing in Results: Go 1.17.
+	ResultsMissing bool
 	// Method says that Params[0] is the receiver.
 	Method bool
 	// Dict is where the hidden dictionary of shaped generic code goes. It is
@@ -53,6 +63,22 @@ type Func struct {
 	Dict abi.DictPlace
 
 	Params, Results []Param
+
+	arch    *abi.Arch // nil if package abi does not know it
+	release release
+	// inputs is the number of inputs without the receiver, -1 if nothing tells.
+	inputs int
+	// anyOrder: DWARF lists parameters and results by name.
+	anyOrder bool
+	// receiverAdded: DWARF lacks Params[0]; the name tells that it is there.
+	// receiverMissing: so does the name, but nothing has its type.
+	receiverAdded, receiverMissing bool
+
+	// Of Confirm: the possible signatures, if not nil; whether the witness
+	// contradicts DWARF; whether it shows in which registers arguments are.
+	candidates      []candidate
+	contradicted    bool
+	conventionShown bool
 }
 
 // Param is a parameter or a result.
@@ -148,6 +174,7 @@ func (d *Data) readFunc(fn symbols.Func, depth int) (*Func, error) {
 		return nil, err
 	}
 	f := &Func{
+		arch: d.arch, inputs: -1,
 		Entry: fn.Entry, End: fn.End(), Unit: u.name, Producer: u.producer, Go: u.isGo(), Optimized: true,
 	}
 	var frameBase []byte
@@ -200,7 +227,12 @@ func (d *Data) readFunc(fn symbols.Func, depth int) (*Func, error) {
 		if err != nil {
 			return nil, err
 		}
-		if f.Assembly = strings.HasSuffix(file, ".s"); f.Assembly {
+		// Wrappers have no file; those that are plain functions are assembly's,
+		// such as runtime.call16.
+		_, declared := chain[0].e.get(attrDeclFile)
+		_, plain := splitPackage(f.Name)
+		stub := len(chain) == 1 && !declared && !strings.ContainsAny(plain, ".·-[")
+		if f.Assembly = strings.HasSuffix(file, ".s") || stub; f.Assembly {
 			f.RegABI = false
 		}
 	}
@@ -221,8 +253,14 @@ func (d *Data) readFunc(fn symbols.Func, depth int) (*Func, error) {
 			f.Params = append(f.Params, p.Param)
 		}
 	}
-	if f.Go {
+	if f.Go && !f.Assembly {
+		f.ResultsMissing = f.release.minor == 17 && f.RegABI && len(chain) == 1
+		f.anyOrder = f.release.minor == 11 && len(chain) == 1
+		if err := d.addReceiver(f); err != nil {
+			return nil, err
+		}
 		f.place(dict)
+		f.countInputs()
 	}
 	return f, nil
 }
@@ -235,7 +273,7 @@ func (f *Func) place(dict bool) {
 		return
 	}
 	f.Dict = abi.DictFirst
-	if f.Method && !f.before(20) {
+	if f.Method && !f.release.before(20) {
 		f.Dict = abi.DictAfterReceiver
 	}
 }
@@ -244,14 +282,19 @@ func (f *Func) place(dict bool) {
 // its first parameter is not of the type.
 func (f *Func) closureLike(n funcName) bool {
 	if len(f.Params) == 0 {
-		return !f.BlanksMissing
-	}
-	have := f.Params[0].Type.Name
-	if isPtr := strings.HasPrefix(have, "*"); isPtr != n.ptr {
 		return true
 	}
+	return !n.isReceiver(f.Params[0].Type)
+}
+
+// isReceiver reports whether a receiver of the method can be of type t.
+func (n *funcName) isReceiver(t *abi.Type) bool {
+	have := t.Name
+	if isPtr := strings.HasPrefix(have, "*"); isPtr != n.ptr {
+		return false
+	}
 	have = stripTypeArgs(strings.TrimPrefix(have, "*"))
-	return have != n.recv && !strings.HasSuffix(have, "."+n.recv)
+	return have == n.recv || strings.HasSuffix(have, "."+n.recv)
 }
 
 // readProducer takes apart what cmd/link writes (ld/dwarf.go, "Go cmd/compile
@@ -262,9 +305,13 @@ func (f *Func) readProducer() {
 		return
 	}
 	version, flags, _ := strings.Cut(rest, ";")
-	if v := strings.Fields(version); len(v) > 0 {
+	switch v := strings.Fields(version); {
+	case len(v) > 1 && v[0] == "devel":
+		f.GoVersion = v[0] + " " + v[1]
+	case len(v) > 0:
 		f.GoVersion = v[0]
 	}
+	f.release = parseRelease(f.GoVersion)
 	for _, flag := range strings.Fields(flags) {
 		switch flag {
 		case "-N":
@@ -273,18 +320,6 @@ func (f *Func) readProducer() {
 			f.RegABI = true
 		}
 	}
-	f.BlanksMissing = f.before(22)
-}
-
-// before reports whether the code was compiled by a release before go1.minor.
-// Versions without a number, as of development builds, count as new.
-func (f *Func) before(minor int) bool {
-	rest, ok := strings.CutPrefix(f.GoVersion, "go1.")
-	n := 0
-	digits := 0
-	for digits < len(rest) && digits < 4 && rest[digits] >= '0' && rest[digits] <= '9' {
-		n = n*10 + int(rest[digits]-'0')
-		digits++
-	}
-	return ok && digits > 0 && n < minor
+	f.BlanksMissing = f.release.before(22)
+	f.KnownRelease = f.release.known()
 }

@@ -18,8 +18,12 @@ type funcName struct {
 // those that can be told are.
 func parseName(name string) funcName {
 	if strings.HasPrefix(name, "type:") || strings.HasPrefix(name, "go:") || strings.HasPrefix(name, "type..") {
-		return funcName{} // equality and hash functions of types
+		if _, literal := literalReceiver(name); !literal {
+			return funcName{} // equality and hash functions of types
+		}
 	}
+	// Go 1.17 calls closures of go and defer statements pkg.F·dwrap·1.
+	name = strings.ReplaceAll(name, "·", ".")
 	pkg, rest := splitPackage(name)
 	n := funcName{pkg: pkg}
 	if rest == "" {
@@ -45,7 +49,8 @@ func parseName(name string) funcName {
 		}
 	}
 	if method == "" {
-		n.recv, n.ptr = "", false
+		// pkg.F[args]-range1 is the body of a loop, and takes no dictionary.
+		n.recv, n.ptr, n.shaped = "", false, n.shaped && !strings.Contains(rest, "]-range")
 		return n
 	}
 	// What follows a method's name, or a function's, makes a closure.
@@ -58,6 +63,37 @@ func parseName(name string) funcName {
 	}
 	return n
 }
+
+// literalReceiver returns what follows the package in the name of a method of a
+// type literal: go.struct { sync.Mutex }.Lock, since Go 1.20 go:struct { … }.Lock.
+func literalReceiver(name string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(name, "go")
+	if !ok || rest == "" || rest[0] != '.' && rest[0] != ':' {
+		return "", false
+	}
+	rest = rest[1:]
+	return rest, strings.HasPrefix(rest, "struct {") || strings.HasPrefix(rest, "(*struct {")
+}
+
+// receiverType returns the name of the type that a method belongs to, with
+// package and type arguments and without *, as DWARF has it. It is for names of
+// which parseName says that they are a method's.
+func receiverType(name string) string {
+	pkg, rest := splitPackage(name)
+	if strings.HasPrefix(rest, "(*") {
+		rest = rest[2:max(2, matching(rest, 0, '(', ')'))]
+	} else {
+		rest = rest[:max(0, indexOutside(rest, '.'))]
+	}
+	if _, literal := literalReceiver(name); literal {
+		return rest
+	}
+	return unescape(pkg) + "." + rest
+}
+
+// hasTypeArgs reports whether the name has type arguments, in full or as
+// "[...]".
+func hasTypeArgs(name string) bool { return strings.Contains(name, "[") }
 
 // isShaped reports whether type arguments are shapes (1.18 and later:
 // [go.shape.int], [go.shape.int_0]).
@@ -93,6 +129,9 @@ func isMadeUp(name string) bool {
 // splitPackage splits a symbol name behind the import path: at the first dot
 // behind the last slash that is not within type arguments.
 func splitPackage(name string) (pkg, rest string) {
+	if rest, ok := literalReceiver(name); ok {
+		return "go", rest
+	}
 	end := len(name)
 	if i := strings.IndexAny(name, "[("); i >= 0 {
 		end = i

@@ -83,7 +83,7 @@ func TestPlace(t *testing.T) {
 		{"main.G[go.shape.int]", "Go cmd/compile go1.27.4; regabi", true, nil, false, abi.DictFirst, false},
 		{"main.S.M", "Go cmd/compile go1.27.4; regabi", false, recv, false, abi.NoDict, false},    // *S is no S
 		{"main.F.inner", "Go cmd/compile go1.27.4; regabi", false, nil, false, abi.NoDict, false}, // no parameter
-		{"main.(*S).M", "Go cmd/compile go1.21.1; regabi", false, nil, true, abi.NoDict, true},    // a blank receiver
+		{"main.(*S).M", "Go cmd/compile go1.21.1; regabi", false, nil, false, abi.NoDict, true},   // a blank receiver, which addReceiver adds
 		{"main.(*S).M", "Go cmd/compile go1.22.0 X:none; regabi", false, nil, false, abi.NoDict, false},
 	} {
 		f := &Func{Name: tt.name, Producer: tt.producer, Params: tt.params, Optimized: true}

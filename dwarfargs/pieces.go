@@ -14,6 +14,8 @@ const (
 )
 
 // leaf is a base value within a type: what the compiler keeps in one register.
+// On 32-bit machines that is a half of a 64-bit integer
+// (cmd/compile/internal/ssa/decompose.go, decomposeBuiltIn).
 type leaf struct{ offset, size int64 }
 
 // leaves appends those of t, in memory order. ok is false if there are too
@@ -36,6 +38,10 @@ func leaves(dst []leaf, t *abi.Type, offset, ptr int64, nest int) (_ []leaf, ok 
 		return words(3, ptr)
 	case abi.Complex64, abi.Complex128:
 		return words(2, t.Size/2)
+	case abi.Int64, abi.Uint64:
+		if ptr < t.Size {
+			return words(2, ptr)
+		}
 	case abi.Array:
 		if t.Len == 1 {
 			return leaves(dst, t.Elem, offset, ptr, nest+1)

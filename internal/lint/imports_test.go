@@ -36,7 +36,7 @@ var rules = map[string]rule{
 	"abi":     {},
 	"symbols": {},
 
-	"dwarfargs":          {own: []string{"abi", "symbols"}, foreign: []string{delve, compress}},
+	"dwarfargs":          {own: []string{"abi", "symbols", "internal/arginfo"}, foreign: []string{delve, compress}},
 	"internal/site":      {own: []string{"abi", "symbols"}, foreign: []string{arch}},
 	"internal/capture":   {own: []string{"abi"}},
 	"internal/goruntime": {},

@@ -1,0 +1,421 @@
+package dwarfargs
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/arginfo"
+)
+
+// Witness is what a file tells of a function's arguments elsewhere than in
+// DWARF. All of it survives stripping.
+type Witness struct {
+	// ArgInfo is the function's argument table, which Go writes since 1.17 for
+	// every function with arguments; nil if there is none, or if it is not known.
+	ArgInfo *arginfo.Info
+	// ArgsSize is _func.args of the runtime's function table: the bytes of the
+	// caller's frame that belong to the call, for stack-assigned arguments and
+	// results and for spill slots. It is negative if it is not known; the table
+	// itself has such a number for some functions in assembly.
+	ArgsSize int64
+	// Spills are the argument registers that the function saves before its stack
+	// grows, and where; nil if they are not known.
+	Spills []arginfo.Spill
+}
+
+// ErrUnconfirmed: nothing tells that the parameters that DWARF describes are all
+// that the function has.
+var ErrUnconfirmed = errors.New("signature not confirmed")
+
+// Confirm holds the signature that DWARF gives against what else the file
+// tells. It is for the functions of which DWARF leaves parameters out
+// ([Func.BlanksMissing], closures in generic code), and of releases that this
+// package does not know; for all others it is one more check.
+//
+// If the witness agrees, the signature is believed, and [Func.AtEntry] gives
+// more places. If the witness has more parameters than DWARF, and shows
+// where, they are added to Params: blank, of a type that stands for what is
+// known of them. If there are several possibilities, AtEntry gives what they
+// have in common.
+//
+// The error is [ErrUnconfirmed], with the reason, if nothing is known, or if
+// the witness contradicts DWARF: then no parameter is believed that DWARF does
+// not place itself.
+//
+// It changes f, and is to be called before f is used otherwise.
+func (f *Func) Confirm(w Witness) error {
+	if !f.Go || f.Assembly || len(f.Params)+len(f.Results) > maxHidden {
+		return nil
+	}
+	a := f.arch
+	if a == nil {
+		return fmt.Errorf("func %s: %w: architecture not supported", f.Name, ErrUnconfirmed)
+	}
+	if w.ArgsSize < 0 || w.ArgsSize > math.MaxInt32 {
+		w.ArgsSize = -1
+	}
+	if w.ArgInfo == nil && w.ArgsSize < 0 && w.Spills == nil {
+		if f.BlanksMissing {
+			return fmt.Errorf("func %s: %w: its compiler leaves out blank parameters, and the file has no table that shows them", f.Name, ErrUnconfirmed)
+		}
+		return nil
+	}
+	all, err := f.witnessed(a, &w)
+	if err != nil {
+		f.contradicted = true
+		return fmt.Errorf("func %s: %w: %w", f.Name, ErrUnconfirmed, err)
+	}
+	if len(all) == 0 {
+		f.contradicted = true
+		return fmt.Errorf("func %s: %w: the arguments that the file has a record of are others than %s", f.Name, ErrUnconfirmed, f.Signature())
+	}
+	f.BlanksMissing = false
+	f.conventionShown = len(w.Spills) > 0
+	f.adopt(all)
+	return nil
+}
+
+// witnessed returns the signatures that the function can have by DWARF and by
+// the witness.
+func (f *Func) witnessed(a *abi.Arch, w *Witness) ([]candidate, error) {
+	var all []candidate
+	var first error
+	for _, base := range f.variants(a) {
+		some := []candidate{base}
+		var err error
+		switch {
+		case f.release.before(17):
+			some, err = f.stacked(a, &base, w.ArgsSize)
+		case w.ArgInfo != nil:
+			some, err = f.embed(a, &base, w, f.BlanksMissing || rangeBody(f.Name))
+		}
+		if err != nil {
+			first = err
+		}
+		for i := range some {
+			if ok, err := f.agrees(a, &some[i], w); err != nil {
+				first = err
+			} else if ok {
+				all = append(all, some[i])
+			}
+		}
+		// What needs the fewest additions comes first. A variant that is only
+		// there in case that the plain one is wrong is not tried if it is right.
+		if len(all) > 0 && !f.isGenericClosure() {
+			break
+		}
+	}
+	if len(all) > 0 {
+		first = nil
+	}
+	return all, first
+}
+
+// variants returns the signatures that are possible without hidden parameters,
+// the one that DWARF has first: see [Func.placements] for closures in generic
+// code. A first parameter that is of the receiver's type need not be the
+// receiver, where that is blank and left out.
+func (f *Func) variants(a *abi.Arch) []candidate {
+	plain := f.plain()
+	all := []candidate{plain}
+	switch {
+	case f.isGenericClosure():
+		for i := range len(f.Params) + 1 {
+			all = append(all, plain.insert(i, abi.Param{Name: ".dict", Type: dictType(a)}))
+		}
+	case f.BlanksMissing && f.Method && !f.receiverAdded && len(f.Params) > 0:
+		all = append(all, plain.insert(0, abi.Param{Name: "_", Type: f.Params[0].Type}))
+	}
+	return all
+}
+
+// plain returns the signature as DWARF has it.
+func (f *Func) plain() candidate {
+	c := candidate{sig: f.Signature(), at: make([]int, len(f.Params))}
+	for i := range c.at {
+		c.at[i] = i
+	}
+	if f.isGenericClosure() {
+		c.sig.Dict = abi.NoDict
+	}
+	return c
+}
+
+// isGenericClosure reports whether the function is a closure in generic code,
+// or the body of a loop there.
+func (f *Func) isGenericClosure() bool {
+	return strings.Contains(f.Name, "[go.shape.") && !parseName(f.Name).shaped
+}
+
+// insert returns the candidate with one more parameter, before the i-th.
+func (c *candidate) insert(i int, p abi.Param) candidate {
+	sig := *c.sig
+	sig.Params = slices.Insert(slices.Clone(sig.Params), i, p)
+	at := slices.Clone(c.at)
+	for j := range at {
+		if at[j] >= i {
+			at[j]++
+		}
+	}
+	return candidate{sig: &sig, at: at}
+}
+
+// dictType stands for the dictionary's type where it is passed like any other
+// parameter.
+func dictType(a *abi.Arch) *abi.Type {
+	return &abi.Type{Name: "uintptr", Kind: abi.Uintptr, Size: a.PtrSize, Align: a.PtrSize}
+}
+
+// convention returns the calling convention of the function.
+func (f *Func) convention() func(*abi.Arch, *abi.Signature) (*abi.Assignment, error) {
+	if f.RegABI {
+		return abi.Internal
+	}
+	return abi.Stack
+}
+
+// agrees reports whether the witness has what the convention makes of the
+// candidate. It notes in c what the witness says nothing of.
+func (f *Func) agrees(a *abi.Arch, c *candidate, w *Witness) (bool, error) {
+	as, err := f.convention()(a, c.sig)
+	if err != nil {
+		return false, err
+	}
+	otherSize := w.ArgsSize >= 0 && as.ArgSize+as.ResultSize+as.SpillSize != w.ArgsSize
+	if otherSize && (w.ArgInfo == nil || w.ArgInfo.Cut) {
+		return false, nil
+	}
+	if w.ArgInfo != nil {
+		err := w.ArgInfo.Check(arginfo.Func{Symbol: f.Name, Minor: f.release.minor, Arch: a, Sig: c.sig, As: as})
+		if errors.Is(err, arginfo.ErrMismatch) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	if len(w.Spills) > 0 && !sameSpills(c.sig, as, w.Spills) {
+		return false, nil
+	}
+	if otherSize {
+		// All arguments are as the table has them, so it is results that are
+		// missing: those of wrappers, and of functions that range over functions.
+		f.ResultsMissing = true
+		c.unsureResult = make([]bool, len(f.Results))
+		for i := range c.unsureResult {
+			c.unsureResult[i] = true
+		}
+	}
+	if f.BlanksMissing && !f.release.before(17) {
+		c.unsure = f.behindTable(a, c, as, w)
+	}
+	return true, nil
+}
+
+// behindTable returns which parameters may be moved by others that the witness
+// does not show: those that the argument table cuts off, unless the sizes or
+// the saved registers leave no room for others. It is nil if there are none.
+func (f *Func) behindTable(a *abi.Arch, c *candidate, as *abi.Assignment, w *Witness) []bool {
+	if n, told := f.compareInputs(len(c.sig.Params)); w.ArgInfo != nil && !w.ArgInfo.Cut || told && n == 0 {
+		return nil
+	}
+	if w.ArgsSize >= 0 {
+		var room int64 = w.ArgsSize - as.ResultSize
+		if c.sig.Dict != abi.NoDict {
+			room -= a.PtrSize
+		}
+		for _, p := range c.sig.Params {
+			room -= p.Type.Size
+		}
+		if room == 0 {
+			return nil
+		}
+	}
+	shown := 0
+	if w.ArgInfo != nil {
+		shown = len(w.ArgInfo.Components) - 1
+		if f.tableLacksFirst() {
+			shown++
+		}
+	}
+	unsure := make([]bool, len(c.at))
+	for i, at := range c.at {
+		if c.sig.Dict == abi.DictFirst || c.sig.Dict == abi.DictAfterReceiver && at > 0 {
+			at++
+		}
+		_, inRegs := as.SpillSlot(c.at[i])
+		unsure[i] = at >= shown && !(inRegs && len(w.Spills) > 0)
+	}
+	return unsure
+}
+
+// sameSpills reports whether the saved registers are those of the assignment.
+func sameSpills(sig *abi.Signature, as *abi.Assignment, spills []arginfo.Spill) bool {
+	want := make(map[abi.Reg]abi.CFAOffset)
+	add := func(l abi.Location, slot abi.CFAOffset, ok bool) {
+		if !ok {
+			return
+		}
+		for _, p := range l {
+			want[p.Reg] = slot + abi.CFAOffset(p.Offset)
+		}
+	}
+	if sig.Dict != abi.NoDict {
+		slot, ok := as.DictSpillSlot()
+		add(as.Dict.AtEntry(), slot, ok)
+	}
+	for i := range sig.Params {
+		slot, ok := as.SpillSlot(i)
+		add(as.Params[i].AtEntry(), slot, ok)
+	}
+	if len(want) != len(spills) {
+		return false
+	}
+	for _, s := range spills {
+		if slot, ok := want[s.Reg]; !ok || slot != s.Slot {
+			return false
+		}
+	}
+	return true
+}
+
+// adopt takes the candidates over. If there is only one, its hidden parameters
+// become visible.
+func (f *Func) adopt(all []candidate) {
+	f.candidates = all
+	c := &all[0]
+	if len(all) == 1 && c.results != nil {
+		results := make([]Param, len(c.results))
+		for i, j := range c.results {
+			results[i] = f.Results[j]
+		}
+		f.Results, c.results = results, nil
+	}
+	if len(all) > 1 || len(c.sig.Params) == len(f.Params) && slices.IsSorted(c.at) || f.isGenericClosure() {
+		return
+	}
+	params := make([]Param, len(c.sig.Params))
+	at := make([]int, len(params))
+	var unsure []bool
+	if c.unsure != nil {
+		unsure = make([]bool, len(params))
+	}
+	for i, p := range c.sig.Params {
+		at[i] = i
+		params[i] = Param{Name: p.Name, Type: p.Type, TypeParam: -1, ptr: f.arch.PtrSize, dialect: dialect{isGo: true}}
+	}
+	for i, j := range c.at {
+		params[j] = f.Params[i]
+		if c.unsure != nil {
+			unsure[j] = c.unsure[i]
+		}
+	}
+	f.Params, c.at, c.unsure = params, at, unsure
+}
+
+// rangeBody reports whether the compiler made the function of a loop's body
+// (range over functions, Go 1.23). It lacks the last parameters in DWARF, those
+// that the source gives no name; that moves none of the others.
+func rangeBody(name string) bool {
+	i := strings.LastIndex(name, "-range")
+	return i >= 0 && strings.Trim(name[i+len("-range"):], "0123456789") == ""
+}
+
+// stacked returns the one candidate for base that holds what all layouts of the
+// stack convention up to Go 1.16 have in common, with hidden parameters where
+// there is room between others. It is empty if there is no such layout. total is
+// the size of arguments and results, -1 if it is not known.
+func (f *Func) stacked(a *abi.Arch, base *candidate, total int64) ([]candidate, error) {
+	// The parameters of base in its order, with DWARF's places.
+	vars := make([]stackVar, len(base.sig.Params))
+	for i, p := range base.sig.Params {
+		vars[i] = stackVar{typ: p.Type}
+	}
+	own := f.stackVars(f.Params, a)
+	for i, at := range base.at {
+		vars[at] = own[i]
+	}
+	results := f.stackVars(f.Results, a)
+	for _, v := range slices.Concat(vars, results) {
+		if v.typ.Align <= 0 || v.typ.Align > a.PtrSize || v.typ.Align&(v.typ.Align-1) != 0 || v.typ.Kind == abi.Invalid {
+			return nil, fmt.Errorf("type %s: layout not known", v.typ)
+		}
+	}
+	excess, told := f.compareInputs(len(base.sig.Params))
+	if told && excess > 0 {
+		return nil, nil
+	}
+	whole := told && excess == 0
+	l, ok := stackFrame(vars, results, a.PtrSize, total, f.anyOrder, whole)
+	if ok && !l.found && !f.anyOrder {
+		// DWARF's places can be those of others that are assigned: see
+		// checkClaims, which decides on that.
+		for i := range vars {
+			vars[i].pins = nil
+		}
+		for i := range results {
+			results[i].pins = nil
+		}
+		l, ok = stackFrame(vars, results, a.PtrSize, total, false, whole)
+	}
+	if !ok {
+		return nil, errTooManyCandidates
+	}
+	if !l.found {
+		return nil, nil
+	}
+	c := candidate{
+		sig: &abi.Signature{Method: base.sig.Method}, at: make([]int, len(f.Params)),
+		unsure: make([]bool, len(f.Params)), unsureResult: make([]bool, len(f.Results)),
+	}
+	at := make([]int, len(vars))
+	end := int64(0)
+	fill := func(to int64) {
+		for end < to {
+			size := a.PtrSize
+			for end%size != 0 || end+size > to {
+				size /= 2
+			}
+			t := integer(size)
+			t.Align = min(t.Align, a.PtrSize)
+			c.sig.Params = append(c.sig.Params, abi.Param{Name: "_", Type: t})
+			end += size
+		}
+	}
+	for _, i := range l.order {
+		if alignUp(end, vars[i].typ.Align) != l.params[i] {
+			fill(l.params[i])
+		}
+		at[i] = len(c.sig.Params)
+		c.sig.Params = append(c.sig.Params, base.sig.Params[i])
+		end = l.params[i] + vars[i].typ.Size
+	}
+	if alignUp(end, a.PtrSize) != l.resultStart {
+		fill(l.resultStart)
+	}
+	for i, j := range base.at {
+		c.at[i], c.unsure[i] = at[j], l.unsure[j]
+	}
+	// No results are hidden.
+	c.results = l.resultOrder
+	for i, j := range c.results {
+		r := &f.Results[j]
+		c.unsureResult[i] = l.unsureResult[j]
+		c.sig.Results = append(c.sig.Results, abi.Param{Name: r.Name, Type: r.Type})
+	}
+	return []candidate{c}, nil
+}
+
+// compareInputs compares the number of a signature's parameters, the receiver
+// included, with what the names of the results tell: negative if some are
+// missing in the signature, 0 if it is whole. told is false if they do not tell.
+func (f *Func) compareInputs(params int) (n int, told bool) {
+	if f.Method {
+		params--
+	}
+	return params - f.inputs, f.inputs >= 0
+}
