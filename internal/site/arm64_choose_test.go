@@ -402,6 +402,55 @@ func TestChooseARM64(t *testing.T) {
 	}
 }
 
+// TestRestartableARM64: a goroutine that is preempted between an instruction
+// that sets R27 and the one that uses it runs both again. On 5.10 and 6.1 a
+// probe on the first was hit twice whenever a signal came.
+func TestRestartableARM64(t *testing.T) {
+	args := append([]abi.Reg{abi.ARM64.G}, abi.ARM64.Ints[:4]...)
+	for _, c := range []struct {
+		name, code string
+		site       uint64 // offset
+		emulated   bool
+	}{
+		{"of the two that load a global, neither", `
+			f9400b90 ; 00 ldr x16,[x28,#16]
+			eb3063ff ; 04 cmp sp,x16
+			54000109 ; 08 b.ls 28
+			f81e0ffe ; 0c str x30,[sp,#-32]!
+			b00000bb ; 10 adrp x27
+			f9400365 ; 14 ldr x5,[x27]
+			b4000045 ; 18 cbz x5,20
+			94000400 ; 1c bl
+			f84207fe ; 20 ldr x30,[sp],#32
+			d65f03c0 ; 24 ret
+			aa1e03e3 ; 28 mov x3,x30
+			94000400 ; 2c bl
+			17fffff4 ; 30 b 0`, 0x18, true},
+		{"a large constant", `
+			d2800b5b ; 00 mov x27,#90
+			f2a0009b ; 04 movk x27,#4,lsl #16
+			eb1b001f ; 08 cmp x0,x27
+			54000040 ; 0c b.eq 14
+			d503201f ; 10 nop
+			d65f03c0 ; 14 ret`, 0x0c, true},
+		{"the last of a sequence, where nothing else can be probed", `
+			d2800b5b ; 00 mov x27,#90
+			8b1b0000 ; 04 add x0,x0,x27
+			d65f03c0 ; 08 ret`, 0x04, false},
+		{"a check for nil uses the register for nothing", `
+			3980001b ; 00 ldrsb x27,[x0]
+			f9400400 ; 04 ldr x0,[x0,#8]
+			d65f03c0 ; 08 ret`, 0x00, false},
+	} {
+		s, err := Find(abi.ARM64, assembleARM64(t, c.code), codeBase, args)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		} else if uint64(s.Entry.Addr-codeBase) != c.site || s.Entry.Emulated != c.emulated || len(s.Repeats) > 0 {
+			t.Errorf("%s: %+v, want +%#x", c.name, s.Entry, c.site)
+		}
+	}
+}
+
 // TestStackCheckARM64: nothing but the whole check, tail included, is one.
 func TestStackCheckARM64(t *testing.T) {
 	for name, listing := range map[string]string{

@@ -38,7 +38,10 @@ func TestReleasesARM64(t *testing.T) {
 	for _, release := range releases {
 		builds := [][]string{nil}
 		if slices.Contains(unlike, release) {
-			builds = append(builds, []string{"-gcflags=all=-N -l"}, []string{"-buildmode=pie"})
+			builds = append(builds, []string{"-gcflags=all=-N -l"})
+			if release != "1.11.13" { // which needs a C linker for these
+				builds = append(builds, []string{"-buildmode=pie"})
+			}
 		}
 		for _, flags := range builds {
 			t.Run(strings.Join(append([]string{release}, flags...), " "), func(t *testing.T) {
@@ -168,6 +171,8 @@ func expectNoSiteARM64(name string) bool {
 	switch strings.TrimSuffix(name, ".abi0") {
 	case "internal/runtime/sys.DisableDIT", "gogo", "runtime.reflectcall", "runtime.cgoSigtramp",
 		"runtime.skipPleaseUseCallersFrames": // data that is never run
+		return true
+	case "runtime.duffcopy": // begins with a load of R27, and is entered in the middle
 		return true
 	}
 	return false

@@ -173,7 +173,7 @@ const regTmp = 27
 
 // restarts reports whether the instruction sets R27 for one behind it. The
 // runtime does not keep that register: a goroutine that is preempted within
-// such a sequence, since Go 1.14, starts it again (isRestartable in
+// such a sequence, since Go 1.15, starts it again (isRestartable in
 // cmd/internal/obj/arm64/asm7.go, UnsafePointRestart1 in internal/abi). A probe
 // on an instruction that sets it leaves the goroutine right within the
 // sequence, for a signal to find it there: one call in a hundred was seen to

@@ -206,13 +206,15 @@ func (w *walkerARM64) returns() int {
 	return n
 }
 
-// growsStack reports whether the function's last call is of morestack.
+// growsStack reports whether the function calls morestack.
 func (w *walkerARM64) growsStack() bool {
-	name := ""
 	for off := 0; off+4 <= len(w.code); off += 4 {
 		if x := w.inst(off); x.Op == arm64asm.BL {
-			name = w.b.names[w.fn.Entry+symbols.VirtAddr(off)+symbols.VirtAddr(int64(x.Args[0].(arm64asm.PCRel)))]
+			target := w.fn.Entry + symbols.VirtAddr(off) + symbols.VirtAddr(int64(x.Args[0].(arm64asm.PCRel)))
+			if strings.HasPrefix(w.b.names[target], "runtime.morestack") {
+				return true
+			}
 		}
 	}
-	return strings.HasPrefix(name, "runtime.morestack")
+	return false
 }
