@@ -2,6 +2,7 @@ package real
 
 import (
 	"debug/buildinfo"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,6 +116,11 @@ func keep(t testing.TB, path string) string {
 }
 
 func TestMain(m *testing.M) {
+	// They take minutes, and a network.
+	if os.Getenv("ARGTAP_REAL") == "" && os.Getenv("CI") == "" {
+		fmt.Println("skipped: set ARGTAP_REAL=1 to fetch, build and trace real programs")
+		return
+	}
 	var err error
 	if dir, err = os.MkdirTemp("", "argtap-real-"); err != nil {
 		panic(err)
