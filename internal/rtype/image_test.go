@@ -238,9 +238,9 @@ func newImage(version string, a *abi.Arch) (*image, error) {
 func (m *image) module() Module {
 	mod := Module{Text: textBase, Types: imageBase, ETypes: imageBase + symbols.VirtAddr(len(m.b))}
 	if m.l.contiguous {
-		mod.TypeDescLen = uint64(m.types)
+		mod.TypeDescSize = uint64(m.types)
 	} else {
-		mod.TypeLinks = Table{imageBase + symbols.VirtAddr(m.linksAt), len(m.links)}
+		mod.TypeLinks, mod.TypeLinkCount = imageBase+symbols.VirtAddr(m.linksAt), len(m.links)
 	}
 	return mod
 }
@@ -343,8 +343,8 @@ func TestImpossibleModules(t *testing.T) {
 		func(m *Module) { m.ETypes = m.Types },
 		func(m *Module) { m.ETypes = m.Types - 1 },
 		func(m *Module) { m.ETypes = m.Types + 1<<31 },
-		func(m *Module) { m.TypeLinks.Len = -1 },
-		func(m *Module) { m.ItabLinks.Len = 1 << 30 },
+		func(m *Module) { m.TypeLinkCount = -1 },
+		func(m *Module) { m.TypeLinkCount = 1 << 30 },
 	} {
 		mod := m.module()
 		change(&mod)

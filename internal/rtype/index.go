@@ -1,6 +1,7 @@
 package rtype
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/argtap/argtap/abi"
@@ -16,19 +17,13 @@ type Module struct {
 	// Text is where functions count from, Types and ETypes delimit the type
 	// data.
 	Text, Types, ETypes symbols.VirtAddr
-	// TypeLinks are the offsets of type descriptors from Types, of four bytes
-	// each, and ItabLinks the addresses of itabs: up to Go 1.26.
-	TypeLinks, ItabLinks Table
-	// TypeDescLen is where the descriptors that typelinks would have end,
-	// ItabOffset where the others do and the itabs begin, ItabSize how long
-	// these are: bytes, from Types on. Since Go 1.27.
-	TypeDescLen, ItabOffset, ItabSize uint64
-}
-
-// Table is an array in the program.
-type Table struct {
-	Addr symbols.VirtAddr
-	Len  int // elements
+	// TypeLinks is the address of TypeLinkCount offsets of type descriptors from
+	// Types, of four bytes each: up to Go 1.26.
+	TypeLinks     symbols.VirtAddr
+	TypeLinkCount int
+	// TypeDescSize is where the descriptors that type links would lead to end,
+	// ItabOffset where the others do: bytes, from Types on. Since Go 1.27.
+	TypeDescSize, ItabOffset uint64
 }
 
 // methodIndex finds methods by their code.
@@ -112,35 +107,18 @@ func (x *indexer) note(err error) {
 	}
 }
 
-// links pushes what typelinks and itablinks lead to.
+// links pushes what the type links lead to: types without a name. The others
+// are reached through these; itabs lead to no more.
 func (x *indexer) links(m *Module) {
-	const step = 1 << 14 // elements at once
-	for i := 0; i < m.TypeLinks.Len; i += step {
-		n := min(step, m.TypeLinks.Len-i)
-		b, err := x.at(m.TypeLinks.Addr+symbols.VirtAddr(4*i), int64(4*n))
-		if err != nil {
-			x.note(err)
+	const step = 1 << 14 // links at once
+	for i := 0; i < m.TypeLinkCount; i += step {
+		b := make([]byte, 4*min(step, m.TypeLinkCount-i))
+		if err := x.mem.DataAt(m.TypeLinks+symbols.VirtAddr(4*i), b); err != nil {
+			x.note(fmt.Errorf("type links: %w", err))
 			return
 		}
 		for ; len(b) > 0; b = b[4:] {
 			x.push(offset(x.order.Uint32(b)))
-		}
-	}
-	ptr := x.layout.ptr
-	for i := 0; i < m.ItabLinks.Len; i += step {
-		n := min(step, m.ItabLinks.Len-i)
-		b, err := x.at(m.ItabLinks.Addr+symbols.VirtAddr(ptr*int64(i)), ptr*int64(n))
-		if err != nil {
-			x.note(err)
-			return
-		}
-		for ; len(b) > 0; b = b[ptr:] {
-			itab, err := x.at(symbols.VirtAddr(x.word(b)), 2*ptr)
-			if err != nil {
-				x.note(err)
-				continue
-			}
-			x.pushPointer(x.word(itab[ptr:]))
 		}
 	}
 }
@@ -149,7 +127,7 @@ func (x *indexer) links(m *Module) {
 // the other, as moduleTypelinks in runtime/type.go finds them: behind one word.
 func (x *indexer) descriptors(m *Module) {
 	ptr := x.layout.ptr
-	end := max(m.TypeDescLen, m.ItabOffset)
+	end := max(m.TypeDescSize, m.ItabOffset)
 	for off := ptr; uint64(off) < end; {
 		off = align(off, ptr)
 		d, err := x.descriptor(offset(off))
@@ -162,7 +140,7 @@ func (x *indexer) descriptors(m *Module) {
 		}
 		if err != nil {
 			// Behind typedesclen nobody reads on in this way.
-			if uint64(off) < m.TypeDescLen {
+			if uint64(off) < m.TypeDescSize {
 				x.note(err)
 			}
 			break

@@ -18,7 +18,7 @@ import (
 // uncommontype (pkgpath, mcount, xcount, moff, and four unused) behind the
 // descriptor of its kind, before what a func type has of parameters; 16 bytes of
 // method (name, mtyp, ifn, tfn); bit 15 of a func type's number of results
-// says that it is variadic; an itab has its concrete type in its second word.
+// says that it is variadic.
 type layout struct {
 	ptr int64
 	// mapType is the size of a map's descriptor: what is behind depends on it.
@@ -30,8 +30,7 @@ type layout struct {
 	// embedded field, rather than bit 0 of its offset, which is doubled then.
 	embeddedInName bool
 	// contiguous says that all descriptors stand one behind the other at the
-	// begin of the type data, and the itabs behind them; there are no
-	// typelinks.
+	// begin of the type data; there are no type links.
 	contiguous bool
 }
 

@@ -140,12 +140,6 @@ func (d *data) pointer(off offset) (offset, error) {
 	return d.ref(d.word(b))
 }
 
-// at reads n bytes at an address anywhere in the program.
-func (d *data) at(a symbols.VirtAddr, n int64) ([]byte, error) {
-	buf := make([]byte, n)
-	return buf, d.mem.DataAt(a, buf)
-}
-
 // bad says what is wrong at off.
 func bad(off offset, format string, args ...any) error {
 	return fmt.Errorf("type data: offset %#x: %w", uint64(off), fmt.Errorf(format, args...))

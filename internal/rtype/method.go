@@ -38,11 +38,11 @@ func New(mem Memory, a *abi.Arch, version string, m Module) (*Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !l.contiguous && (m.TypeLinks.Len < 0 || m.TypeLinks.Len > maxData/4 || m.ItabLinks.Len < 0 || m.ItabLinks.Len > maxData/4) {
-		return nil, fmt.Errorf("type data: %d type links, %d itab links: impossible", m.TypeLinks.Len, m.ItabLinks.Len)
+	if m.TypeLinkCount < 0 || m.TypeLinkCount > maxData/4 {
+		return nil, fmt.Errorf("type data: %d type links: impossible", m.TypeLinkCount)
 	}
-	if l.contiguous && max(m.TypeDescLen, m.ItabOffset) > d.size {
-		return nil, fmt.Errorf("type data: descriptors to offset %#x: %w", max(m.TypeDescLen, m.ItabOffset), errOutside)
+	if end := max(m.TypeDescSize, m.ItabOffset); end > d.size {
+		return nil, fmt.Errorf("type data: descriptors to offset %#x: %w", end, errOutside)
 	}
 	return &Data{arch: a, mod: m, r: reader{d, l}, known: make(map[typeKey]*abi.Type)}, nil
 }

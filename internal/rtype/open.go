@@ -20,7 +20,7 @@ func Open(f *symbols.File, a *abi.Arch) (*Data, error) {
 	version, _ := f.GoVersion()
 	return New(f, a, version, Module{
 		Text: md.Text, Types: md.Types, ETypes: md.ETypes,
-		TypeLinks:   Table{md.TypeLinks, md.TypeLinkCount},
-		TypeDescLen: md.TypeDescSize, ItabOffset: md.ItabOffset, ItabSize: md.ItabSize,
+		TypeLinks: md.TypeLinks, TypeLinkCount: md.TypeLinkCount,
+		TypeDescSize: md.TypeDescSize, ItabOffset: md.ItabOffset,
 	})
 }
