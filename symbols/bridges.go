@@ -16,9 +16,15 @@ const suffixABI0 = ".abi0"
 
 // A bridge is a function that the compiler makes so that code of one ABI can
 // call a function of the other (cmd/compile/internal/ssagen, makeABIWrapper).
-// There are none before Go 1.17, on 32-bit machines, and for generic
-// functions.
-func (t *FuncTable) mayBridge() bool { return t.magic != magic1_11 && t.ptr == 8 }
+// There are none before Go 1.17, on 32-bit machines and for generic functions.
+func (t *FuncTable) mayBridge() bool {
+	if t.magic == magic1_16 {
+		version, _ := t.f.GoVersion()
+		minor, ok := goMinor(version)
+		return ok && minor >= 17 && t.ptr == 8
+	}
+	return t.magic != magic1_11 && t.ptr == 8
+}
 
 // bridgesAll reports whether the compiler makes a bridge for each function in
 // assembly that Go code declares, though the linker may leave it out
@@ -145,9 +151,13 @@ func (t *FuncTable) findBridges() (map[uint32]bool, error) {
 	return bridges, nil
 }
 
-// maxRepeated bounds the names that are in the table repeatedly. Programs have
-// some dozens, or hundreds.
-const maxRepeated = 1 << 16
+// maxRepeated bounds the names that are in the table repeatedly, of which
+// programs have some dozens, or hundreds; maxNames those that may be: a program
+// of 100 MB has some ten thousand.
+const (
+	maxRepeated = 1 << 16
+	maxNames    = 1 << 20
+)
 
 // repeatedNames returns the offsets of the names that functions with a bridge
 // may have and that are in the table several times, as the linker writes them
@@ -180,8 +190,11 @@ func (t *FuncTable) repeatedNames() (map[uint32]uint32, error) {
 			return len(twice) < maxRepeated
 		}
 		*e = entry{hash, at}
-		if used++; used > len(entries)/2 {
-			more := make([]entry, 4*len(entries))
+		if used++; used == maxNames {
+			return false
+		}
+		if used > len(entries)/2 {
+			more := make([]entry, 2*len(entries))
 			for _, e := range entries {
 				if e.hash != 0 {
 					*place(more, e.hash) = e
@@ -191,6 +204,9 @@ func (t *FuncTable) repeatedNames() (map[uint32]uint32, error) {
 		}
 		return true
 	})
+	if err == nil && (used == maxNames || len(twice) >= maxRepeated) {
+		err = t.malformed(t.names.off, "%d names, %d of them repeated, are too many", used, len(twice))
+	}
 	return twice, err
 }
 

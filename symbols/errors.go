@@ -27,6 +27,8 @@ var (
 	// ErrNoModuleData: the runtime's module data was not found, or what its
 	// layout is in the release of Go that built the file is not known.
 	ErrNoModuleData = errors.New("no module data")
+	// ErrNoDebugFile: no file with the debug information of the file was found.
+	ErrNoDebugFile = errors.New("no debug file")
 	// ErrNoCode: the file does not hold the function's code bytes.
 	ErrNoCode = errors.New("no code in the file")
 	// ErrNotMapped: no segment of the file holds the address or offset.

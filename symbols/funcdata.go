@@ -2,6 +2,7 @@ package symbols
 
 import (
 	"fmt"
+	"sort"
 )
 
 // Indices of funcdata that do not differ by release from the first that has
@@ -193,9 +194,14 @@ func (t *FuncTable) inlineLayout() (inlineLayout, error) {
 	return middle, nil
 }
 
-// maxInlined bounds the calls inlined into one function. The largest have some
-// thousands.
-const maxInlined = 1 << 16
+// maxInlined bounds the calls inlined into one function, maxSpans the ranges of
+// instructions they are in, and maxInlinedNames the bytes of their names. The
+// largest functions have some thousands of calls.
+const (
+	maxInlined      = 1 << 16
+	maxSpans        = 1 << 18
+	maxInlinedNames = 16 << 20
+)
 
 // Inlined returns the calls that the compiler inlined into fn, a function of
 // this table: all that left an instruction, and those that they are in. Calls
@@ -242,23 +248,23 @@ func (t *FuncTable) inlined(fn TableFunc) ([]InlinedCall, error) {
 				last = max(last, s.value)
 			}
 			pc = next
-			return last < maxInlined
+			return last < maxInlined && len(spans) < maxSpans
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	if last >= maxInlined {
-		return nil, t.malformed(t.funcs.off+r.at, "%d inlined calls are too many", last)
+	if last >= maxInlined || len(spans) >= maxSpans {
+		return nil, t.malformed(t.funcs.off+r.at, "%d inlined calls in %d places are too many", last, len(spans))
 	}
-	at := func(pc VirtAddr) int {
-		for _, s := range spans {
-			if s.Low <= pc && pc < s.High {
-				return int(s.call)
-			}
+	at := func(pc VirtAddr) int { // spans are ascending
+		i := sort.Search(len(spans), func(i int) bool { return spans[i].High > pc })
+		if i < len(spans) && spans[i].Low <= pc {
+			return int(spans[i].call)
 		}
 		return -1
 	}
+	total := 0
 	calls := make([]InlinedCall, 0, last+1)
 	for i := 0; i <= int(last); i++ {
 		b := make([]byte, l.size)
@@ -293,6 +299,9 @@ func (t *FuncTable) inlined(fn TableFunc) ([]InlinedCall, error) {
 		name, ok, err := n.name(t.f.u32(b[l.name:]))
 		if err != nil {
 			return nil, fmt.Errorf("call %d: %w", i, err)
+		}
+		if total += len(name); total > maxInlinedNames {
+			return nil, t.malformed(t.funcs.off+r.at, "the names of inlined functions are too long")
 		}
 		if ok {
 			c.Name = string(name)

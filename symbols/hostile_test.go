@@ -93,6 +93,7 @@ func queryAll(t testing.TB, f *File) []error {
 			}
 		}
 	}
+	errs = append(errs, queryTable(t, f)...)
 	for _, err := range errs {
 		if err.Error() == "" {
 			t.Error("error without text")
@@ -103,7 +104,7 @@ func queryAll(t testing.TB, f *File) []error {
 
 // TestTruncated cuts files at many lengths. Every fault must be told as such.
 func TestTruncated(t *testing.T) {
-	known := []error{ErrNotELF, ErrTruncated, ErrNoFunc, ErrNoSymbols, ErrNoCode, ErrNotMapped, ErrNotReadOnly}
+	known := []error{ErrNotELF, ErrTruncated, ErrNoFunc, ErrNoSymbols, ErrNoTable, ErrNoModuleData, ErrNoCode, ErrNotMapped, ErrNotReadOnly}
 	check := func(t *testing.T, data []byte, n int) (truncated bool) {
 		var errs []error
 		f, err := NewFile(bytes.NewReader(data[:n]))

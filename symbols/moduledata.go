@@ -113,12 +113,17 @@ func (f *File) findModule(t *FuncTable) (*module, error) {
 	}
 	// Otherwise, it begins with the table's address.
 	var found *module
-	err = f.eachPointer(t.addr, func(a VirtAddr) bool {
-		found = try(a)
-		return found == nil
-	})
-	if err != nil {
-		return nil, err
+	for _, writable := range []bool{true, false} {
+		err = f.eachPointer(t.addr, writable, func(a VirtAddr) bool {
+			found = try(a)
+			return found == nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if found != nil {
+			break
+		}
 	}
 	if found == nil {
 		return nil, fmt.Errorf("%w: nothing in the file refers to the function table at %#x as it does",
@@ -127,47 +132,49 @@ func (f *File) findModule(t *FuncTable) (*module, error) {
 	return found, nil
 }
 
-// eachPointer calls visit with the addresses of the words that hold the
-// address value, first those in writable segments, until it returns false.
-func (f *File) eachPointer(value VirtAddr, visit func(a VirtAddr) bool) error {
-	r, err := f.relocs()
-	if err != nil {
-		return err
-	}
-	more := true
-	if r != nil {
-		err = r.eachWith(value, func(a VirtAddr) bool {
-			more = visit(a)
-			return more
-		})
-	}
-	if err != nil || !more {
-		return err
+// eachPointer calls visit with the addresses of the words, in writable segments
+// or in the others, that hold the address value, until it returns false.
+// Words that the loader relocates count as writable.
+func (f *File) eachPointer(value VirtAddr, writable bool, visit func(a VirtAddr) bool) error {
+	if writable {
+		r, err := f.relocs()
+		if err != nil {
+			return err
+		}
+		more := true
+		if r != nil {
+			err = r.eachWith(value, func(a VirtAddr) bool {
+				more = visit(a)
+				return more
+			})
+		}
+		if err != nil || !more {
+			return err
+		}
 	}
 	var want [8]byte
 	f.putWord(want[:], uint64(value))
 	size := uint64(f.wordSize())
-	for _, write := range []bool{true, false} {
-		for _, s := range f.segments {
-			if s.Write != write {
-				continue
-			}
-			where := extent{uint64(s.Offset), s.FileSize}
-			for from := where; ; {
-				at, ok := f.find(from, want[:size], 1)
-				if !ok {
-					break
-				}
-				a := s.Addr + VirtAddr(at-where.off)
-				if uint64(a)%size == 0 && !visit(a) {
-					return nil
-				}
-				from = extent{at + 1, where.off + where.size - at - 1}
-			}
+	left, more := maxPointers, true
+	for _, s := range f.segments {
+		if s.Write != writable || !more {
+			continue
 		}
+		f.findEach(extent{uint64(s.Offset), s.FileSize}, want[:size], func(at uint64) bool {
+			a := s.Addr + VirtAddr(at-uint64(s.Offset))
+			if uint64(a)%size == 0 {
+				left--
+				more = visit(a) && left > 0
+			}
+			return more
+		})
 	}
 	return nil
 }
+
+// maxPointers bounds the places that hold a certain address, and are looked
+// at. To what is looked for here there are few.
+const maxPointers = 1 << 12
 
 // valid reports whether m is the module data of the table whose functions
 // start and end at first and last, as the index has them.

@@ -91,13 +91,13 @@ func (f *File) readTable() (*FuncTable, error) {
 	return f.scanTable()
 }
 
-// maxTableFaults bounds the places that look like the beginning of a function
+// maxTableTries bounds the places that look like the beginning of a function
 // table and are none.
-const maxTableFaults = 64
+const maxTableTries = 4096
 
-// scanTable searches the segments for a function table, those without code
-// first.
-func (f *File) scanTable() (*FuncTable, error) {
+// headerTexts returns bytes that function tables for the file begin with, but
+// for the first lead of them.
+func (f *File) headerTexts() (texts [][]byte, lead uint64) {
 	quanta := []byte{1, 2, 4}
 	switch f.machine {
 	case elf.EM_X86_64, elf.EM_386:
@@ -105,42 +105,38 @@ func (f *File) scanTable() (*FuncTable, error) {
 	case elf.EM_AARCH64:
 		quanta = []byte{4}
 	}
+	for _, quantum := range quanta {
+		rest := []byte{0, 0, quantum, byte(f.wordSize())}
+		if !f.big { // the magics differ in the first byte
+			texts = append(texts, append([]byte{0xff, 0xff, 0xff}, rest...))
+			lead = 1
+			continue
+		}
+		for _, m := range []magic{magic1_11, magic1_16, magic1_18, magic1_20} {
+			texts = append(texts, append([]byte{0xff, 0xff, 0xff, byte(m)}, rest...))
+		}
+	}
+	return texts, lead
+}
+
+// scanTable searches the segments for a function table, those without code
+// first.
+func (f *File) scanTable() (*FuncTable, error) {
+	texts, lead := f.headerTexts()
 	var fault error
-	faults := 0
+	tries := 0
 	for _, exec := range []bool{false, true} {
 		for _, s := range f.segments {
 			if s.Exec != exec {
 				continue
 			}
-			where := extent{uint64(s.Offset), s.FileSize}
-			for _, quantum := range quanta {
-				// The magics differ in the byte that is first in memory or last.
-				text := []byte{0xff, 0xff, 0xff, 0, 0, quantum, byte(f.wordSize())}
-				lead := uint64(1)
-				if f.big {
-					lead = 0
+			for _, text := range texts {
+				t, err := f.scanSegment(s, text, lead, &tries)
+				if t != nil {
+					return t, nil
 				}
-				from := where
-				for {
-					at, ok := f.find(from, text, 1)
-					if !ok {
-						break
-					}
-					head := at - lead
-					if at >= where.off+lead && (head-where.off+uint64(s.Addr))%uint64(f.wordSize()) == 0 {
-						t, err := f.parseTable(partScanned, s.Addr+VirtAddr(head-where.off),
-							extent{head, where.size - (head - where.off)})
-						if err == nil {
-							return t, nil
-						}
-						if !errors.Is(err, errNotTable) {
-							fault = err
-							if faults++; faults > maxTableFaults {
-								return nil, fault
-							}
-						}
-					}
-					from = extent{at + 1, where.off + where.size - at - 1}
+				if err != nil {
+					fault = err
 				}
 			}
 		}
@@ -149,6 +145,29 @@ func (f *File) scanTable() (*FuncTable, error) {
 		return nil, fault
 	}
 	return nil, ErrNoTable
+}
+
+// scanSegment searches s for a table that begins with text, but for the first
+// lead bytes. The error is that of the last place that looked like one.
+func (f *File) scanSegment(s Segment, text []byte, lead uint64, tries *int) (t *FuncTable, err error) {
+	off := uint64(s.Offset)
+	f.findEach(extent{off, s.FileSize}, text, func(at uint64) bool {
+		head := at - lead
+		if at < off+lead || (uint64(s.Addr)+head-off)%uint64(f.wordSize()) != 0 {
+			return true
+		}
+		found, fault := f.parseTable(partScanned, s.Addr+VirtAddr(head-off), extent{head, s.FileSize - (head - off)})
+		switch {
+		case fault == nil:
+			t, err = found, nil
+			return false
+		case !errors.Is(fault, errNotTable):
+			err = fault
+		}
+		*tries++
+		return *tries < maxTableTries
+	})
+	return t, err
 }
 
 // partScanned is what errors call a function table without a section of its
@@ -244,13 +263,17 @@ func (t *FuncTable) parts1_11() error {
 	if !t.fitIndex() {
 		return t.malformed(8, "%d functions do not fit: %w", t.count, ErrTruncated)
 	}
-	// Function by function, only Go 1.11 has the number of funcdata in four
-	// bytes, the last of which is later the whole number. Compiled functions
-	// have at least two.
+	// Only Go 1.11 has the number of funcdata in four bytes, the last of which
+	// is later the whole number, and the first the ID. Compiled functions have
+	// at least two, some of the runtime's an ID.
 	const sample = 512
 	old := true
+	always0 := t.layout.nfuncdata
+	if t.f.big {
+		always0 = t.layout.id
+	}
 	err := t.each(func(r *record) bool {
-		old = r.b[t.layout.nfuncdata] == 0
+		old = r.b[always0] == 0
 		return old && r.index < sample
 	})
 	if err != nil {

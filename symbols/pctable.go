@@ -164,13 +164,19 @@ func (t *FuncTable) padding(entry VirtAddr, size uint64) uint64 {
 	if t.f.image(entry+VirtAddr(size-uint64(len(b))), b) != nil {
 		return 0
 	}
+	fill, unit := byte(0), 4
 	switch t.f.machine {
 	case elf.EM_X86_64, elf.EM_386:
-		return uint64(len(b) - len(bytes.TrimRight(b, "\xcc")))
+		fill, unit = 0xcc, 1
 	case elf.EM_AARCH64:
-		return uint64(len(b)-len(bytes.TrimRight(b, "\x00"))) &^ 3
+	default:
+		return 0
 	}
-	return 0
+	n := 0
+	for n < len(b) && b[len(b)-1-n] == fill {
+		n++
+	}
+	return uint64(n / unit * unit)
 }
 
 // inAssembly reports whether the file that the function of r starts in is one

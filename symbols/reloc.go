@@ -216,9 +216,13 @@ func (r *relocations) apply(a VirtAddr, buf []byte) error {
 // eachWith calls visit with the addresses of the words that hold value, until
 // it returns false.
 func (r *relocations) eachWith(value VirtAddr, visit func(a VirtAddr) bool) error {
+	left := maxPointers
 	find := func(rel []relocation) bool {
 		for _, x := range rel {
-			if x.addend == uint64(value) && !visit(VirtAddr(x.offset)) {
+			if x.addend != uint64(value) {
+				continue
+			}
+			if left--; left == 0 || !visit(VirtAddr(x.offset)) {
 				return false
 			}
 		}

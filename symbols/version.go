@@ -115,7 +115,19 @@ func (f *File) buildInfo() (hdr [buildInfoSize]byte, at uint64, ok bool) {
 
 // find returns where in the file the first text is that starts in where, at a
 // multiple of align.
-func (f *File) find(where extent, text []byte, align uint64) (uint64, bool) {
+func (f *File) find(where extent, text []byte, align uint64) (at uint64, ok bool) {
+	f.findEach(where, text, func(found uint64) bool {
+		if ok = found%align == 0; ok {
+			at = found
+		}
+		return !ok
+	})
+	return at, ok
+}
+
+// findEach calls visit with where in the file text is, of which all bytes are
+// in where, until it returns false.
+func (f *File) findEach(where extent, text []byte, visit func(at uint64) bool) {
 	chunk := chunks.Get().(*[chunkSize]byte)
 	defer chunks.Put(chunk)
 	for done := uint64(0); done < where.size; {
@@ -125,8 +137,8 @@ func (f *File) find(where extent, text []byte, align uint64) (uint64, bool) {
 			if n < 0 {
 				break
 			}
-			if at := where.off + done + uint64(i+n); at%align == 0 {
-				return at, true
+			if !visit(where.off + done + uint64(i+n)) {
+				return
 			}
 			i += n + 1
 		}
@@ -135,7 +147,6 @@ func (f *File) find(where extent, text []byte, align uint64) (uint64, bool) {
 		}
 		done += uint64(len(b) - len(text) + 1)
 	}
-	return 0, false
 }
 
 // versionAt reads the version's n bytes at off in the file.

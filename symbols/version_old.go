@@ -73,29 +73,28 @@ const maxCandidates = 64
 func (f *File) searchVersion() string {
 	texts := map[VirtAddr]string{} // by where they begin
 	for _, s := range f.segments {
-		where := extent{uint64(s.Offset), s.FileSize}
-		for from := where; len(texts) < maxCandidates; {
-			at, ok := f.find(from, []byte(releasePrefix), 1)
-			if !ok {
-				break
-			}
+		f.findEach(extent{uint64(s.Offset), s.FileSize}, []byte(releasePrefix), func(at uint64) bool {
 			var b [16]byte
 			if v := releaseText(b[:f.readSome(b[:], at)]); v != "" {
-				texts[s.Addr+VirtAddr(at-where.off)] = v
+				texts[s.Addr+VirtAddr(at-uint64(s.Offset))] = v
 			}
-			from = extent{at + 1, where.off + where.size - at - 1}
-		}
+			return len(texts) < maxCandidates
+		})
 	}
 	version, several := "", false
 	w := f.wordSize()
 	for start, text := range texts {
-		err := f.eachPointer(start, func(a VirtAddr) bool {
+		err := f.eachPointer(start, true, func(a VirtAddr) bool {
 			b := make([]byte, w)
 			if f.image(a+VirtAddr(w), b) != nil {
 				return true
 			}
 			n := f.word(b)
 			if n == 0 || n > uint64(len(text)) || releaseText([]byte(text[:n])) != text[:n] {
+				return true
+			}
+			// A number may be cut: the texts of constants follow each other.
+			if minor, _ := goMinor(text[:n]); minor < 11 || minor > 15 {
 				return true
 			}
 			several = several || version != "" && version != text[:n]

@@ -101,3 +101,83 @@ func TestNotes(t *testing.T) {
 		}
 	}
 }
+
+// TestOldVersion: files without build information.
+func TestOldVersion(t *testing.T) {
+	old := fakeReleases[0]
+	tests := []struct {
+		name      string
+		release   release
+		relocated bool
+		texts     string            // in the data, at fakeData+0x80
+		strings   map[uint64]uint64 // headers behind the module data: where the text is, how long
+		want      string
+	}{
+		{"1.11", old, false, "xgo1.11.13go1.12", map[uint64]uint64{0x81: 9}, "go1.11.13"},
+		{"1.12, the first of the minor", old, false, "go1.12go1.11.13", map[uint64]uint64{0x80: 6}, "go1.12"},
+		{"release candidate", old, false, "go1.12rc1/", map[uint64]uint64{0x80: 9}, "go1.12rc1"},
+		{"relocated", old, true, "go1.12.3", map[uint64]uint64{0x80: 8}, "go1.12.3"},
+		{"several", old, false, "go1.11go1.12", map[uint64]uint64{0x80: 6, 0x86: 6}, ""},
+		{"twice the same", old, false, "go1.11 go1.11", map[uint64]uint64{0x80: 6, 0x87: 6}, "go1.11"},
+		{"a part of a text", old, false, "go1.11.13", map[uint64]uint64{0x80: 7}, ""},
+		{"no variable", old, false, "go1.11.13", nil, ""},
+		{"a later release", fakeReleases[6], false, "go1.11.13", map[uint64]uint64{0x80: 9}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := tt.release.program(image{machine: elf.EM_X86_64})
+			p.version, p.relocated = "", tt.relocated
+			data := tt.release.data(p)
+			copy(data[0x80:], tt.texts)
+			p.variables = nil
+			for at, size := range tt.strings {
+				p.variables = append(p.variables, fakeData+at, size)
+			}
+			f, err := NewFile(bytes.NewReader(p.file(data)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, ok := f.GoVersion(); got != tt.want || ok != (tt.want != "") {
+				t.Errorf("GoVersion() = %q, %v; want %q", got, ok, tt.want)
+			}
+		})
+	}
+}
+
+// TestVersionSymbol: the symbol table leads to the variable.
+func TestVersionSymbol(t *testing.T) {
+	im := small(image{})
+	im.sections[smallStrs-1].data = append([]byte(smallNames), "runtime.buildVersion\x00"...)
+	im.sections[smallData-1].data = im.words(nil, 8, 0x402010, 8, 9)
+	im.sections[smallData-1].data = append(im.sections[smallData-1].data, "go1.11.13"...)
+	im.sections[smallSyms-1].data = im.symbols(sym{uint64(len(smallNames)), elf.STT_OBJECT, smallData, 0x402000, 16})
+	im.segments[1].mem = 0
+	f, err := NewFile(bytes.NewReader(im.bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := f.GoVersion(); got != "go1.11.13" || !ok {
+		t.Errorf("GoVersion() = %q, %v", got, ok)
+	}
+}
+
+// TestVersionForms: versions are returned as they are.
+func TestVersionForms(t *testing.T) {
+	for version, minor := range map[string]int{
+		"go1.26.8": 26, "go1.27rc1": 27, "go1.25.3 X:jsonv2,greenteagc": 25, "devel go1.28-0123456789 Tue Feb 3 10:00:00 2026 +0000": 28,
+		"go1.22.4-vendor+fips1": 22, "devel +0123456789 Tue Feb 3 10:00:00 2015 +0000": -1, "gccgo (GCC) 13": -1, "go1.x": -1, "go1.123456": 1234,
+	} {
+		p := fakeReleases[8].program(image{machine: elf.EM_X86_64})
+		p.version = version
+		f, err := NewFile(bytes.NewReader(p.file(make([]byte, 0x100))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := f.GoVersion(); got != version || !ok {
+			t.Errorf("GoVersion() = %q, %v; want %q", got, ok, version)
+		}
+		if got, ok := goMinor(version); ok != (minor >= 0) || ok && got != minor {
+			t.Errorf("minor of %q: %d, %v", version, got, ok)
+		}
+	}
+}
