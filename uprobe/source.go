@@ -107,11 +107,20 @@ func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error)
 	if err != nil {
 		return nil, err
 	}
+	var why string
+	if f.Go && !f.Assembly {
+		switch err := f.Confirm(b.witness(s)); {
+		case errors.Is(err, dwarfargs.ErrUnconfirmed):
+			why = err.Error()
+		case err != nil:
+			return nil, err
+		}
+	}
 	resolved, err := f.AtEntry(b.arch)
 	if err != nil {
 		return nil, err
 	}
-	d := &description{source: SourceDWARF, sig: f.Signature(), goCode: f.Go, regs: f.RegABI}
+	d := &description{source: SourceDWARF, sig: f.Signature(), goCode: f.Go, regs: f.RegABI, why: why}
 	if f.Assembly || !f.Go && len(f.Params) == 0 {
 		d.source = SourceNone
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/dwarfargs"
 	"github.com/argtap/argtap/internal/arginfo"
 	"github.com/argtap/argtap/internal/goruntime"
 	"github.com/argtap/argtap/internal/gosig"
@@ -176,7 +177,7 @@ func (b *executable) fromSignature(s symbols.Func, r record, sig *abi.Signature)
 	if err != nil {
 		return nil, err
 	}
-	checked, err := b.witness(s, r, sig, as, minor)
+	checked, err := b.compared(s, r, sig, as, minor)
 	if err != nil {
 		return nil, err
 	}
@@ -187,9 +188,9 @@ func (b *executable) fromSignature(s symbols.Func, r record, sig *abi.Signature)
 	return d, nil
 }
 
-// witness compares an assignment with what the compiler recorded. It returns
+// compared compares an assignment with what the compiler recorded. It returns
 // what was compared in a phrase.
-func (b *executable) witness(s symbols.Func, r record, sig *abi.Signature, as *abi.Assignment, minor int) (string, error) {
+func (b *executable) compared(s symbols.Func, r record, sig *abi.Signature, as *abi.Assignment, minor int) (string, error) {
 	switch {
 	case !r.ok || r.fn.Asm:
 		return "not checked", nil
@@ -219,18 +220,41 @@ func (b *executable) fromArgInfo(s symbols.Func, r record, _ *options) (*descrip
 	if r.info == nil {
 		return d, nil // it takes none
 	}
-	code, err := b.file.Code(s)
+	spills, err := b.spills(s)
 	if err != nil {
 		return nil, err
-	}
-	var spills []arginfo.Spill
-	found, _ := site.Spills(b.arch, code, s.Entry)
-	for _, sp := range found {
-		spills = append(spills, arginfo.Spill(sp))
 	}
 	for _, p := range r.info.Params(b.arch, regs, spills) {
 		d.params = append(d.params, Param{Name: "_", Type: p.Type, Location: p.Location, Source: "size only"})
 		d.sig.Params = append(d.sig.Params, abi.Param{Name: "_", Type: p.Type})
 	}
 	return d, nil
+}
+
+// spills returns which registers a function saves to which places before its
+// stack grows, nil if it is not known.
+func (b *executable) spills(s symbols.Func) ([]arginfo.Spill, error) {
+	code, err := b.file.Code(s)
+	if err != nil {
+		return nil, err
+	}
+	found, _ := site.Spills(b.arch, code, s.Entry)
+	var spills []arginfo.Spill
+	for _, sp := range found {
+		spills = append(spills, arginfo.Spill(sp))
+	}
+	return spills, nil
+}
+
+// witness gathers what the binary says of a function's arguments elsewhere than
+// in the debug information.
+func (b *executable) witness(s symbols.Func) dwarfargs.Witness {
+	w := dwarfargs.Witness{ArgsSize: -1}
+	r, err := b.record(s)
+	if err != nil || !r.ok {
+		return w // a malformed table is as good as none
+	}
+	w.ArgInfo, w.ArgsSize = r.info, int64(r.fn.Args)
+	w.Spills, _ = b.spills(s)
+	return w
 }
