@@ -28,6 +28,28 @@ type capabilities struct {
 	atomics   bool // atomic exchange
 }
 
+// without returns what is left of the capabilities without those named by their
+// fields, and without what needs those.
+func (c capabilities) without(names []string) capabilities {
+	for _, name := range names {
+		switch name {
+		case "multi":
+			c.multi, c.pidFilter = false, false
+		case "pidFilter":
+			c.pidFilter = false
+		case "cookies":
+			c.cookies, c.multi, c.pidFilter = false, false, false
+		case "sleepable":
+			c.sleepable = false
+		case "loops":
+			c.loops = false
+		case "atomics":
+			c.atomics, c.sleepable = false, false
+		}
+	}
+	return c
+}
+
 // lacking describes what a kernel lacks and what follows from it. since is the
 // Linux release that came with it.
 type lacking struct{ feature, since, effect string }

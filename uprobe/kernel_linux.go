@@ -77,7 +77,7 @@ func newKernel(o *options) (_ *kernel, err error) {
 	if k.ring, err = ringbuf.NewReader(k.calls); err != nil {
 		return nil, kernelError("map the ring buffer", err)
 	}
-	k.caps = probeCapabilities()
+	k.caps = probeCapabilities().without(o.lack)
 	k.caps.logTo(o.log)
 	k.selectPID()
 	return k, nil

@@ -51,6 +51,8 @@ type options struct {
 	delay  time.Duration
 	log    *slog.Logger
 	first  bool // probe the first instruction; for measurements
+	// lack names kernel features to do without; for tests.
+	lack []string
 
 	given     []givenSignature
 	debugFile string
