@@ -228,7 +228,9 @@ func (k *kernel) attachRepeats(ex *link.Executable, s entrySite) error {
 	o.Sleepable = false
 	for i, off := range s.fn.repeats {
 		edge := s.fn.sites.Repeats[i]
-		ins, err := probegen.BackEdge(s.Func, probegen.Cond(edge.Taken), o)
+		ins, err := probegen.BackEdge(s.Func, probegen.Taken{
+			Cond: probegen.Cond(edge.Taken), Test: probegen.Test(edge.Test),
+		}, o)
 		if err != nil {
 			return err
 		}

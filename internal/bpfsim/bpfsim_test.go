@@ -214,6 +214,19 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestIntErrors: as before Linux 6.4.
+func TestIntErrors(t *testing.T) {
+	p, err := bpfsim.Load(join(key(1), asm.Instructions{asm.FnMapDeleteElem.Call(), asm.Return()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine()
+	m.IntErrors = true
+	if got, err := m.Run(p); err != nil || got != 0xffff_fffe {
+		t.Errorf("got %#x, %v", got, err)
+	}
+}
+
 // TestOldKernel: what an old kernel lacks is a fault on a machine as old.
 func TestOldKernel(t *testing.T) {
 	array := asm.LoadMapValue(asm.R1, 0, 8).WithReference("array")

@@ -99,7 +99,11 @@ func (r *run) dispatch(id int32, a *callArgs, depth int) (uint64, error) {
 	case asm.FnMapLookupElem:
 		return r.element(a)
 	case asm.FnMapUpdateElem, asm.FnMapDeleteElem:
-		return r.hash(a, asm.BuiltinFunc(id) == asm.FnMapUpdateElem)
+		ret, err := r.hash(a, asm.BuiltinFunc(id) == asm.FnMapUpdateElem)
+		if r.IntErrors {
+			ret = uint64(uint32(ret))
+		}
+		return ret, err
 	case asm.FnRingbufReserve:
 		return r.reserveRecord(a)
 	case asm.FnRingbufSubmit, asm.FnRingbufDiscard:

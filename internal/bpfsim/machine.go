@@ -33,6 +33,9 @@ type Machine struct {
 	Hashes map[string]*Hash
 	// Ring is the ring buffer.
 	Ring Ring
+	// IntErrors has the helpers for maps return errors in 32 bits, as before
+	// Linux 6.4.
+	IntErrors bool
 	// NoAtomics and NoLoops make the machine as old as the kernels that lack
 	// atomic operations other than addition, and bpf_loop.
 	NoAtomics, NoLoops bool

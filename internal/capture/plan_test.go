@@ -18,7 +18,7 @@ func TestWithDefaults(t *testing.T) {
 		{l{Bytes: 8193}, l{String: 512, Elems: 64, Bytes: 8192, Depth: 1}},
 		{l{Bytes: 100}, l{String: 100, Elems: 64, Bytes: 100, Depth: 1}}, // a string is no longer than a value
 		{l{String: 5000}, l{String: 4096, Elems: 64, Bytes: 4096, Depth: 1}},
-		{l{String: 1 << 40, Elems: 1 << 40, Bytes: 1 << 40, Depth: 1 << 40}, l{String: 8192, Elems: 1024, Bytes: 8192, Depth: 4}},
+		{l{String: math.MaxInt, Elems: math.MaxInt, Bytes: math.MaxInt, Depth: math.MaxInt}, l{String: 8192, Elems: 1024, Bytes: 8192, Depth: 4}},
 		{l{String: -1, Elems: -1, Bytes: -1, Depth: math.MinInt}, l{}},
 	} {
 		got := tt.in.WithDefaults()

@@ -171,6 +171,11 @@ func (k *marks) want(what string, got, want int) {
 
 func backEdge(t *testing.T, f probegen.Func, taken probegen.Cond) *bpfsim.Program {
 	t.Helper()
+	return backEdgeIf(t, f, probegen.Taken{Cond: taken})
+}
+
+func backEdgeIf(t *testing.T, f probegen.Func, taken probegen.Taken) *bpfsim.Program {
+	t.Helper()
 	ins, err := probegen.BackEdge(f, taken, probegen.Options{CPUs: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -249,11 +254,14 @@ func TestGrown(t *testing.T) {
 		arch       *abi.Arch
 		threadBase int
 	}{{"amd64", abi.AMD64, 0}, {"amd64, g in the thread", abi.AMD64, 400}, {"arm64", abi.ARM64, 0}} {
-		t.Run(tt.name, func(t *testing.T) { testGrown(t, tt.arch, tt.threadBase) })
+		t.Run(tt.name, func(t *testing.T) {
+			testGrown(t, tt.arch, tt.threadBase, false)
+			testGrown(t, tt.arch, tt.threadBase, true)
+		})
 	}
 }
 
-func testGrown(t *testing.T, a *abi.Arch, threadBase int) {
+func testGrown(t *testing.T, a *abi.Arch, threadBase int, intErrors bool) {
 	set, skip := archFunc(a), archFunc(a)
 	if threadBase > 0 {
 		set.G = probegen.G{Kind: probegen.GThread, TLS: -8}
@@ -262,6 +270,7 @@ func testGrown(t *testing.T, a *abi.Arch, threadBase int) {
 	set.Mark, skip.Mark, skip.Cookie = probegen.SetGrown, probegen.SkipGrown, 1
 	p := load(t, []probegen.Func{set, skip}, probegen.Options{CPUs: 1, ThreadBase: int64(threadBase)})
 	k := &marks{t: t, m: newMachine(4096), arch: a, threadBase: threadBase}
+	k.m.IntErrors = intErrors
 	grow := func(g, sp uint64) int { k.m.Cookie = 0; return k.hit(p, g, sp, 0) }
 	entry := func(g, sp uint64) int { k.m.Cookie = 1; return k.hit(p, g, sp, 0) }
 	k.want("no growth", entry(1, 100), 1)
@@ -275,6 +284,9 @@ func testGrown(t *testing.T, a *abi.Arch, threadBase int) {
 	k.want("the next call", entry(1, 20000), 1)
 	if n := len(k.m.Hash.Entries); n != 0 {
 		t.Errorf("%d marks are left", n)
+	}
+	if n := losses(k.m, probegen.LossBusy); n != 0 {
+		t.Errorf("%d lost", n)
 	}
 	if threadBase == 0 {
 		return
@@ -374,8 +386,35 @@ func TestBackEdgeConditions(t *testing.T) {
 		}
 	}
 	f := intFunc()
-	if _, err := probegen.BackEdge(f, probegen.Never, probegen.Options{CPUs: 1}); err == nil {
+	if _, err := probegen.BackEdge(f, probegen.Taken{Cond: probegen.Never}, probegen.Options{CPUs: 1}); err == nil {
 		t.Error("a back edge that is never taken: no error")
+	}
+}
+
+// TestBackEdgeTest: a branch that looks at a register, as arm64's cbz and tbz do.
+func TestBackEdgeTest(t *testing.T) {
+	const reg = abi.X3
+	f := archFunc(abi.ARM64)
+	for _, mask := range []uint64{^uint64(0), 1<<32 - 1, 1, 1 << 31, 1 << 63} {
+		for _, zero := range []bool{false, true} {
+			p := backEdgeIf(t, f, probegen.Taken{Cond: probegen.Never, Test: probegen.Test{Reg: reg, Mask: mask, Zero: zero}})
+			for _, v := range []uint64{0, 1, 2, 1 << 31, 1 << 32, 1 << 63, ^uint64(0), ^mask, mask} {
+				k := &marks{t: t, m: newMachine(4096), arch: abi.ARM64}
+				k.spoil = func(h *hit) { h.regs[reg] = v }
+				k.hit(p, 1, 100, ^uint64(0))
+				want := v&mask != 0
+				if zero {
+					want = !want
+				}
+				if got := len(k.m.Hash.Entries) == 1; got != want {
+					t.Errorf("mask %#x, zero %t, register %#x: announced %t", mask, zero, v, got)
+				}
+			}
+		}
+	}
+	_, err := probegen.BackEdge(f, probegen.Taken{Cond: probegen.Never, Test: probegen.Test{Reg: abi.V0, Mask: 1}}, probegen.Options{CPUs: 1})
+	if err == nil {
+		t.Error("a test of a float register: no error")
 	}
 }
 

@@ -38,6 +38,7 @@
 //	bpf_probe_read_user, bpf_probe_read_kernel    5.5
 //	the address of an array element as a constant 5.2
 //	more than 4096 instructions                   5.2
+//	jumps that compare 32 bits                    5.1
 //	jumps on less-than                            4.14
 //	bpf_get_current_task                          4.8
 //	bpf_ktime_get_ns, _get_current_pid_tgid, …    4.2
@@ -52,7 +53,7 @@
 //	GThread: task_struct in the kernel's type data             Options.ThreadBase 0
 //
 // The atomic addition that counts losses is older than the rest of the atomic
-// operations. Comparisons of 32 bits (5.1) are not used. The types of functions
+// operations. The types of functions
 // are there for bpf_loop; cilium/ebpf leaves them out where the kernel does not
 // take them. An array element of more than 4 MiB needs a kernel newer than 5.10,
 // see [Scratch].

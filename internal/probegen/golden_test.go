@@ -173,9 +173,12 @@ func TestGoldenBackEdge(t *testing.T) {
 	o := probegen.Options{CPUs: 4}
 	f := intFunc()
 	for name, cond := range map[string]probegen.Cond{"backedge": 0x5, "backedge-always": probegen.Always} {
-		ins, err := probegen.BackEdge(f, cond, o)
+		ins, err := probegen.BackEdge(f, probegen.Taken{Cond: cond}, o)
 		golden(t, name, fmt.Sprintf("# a branch back, taken if %#x\n", uint8(cond)), ins, err)
 	}
+	cbnz := probegen.Test{Reg: abi.X3, Mask: 1<<32 - 1}
+	ins, err := probegen.BackEdge(archFunc(abi.ARM64), probegen.Taken{Cond: probegen.Never, Test: cbnz}, o)
+	golden(t, "backedge-register", "# a branch back, taken if W3 is not 0\n", ins, err)
 }
 
 // TestGrownNeedsG: a mark that outlives a call of morestack belongs to the
@@ -281,7 +284,7 @@ func TestUnsupported(t *testing.T) {
 			case tt.f.Arch != nil:
 				cond += firstCond(tt.f.Arch)
 			}
-			_, err = probegen.BackEdge(tt.f, cond, o)
+			_, err = probegen.BackEdge(tt.f, probegen.Taken{Cond: cond}, o)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("BackEdge: %v, want %s", err, tt.want)
 			}

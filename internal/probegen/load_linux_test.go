@@ -243,7 +243,11 @@ func testMarks(t *testing.T, l *loader, a *abi.Arch) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		edge, err := probegen.BackEdge(f, cond, o)
+		taken := probegen.Taken{Cond: cond}
+		if i%5 == 0 {
+			taken = probegen.Taken{Cond: probegen.Never, Test: probegen.Test{Reg: a.SP, Mask: 1 << (2 * i), Zero: i%2 == 0}}
+		}
+		edge, err := probegen.BackEdge(f, taken, o)
 		if err != nil {
 			t.Fatal(err)
 		}

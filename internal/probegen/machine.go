@@ -46,14 +46,13 @@ func (g *gen) check(f *Func) string {
 	if f.Plan.PtrSize != int(f.Arch.PtrSize) {
 		return "its plan was made for another architecture"
 	}
-	unreadable := func(r abi.Reg) bool { _, ok := g.machine.regs[r]; return !ok }
 	for _, s := range f.Plan.Stores {
-		if !s.IsConst && unreadable(s.Reg) {
+		if !s.IsConst && g.unreadable(s.Reg) {
 			return "register " + f.Arch.RegName(s.Reg) + " is not readable"
 		}
 	}
 	for _, r := range f.Plan.Reads {
-		if !r.Frame && unreadable(r.Reg) {
+		if !r.Frame && g.unreadable(r.Reg) {
 			return "register " + f.Arch.RegName(r.Reg) + " is not readable"
 		}
 	}
@@ -61,7 +60,7 @@ func (g *gen) check(f *Func) string {
 		return "it has a condition of another architecture"
 	}
 	switch {
-	case f.G.Kind == GRegister && unreadable(f.G.Reg):
+	case f.G.Kind == GRegister && g.unreadable(f.G.Reg):
 		return "register " + f.Arch.RegName(f.G.Reg) + " is not readable"
 	case f.G.Kind == GThread && !g.machine.fsBase:
 		return "the thread's base is not known on " + f.Arch.GOARCH
@@ -69,6 +68,23 @@ func (g *gen) check(f *Func) string {
 		return "nothing tells its goroutine across a call of morestack"
 	}
 	return ""
+}
+
+func (g *gen) unreadable(r abi.Reg) bool {
+	_, ok := g.machine.regs[r]
+	return !ok
+}
+
+// exitUnless ends the program unless a register satisfies a condition.
+func (g *gen) exitUnless(t Test) {
+	g.notef("%s: bits %#x, zero %t", g.arch.RegName(t.Reg), t.Mask, t.Zero)
+	g.loadReg(asm.R1, t.Reg)
+	g.emit(asm.LoadImm(asm.R2, int64(t.Mask), asm.DWord), asm.And.Reg(asm.R1, asm.R2))
+	if t.Zero {
+		g.emit(asm.JNE.Imm(asm.R1, 0, "exit"))
+	} else {
+		g.emit(asm.JEq.Imm(asm.R1, 0, "exit"))
+	}
 }
 
 // loadReg loads a register of the target.

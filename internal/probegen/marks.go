@@ -69,6 +69,9 @@ func (g *gen) markKey(f *Func, sp bool) {
 }
 
 // mark leaves the program when the hit is not a call.
+//
+// What the helpers for maps return is compared in 32 bits: before Linux 6.4 they
+// return a C int, whose upper half in the register means nothing.
 func (g *gen) mark(f *Func) {
 	if f.Mark == NoMark {
 		return
@@ -79,8 +82,8 @@ func (g *gen) mark(f *Func) {
 		g.note("set the mark; if it is set already, the check failed again")
 		g.update(MapRepeats, updateNoExist)
 		g.emit(
-			asm.JEq.Imm(asm.R0, -eexist, "exit"),
-			asm.JNE.Imm(asm.R0, 0, lossLabel(LossBusy)),
+			asm.JEq.Imm32(asm.R0, -eexist, "exit"),
+			asm.JNE.Imm32(asm.R0, 0, lossLabel(LossBusy)),
 		)
 		g.overwritten(f)
 		g.note("remember the goroutine")
@@ -92,7 +95,7 @@ func (g *gen) mark(f *Func) {
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapRepeats),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, keyG),
 		asm.FnMapDeleteElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, "exit"),
+		asm.JEq.Imm32(asm.R0, 0, "exit"),
 	)
 	if f.doubts() {
 		g.overwritten(f)
@@ -124,7 +127,7 @@ func (g *gen) overwritten(f *Func) {
 	g.note("is the goroutine known?")
 	g.emit(asm.Mov.Imm(regFailed, 0))
 	g.update(MapGrown, updateExist)
-	g.emit(asm.JEq.Imm(asm.R0, 0, known))
+	g.emit(asm.JEq.Imm32(asm.R0, 0, known))
 	if f.Resume.SchedPC != 0 {
 		g.cameElsewhere(f, known, doubt)
 	}

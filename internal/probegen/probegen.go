@@ -172,12 +172,28 @@ func Entry(funcs []Func, opts Options) (asm.Instructions, error) {
 	return g.ins, nil
 }
 
-// BackEdge generates the program for a branch back to the entry site of f,
-// taken when cond holds: it announces that the next hit is not a call.
-func BackEdge(f Func, taken Cond, opts Options) (asm.Instructions, error) {
+// Taken is when a branch is taken: the numbers are those of site.BackEdge.
+type Taken struct {
+	// Cond is the condition on the flags, Never if it is Test that tells.
+	Cond Cond
+	// Test is the condition on a register.
+	Test Test
+}
+
+// Test is a condition on a register: those of its bits that are in Mask are all
+// 0 if Zero, else not all 0. The zero Test is none.
+type Test struct {
+	Reg  abi.Reg
+	Mask uint64
+	Zero bool
+}
+
+// BackEdge generates the program for a branch back to the entry site of f: it
+// announces that the next hit is not a call.
+func BackEdge(f Func, taken Taken, opts Options) (asm.Instructions, error) {
 	g := &gen{opts: opts}
 	// Only its own condition matters, and the mark is one of this kind.
-	f.Skip, f.Mark = taken, SkipRepeat
+	f.Skip, f.Mark = taken.Cond, SkipRepeat
 	if err := g.start([]Func{f}); err != nil {
 		return nil, err
 	}
@@ -185,11 +201,16 @@ func BackEdge(f Func, taken Cond, opts Options) (asm.Instructions, error) {
 	g.note("back edge of " + f.Name)
 	g.emit(asm.Mov.Reg(asm.R6, asm.R1))
 	switch {
-	case taken.always():
-	case taken == Never:
+	case taken.Cond.always():
+	case taken.Cond != Never:
+		g.jumpIf(taken.Cond^1, "exit")
+	case taken.Test.Mask == 0:
 		return nil, &UnsupportedError{f.Name, "a back edge that is never taken"}
 	default:
-		g.jumpIf(taken^1, "exit")
+		if g.unreadable(taken.Test.Reg) {
+			return nil, &UnsupportedError{f.Name, "register " + f.Arch.RegName(taken.Test.Reg) + " is not readable"}
+		}
+		g.exitUnless(taken.Test)
 	}
 	g.markKey(&f, true)
 	g.update(MapRepeats, updateAny)
