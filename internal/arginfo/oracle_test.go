@@ -1,4 +1,4 @@
-package arginfo
+package arginfo_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
+	"github.com/argtap/argtap/internal/arginfo"
 	"github.com/argtap/argtap/internal/fixture"
 	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
@@ -73,7 +74,7 @@ func checkAll(t *testing.T, path string) (c checked) {
 			t.Error(err)
 			continue
 		}
-		err = in.Check(Func{Symbol: fn.Name, Arch: a, Sig: sig, As: as, Minor: minor(t, fd)})
+		err = in.Check(arginfo.Func{Symbol: fn.Name, Arch: a, Sig: sig, As: as, Minor: minor(t, fd)})
 		shaped := strings.Contains(fn.Name, "[")
 		switch {
 		case err == nil && in == nil:
@@ -81,7 +82,7 @@ func checkAll(t *testing.T, path string) (c checked) {
 		case err == nil:
 			c.right++
 			c.places(t, f, a, fn, in, as, fd.RegABI)
-		case !errors.Is(err, ErrMismatch):
+		case !errors.Is(err, arginfo.ErrMismatch):
 			t.Error(err)
 		case fd.BlanksMissing:
 			c.blanks++
@@ -97,16 +98,16 @@ func checkAll(t *testing.T, path string) (c checked) {
 }
 
 // places compares where Params says that words are with the assignment.
-func (c *checked) places(t *testing.T, f *symbols.File, a *abi.Arch, fn symbols.TableFunc, in *Info, as *abi.Assignment, registers bool) {
+func (c *checked) places(t *testing.T, f *symbols.File, a *abi.Arch, fn symbols.TableFunc, in *arginfo.Info, as *abi.Assignment, registers bool) {
 	t.Helper()
 	code, err := f.Code(fn.Func)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var spills []Spill
+	var spills []arginfo.Spill
 	found, _ := site.Spills(a, code, fn.Entry)
 	for _, s := range found {
-		spills = append(spills, Spill(s))
+		spills = append(spills, arginfo.Spill(s))
 	}
 	want := map[int64]abi.Reg{} // by offset of the slot
 	add := func(l abi.Location, slot abi.CFAOffset, spilled bool) {
@@ -123,11 +124,11 @@ func (c *checked) places(t *testing.T, f *symbols.File, a *abi.Arch, fn symbols.
 		add(as.Params[i].AtEntry(), slot, ok)
 	}
 	// Values of the table and pieces of the parameters are in the same order.
-	var values []Component
-	var walk func(list []Component)
-	walk = func(list []Component) {
+	var values []arginfo.Component
+	var walk func(list []arginfo.Component)
+	walk = func(list []arginfo.Component) {
 		for _, v := range list {
-			if v.Kind == Value {
+			if v.Kind == arginfo.Value {
 				values = append(values, v)
 			}
 			walk(v.Elems)
@@ -136,7 +137,7 @@ func (c *checked) places(t *testing.T, f *symbols.File, a *abi.Arch, fn symbols.
 	walk(in.Components)
 	params := in.Params(a, registers, spills)
 	if registers {
-		PlaceReceiver(a, fn.Name, params)
+		arginfo.PlaceReceiver(a, fn.Name, params)
 	}
 	for _, p := range params {
 		for _, piece := range p.Location {
@@ -168,20 +169,20 @@ func (c *checked) places(t *testing.T, f *symbols.File, a *abi.Arch, fn symbols.
 }
 
 // info returns the table of a function, nil if it has none.
-func info(t *testing.T, f *symbols.File, table *symbols.FuncTable, fn symbols.TableFunc) *Info {
+func info(t *testing.T, f *symbols.File, table *symbols.FuncTable, fn symbols.TableFunc) *arginfo.Info {
 	t.Helper()
-	at, ok, err := table.FuncData(fn, FuncData)
+	at, ok, err := table.FuncData(fn, arginfo.FuncData)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !ok {
 		return nil
 	}
-	b := make([]byte, MaxLen)
+	b := make([]byte, arginfo.MaxLen)
 	for f.DataAt(at, b) != nil && len(b) > 0 {
 		b = b[:len(b)-1] // the segment ends
 	}
-	in, err := Parse(b)
+	in, err := arginfo.Parse(b)
 	if err != nil {
 		t.Fatalf("%s: %v", fn.Name, err)
 	}
@@ -236,6 +237,9 @@ func check(t *testing.T, tc fixture.Toolchain) {
 func TestTable(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64", "386"} {
 		for _, fl := range []fixture.Flavour{fixture.Default, fixture.Unoptimised} {
+			if testing.Short() && (arch != "amd64" || fl != fixture.Default) {
+				continue
+			}
 			t.Run(arch+"/"+string(fl), func(t *testing.T) { check(t, fixture.Toolchain{Arch: arch, Flavour: fl}) })
 		}
 	}

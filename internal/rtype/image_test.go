@@ -48,7 +48,6 @@ func (m *image) word(at int64, v uint64) {
 		binary.LittleEndian.PutUint64(m.b[at:], v)
 	}
 }
-func (m *image) pointer(at int64, to uint32) { m.word(at, imageBase+uint64(to)) }
 
 // take returns where the next n bytes are, at a multiple of to.
 func take(used *int64, n, to int64) int64 {
