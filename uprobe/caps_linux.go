@@ -66,7 +66,7 @@ func (c capabilities) lacks() []lacking {
 	add(c.sleepable, "sleepable uprobe programs", "6.0",
 		"values on pages that are not in memory are absent; hits that the kernel passes over because BPF runs on the same CPU are not counted")
 	add(c.cookies, "attach cookies", "5.15", "each site has a program of its own, so attaching takes longer")
-	add(c.multi, "uprobe_multi links", "6.6", "each site is attached by itself, and detaching takes some 20 to 50 ms for each")
+	add(c.multi, "uprobe_multi links", "6.6", "each site is attached by itself, and detaching takes some 50 to 100 ms for each")
 	if c.multi {
 		add(c.pidFilter, "the PID filter of uprobe_multi links", "6.10",
 			"with WithPID each site is attached by itself")
