@@ -277,4 +277,3 @@ func mustFlowTarget(t *testing.T, m machine, code []byte, off int) int64 {
 	}
 	return in.target
 }
-

@@ -17,15 +17,25 @@ import (
 
 // TestCorpusARM64 is TestCorpus for arm64.
 func TestCorpusARM64(t *testing.T) {
-	b := openBinary(t, goBuildFor(t, "arm64", "cmd/go"))
+	pkg, want := corpusARM64()
+	b := openBinary(t, goBuildFor(t, "arm64", pkg))
 	st := checkAllARM64(t, b, b.liveIn)
 	t.Log(st)
-	if st.total < 10000 {
-		t.Errorf("%d functions, want the go command's more than 10000", st.total)
+	if st.total < want {
+		t.Errorf("%d functions in %s, want more than %d", st.total, pkg, want)
 	}
 	if share := float64(st.emulated) / float64(st.total); share < 0.8 {
 		t.Errorf("%.1f %% on an emulated instruction, want 80 or more", 100*share)
 	}
+}
+
+// corpusARM64 is the command whose functions are checked, and how many it has
+// at least.
+func corpusARM64() (pkg string, funcs int) {
+	if testing.Short() {
+		return "cmd/gofmt", 2000
+	}
+	return "cmd/go", 10000
 }
 
 // TestReleasesARM64 is TestReleases for arm64.

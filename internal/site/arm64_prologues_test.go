@@ -215,4 +215,3 @@ const (
 		94000400 ; 40 bl runtime.morestack_noctxt.abi0
 		17ffffef ; 44 b 0`
 )
-
