@@ -326,7 +326,8 @@ func (f *Func) AtReturn(a *abi.Arch) ([]Resolved, error) {
 		// Registers of results do not depend on the parameters, stack words do.
 		reason, doubt := abi.HiddenParameter, false
 		if inFrame(r.Location) {
-			doubt = f.hiddenDoubt() || len(remaining) == 0
+			// Go 1.17 leaves out none of those on the stack.
+			doubt = f.hiddenDoubt() || len(remaining) == 0 || f.ResultsMissing && f.release.minor != 17
 			if len(remaining) == 0 && !f.hiddenDoubt() {
 				reason = abi.Disagreement
 			}

@@ -53,8 +53,9 @@ type Func struct {
 	// unnamed results tell that none is missing, which the compiler numbers from
 	// the inputs on up to Go 1.17, and after [Func.Confirm] has succeeded.
 	BlanksMissing bool
-	// ResultsMissing says that results that are returned in registers may be
-	// missing in Results: Go 1.17.
+	// ResultsMissing says that results may be missing in Results: in Go 1.17
+	// those that are returned in registers, since 1.23 those without a name in
+	// functions that range over functions, and those of some wrappers.
 	ResultsMissing bool
 	// Method says that Params[0] is the receiver.
 	Method bool
@@ -254,7 +255,9 @@ func (d *Data) readFunc(fn symbols.Func, depth int) (*Func, error) {
 		}
 	}
 	if f.Go && !f.Assembly {
-		f.ResultsMissing = f.release.minor == 17 && f.RegABI && len(chain) == 1
+		if f.ResultsMissing, err = d.resultsMissing(f, chain); err != nil {
+			return nil, err
+		}
 		f.anyOrder = f.release.minor == 11 && len(chain) == 1
 		if err := d.addReceiver(f); err != nil {
 			return nil, err

@@ -58,6 +58,56 @@ func isTypeTag(t tag) bool {
 	return false
 }
 
+// resultsMissing reports whether results of f can be missing in DWARF, other
+// than at the end.
+//
+// Go 1.17 leaves out those that are returned in registers and that nothing
+// keeps in memory, unless the function is inlined somewhere: its abstract
+// instance has them (cmd/compile/internal/dwarfgen, createDwarfVars; golang/go
+// issue 48573).
+//
+// From 1.23 on, and in 1.22 as an experiment, results without a name, or with a
+// blank one, get the names #rv1, #rv2, … if a loop that ranges over a function
+// returns from f (cmd/compile/internal/types2, RenameResult), and what begins
+// with # is not described (cmd/compile/internal/ssa, IsVarWantedForDebug). Then
+// f has no result, or only named ones. The loops show by their variables or by
+// their bodies, which are functions called f-range1; but not if nothing is left
+// of them.
+func (d *Data) resultsMissing(f *Func, chain []origin) (bool, error) {
+	if f.release.before(22) {
+		return f.release.minor == 17 && f.RegABI && len(chain) == 1, nil
+	}
+	for i := range f.Results {
+		if strings.HasPrefix(f.Results[i].Name, "~") {
+			return false, nil
+		}
+	}
+	for _, o := range chain {
+		found := false
+		err := d.walkFrom(o.u, o.e.off, func(t tag, _ bool) bool { return t == tagVariable || t == tagInlined }, func(e *die) (bool, error) {
+			of := e
+			if off, ok, err := d.ref(o.u, e, attrAbstractOrigin); err != nil {
+				return false, err
+			} else if ok {
+				if _, of, err = d.dieAt(off); err != nil {
+					return false, err
+				}
+			}
+			name, err := d.str(o.u, of, attrName)
+			if e.tag == tagVariable {
+				found = strings.HasPrefix(name, "#")
+			} else {
+				found = rangeBody(name)
+			}
+			return !found, err
+		})
+		if found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
 // countInputs finds out how many inputs the function has. Up to Go 1.17 unnamed
 // and blank results have names with a number that begins behind the last input,
 // the receiver not counted, and grows with each such result

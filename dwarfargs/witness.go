@@ -142,6 +142,10 @@ func (f *Func) plain() candidate {
 	if f.isGenericClosure() {
 		c.sig.Dict = abi.NoDict
 	}
+	if rangeBody(f.Name) && len(f.Results) == 0 {
+		// It tells whether the loop goes on, by a result that DWARF leaves out.
+		c.sig.Results = []abi.Param{{Name: "_", Type: &abi.Type{Name: "bool", Kind: abi.Bool, Size: 1, Align: 1}}}
+	}
 	return c
 }
 
