@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,9 +40,11 @@ var helpers = []struct {
 func loadError(name string, err error) error {
 	var ve *ebpf.VerifierError
 	if errors.As(err, &ve) && len(ve.Log) > 0 {
-		// A kernel that lacks a helper says so in the verifier's log too.
+		log := strings.Join(ve.Log, "\n")
 		for _, h := range helpers {
-			if features.HaveProgramHelper(ebpf.Kprobe, h.fn) != nil {
+			// "unknown func bpf_loop#181", "invalid func unknown#181"
+			// (kernel/bpf/verifier.c, check_helper_call).
+			if regexp.MustCompile(fmt.Sprintf(`func \w+#%d\b`, h.fn)).MatchString(log) {
 				return &FuncError{name, fmt.Errorf("%w: %s, which Linux %s has: %w", ErrKernel, h.fn, h.since, err)}
 			}
 		}

@@ -50,6 +50,8 @@ type Stats struct {
 	LostBusy uint64
 	// LostMissed hits did not run the program, by the kernel's count, because
 	// another program was running on the same CPU.
+	// Before Linux 6.0 the kernel does not count the hits that it passes over
+	// while other BPF code runs on the same CPU.
 	LostMissed uint64
 	// LostMalformed records could not be decoded.
 	LostMalformed uint64
