@@ -31,19 +31,12 @@ type apt struct {
 	log     io.Writer
 }
 
-// download unpacks the packages of a suite's cloud kernel into root. dir is for
-// temporary files.
-func download(ctx context.Context, dir, root, suite, arch string, log io.Writer) error {
-	mirror, err := findMirror(ctx)
+// fetchKernel unpacks the packages of a suite's cloud kernel into root. dir is
+// for temporary files.
+func fetchKernel(ctx context.Context, dir, root, suite, arch string, log io.Writer) error {
+	a, err := newApt(ctx, dir, suite, arch, log)
 	if err != nil {
 		return err
-	}
-	a, err := newApt(dir, mirror, suite, arch, log)
-	if err != nil {
-		return err
-	}
-	if _, err := a.run(ctx, dir, "apt-get", "update", "-q"); err != nil {
-		return fmt.Errorf("%s: does it have Debian %s? %s names another mirror: %w", mirror, suite, mirrorVar, err)
 	}
 	meta := "linux-image-cloud-" + arch
 	out, err := a.run(ctx, dir, "apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests",
@@ -55,11 +48,16 @@ func download(ctx context.Context, dir, root, suite, arch string, log io.Writer)
 	if len(packages) == 0 {
 		return fmt.Errorf("package %s in Debian %s depends on no kernel:\n%s", meta, suite, out)
 	}
-	debs := filepath.Join(dir, "debs")
+	return a.unpack(ctx, root, packages...)
+}
+
+// unpack downloads packages and unpacks them into root.
+func (a *apt) unpack(ctx context.Context, root string, packages ...string) error {
+	debs := filepath.Join(a.dir, "debs")
 	if err := os.Mkdir(debs, 0o755); err != nil {
 		return err
 	}
-	fmt.Fprintf(log, "downloading %s\n", strings.Join(packages, " "))
+	fmt.Fprintf(a.log, "downloading %s\n", strings.Join(packages, " "))
 	if _, err := a.run(ctx, debs, "apt-get", append([]string{"download", "-q"}, packages...)...); err != nil {
 		return err
 	}
@@ -75,7 +73,12 @@ func download(ctx context.Context, dir, root, suite, arch string, log io.Writer)
 	return nil
 }
 
-func newApt(dir, mirror, suite, arch string, log io.Writer) (*apt, error) {
+// newApt fetches the lists of a suite's packages.
+func newApt(ctx context.Context, dir, suite, arch string, log io.Writer) (*apt, error) {
+	mirror, err := findMirror(ctx)
+	if err != nil {
+		return nil, err
+	}
 	list := filepath.Join(dir, "sources.list")
 	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, filepath.FromSlash(d)), 0o755); err != nil {
@@ -96,7 +99,7 @@ func newApt(dir, mirror, suite, arch string, log io.Writer) (*apt, error) {
 		"Dir::Etc::SourceParts=/dev/null",
 		"Dir::State::Lists=" + filepath.Join(dir, "lists"),
 		"Dir::Cache=" + filepath.Join(dir, "cache"),
-		"APT::Architecture=" + arch, // Debian's names are Go's for these two
+		"APT::Architecture=" + arch,
 		"APT::Architectures=" + arch,
 		"APT::Sandbox::User=root",
 		"Acquire::Languages=none",
@@ -105,6 +108,9 @@ func newApt(dir, mirror, suite, arch string, log io.Writer) (*apt, error) {
 		"Acquire::Retries=3",
 	} {
 		a.options = append(a.options, "-o", o)
+	}
+	if _, err := a.run(ctx, dir, "apt-get", "update", "-q"); err != nil {
+		return nil, fmt.Errorf("%s: does it have Debian %s? %s names another mirror: %w", mirror, suite, mirrorVar, err)
 	}
 	return a, nil
 }

@@ -12,9 +12,9 @@
 //
 // A guest boots, runs one command and is gone, in some 5 to 10 seconds. Its
 // files are those of Config.Files and no others: programs must be linked
-// statically (CGO_ENABLED=0), for the guest's architecture. It has /proc, /sys,
-// /dev, /tmp, tracefs, debugfs, bpffs and the interface lo, no disk, no network
-// and no shell.
+// statically (CGO_ENABLED=0), for the guest's architecture, or bring their
+// [Libraries]. It has /proc, /sys, /dev, /tmp, tracefs, debugfs, bpffs and the
+// interface lo, no disk, no network and no shell.
 //
 // # Kernels
 //

@@ -72,43 +72,60 @@ func Fetch(ctx context.Context, name, arch string, log io.Writer) (*Kernel, erro
 	if _, ok := machines[arch]; !ok {
 		return fail(errors.New("unknown architecture, there are amd64 and arm64"))
 	}
-	if log == nil {
-		log = io.Discard
+	dir, err := cached(name+"-"+arch, func(tmp, made string) error {
+		if log == nil {
+			log = io.Discard
+		}
+		fmt.Fprintf(log, "fetching kernel %s for %s from Debian %s\n", name, arch, suites[i].suite)
+		root := filepath.Join(tmp, "root")
+		// Debian's names of architectures are Go's for these two.
+		if err := fetchKernel(ctx, tmp, root, suites[i].suite, arch, log); err != nil {
+			return err
+		}
+		return gather(root, made, name)
+	})
+	if err != nil {
+		return fail(err)
 	}
+	k, err := load(dir, name, arch)
+	if err != nil {
+		return fail(err)
+	}
+	return k, nil
+}
+
+// cached returns a folder of the cache. If it is not there, make makes it, as
+// the folder made; tmp is for other files. It appears under its name when it is
+// complete.
+func cached(name string, make func(tmp, made string) error) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return fail(err)
+		return "", err
 	}
-	dir := filepath.Join(cache, "argtap", "kernels", name+"-"+arch)
-	k, err := load(dir, name, arch)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return k, err
+	all := filepath.Join(cache, "argtap", "kernels")
+	dir := filepath.Join(all, name)
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return fail(err)
+	if err := os.MkdirAll(all, 0o755); err != nil {
+		return "", err
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".fetch-")
+	tmp, err := os.MkdirTemp(all, ".fetch-")
 	if err != nil {
-		return fail(err)
+		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	fmt.Fprintf(log, "fetching kernel %s for %s from Debian %s\n", name, arch, suites[i].suite)
-	root := filepath.Join(tmp, "root")
-	if err := download(ctx, tmp, root, suites[i].suite, arch, log); err != nil {
-		return fail(err)
-	}
 	made := filepath.Join(tmp, "made")
-	if err := gather(root, made, name); err != nil {
-		return fail(err)
+	if err := make(tmp, made); err != nil {
+		return "", err
 	}
 	if err := os.Rename(made, dir); err != nil {
-		// Another process may have been faster.
-		if k, err := load(dir, name, arch); err == nil {
-			return k, nil
+		if _, serr := os.Stat(dir); serr != nil {
+			return "", err
 		}
-		return fail(err)
+		// Another process was faster.
 	}
-	return load(dir, name, arch)
+	return dir, nil
 }
 
 // load returns a kernel from its folder in the cache.

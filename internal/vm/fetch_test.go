@@ -144,3 +144,34 @@ func TestFetchUnknown(t *testing.T) {
 		}
 	}
 }
+
+func TestGatherLibraries(t *testing.T) {
+	root := write(t, map[string]string{
+		"usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": "loader",
+		"usr/lib/x86_64-linux-gnu/libc.so.6":            "libc",
+		"usr/lib/x86_64-linux-gnu/libm.so.6":            "libm",
+		"usr/lib/x86_64-linux-gnu/gconv/UTF-16.so":      "gconv",
+		"usr/share/doc/libc6/copyright":                 "text",
+	})
+	dir := filepath.Join(t.TempDir(), "made")
+	if err := gatherLibraries(root, dir, "ld-linux-x86-64.so.2"); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if want := []string{"ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+	if err := gatherLibraries(t.TempDir(), filepath.Join(t.TempDir(), "made"), "ld-linux.so.2"); err == nil {
+		t.Error("nothing there: no error")
+	}
+	if _, err := Libraries(t.Context(), "riscv64", nil); err == nil || !strings.Contains(err.Error(), "there are") {
+		t.Errorf("unknown architecture: %v", err)
+	}
+}

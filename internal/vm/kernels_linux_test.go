@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -116,8 +117,15 @@ func testGuest(t *testing.T, k *Kernel) {
 		}
 	}
 
+	// A program that is not static, with the C library.
 	out.Reset()
 	errs.Reset()
+	goBuild(t, k.Arch, "build", "-buildmode=pie", "-o", app, "./testdata/guest")
+	libraries, err := Libraries(t.Context(), k.Arch, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(c.Files, libraries)
 	c.Args = []string{"/app", "output"}
 	if status, err := Run(t.Context(), c); status != 0 || err != nil {
 		t.Errorf("status %d, %v", status, err)

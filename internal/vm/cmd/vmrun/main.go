@@ -2,8 +2,8 @@
 //
 //	vmrun [flags] PROGRAM [ARGS...]
 //
-// PROGRAM is a static executable of this machine's file system, built for the
-// architecture that -arch names:
+// PROGRAM is an executable of this machine's file system, built for the
+// architecture that -arch names, and static unless -libc is given:
 //
 //	GOARCH=arm64 CGO_ENABLED=0 go test -c -o uprobe.test ./uprobe
 //	go run ./internal/vm/cmd/vmrun -kernel 5.10 -arch arm64 ./uprobe.test -test.v
@@ -18,6 +18,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path"
@@ -45,6 +46,7 @@ func run() int {
 	cpus := fs.Int("cpus", 2, "processors")
 	cpu := fs.String("cpu", "", "`model` of the processor, by QEMU's name")
 	timeout := fs.Duration("timeout", 10*time.Minute, "bound of the whole run")
+	libc := fs.String("libc", "", "add the C library for an `architecture`: programs that are not static need it")
 	verbose := fs.Bool("console", false, "print the kernel's console on standard error")
 	appendArgs := fs.String("append", "", "further `arguments` for the kernel")
 	files := map[string]string{}
@@ -79,6 +81,14 @@ func run() int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "vmrun:", err)
 		return failed
+	}
+	if *libc != "" {
+		libraries, err := vm.Libraries(ctx, *libc, os.Stderr)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "vmrun:", err)
+			return failed
+		}
+		maps.Copy(files, libraries)
 	}
 	program := path.Join(guestDir, filepath.Base(fs.Arg(0)))
 	files[program] = fs.Arg(0)
