@@ -434,6 +434,26 @@ func TestPID(t *testing.T) {
 	}
 }
 
+// TestBackEdgePID: no marks are left where nothing takes them away.
+func TestBackEdgePID(t *testing.T) {
+	ins, err := probegen.BackEdge(intFunc(), probegen.Taken{Cond: probegen.Always}, probegen.Options{CPUs: 1, PID: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := bpfsim.Load(ins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range []uint32{6, 7, 8} {
+		k := &marks{t: t, m: newMachine(4096)}
+		k.m.PID = pid
+		k.hit(p, 1, 100, 0)
+		if n := len(k.m.Hash.Entries); n == 1 != (pid == 7) {
+			t.Errorf("process %d: %d marks", pid, n)
+		}
+	}
+}
+
 // TestDispatch checks that each cookie reaches its function.
 func TestDispatch(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 7, 64} {

@@ -126,18 +126,24 @@ func (g *gen) dispatch(funcs []Func) {
 	search(funcs)
 }
 
+// onlyPID ends the program in processes other than that of the options.
+func (g *gen) onlyPID() {
+	if g.opts.PID == 0 {
+		return
+	}
+	g.emit(
+		asm.FnGetCurrentPidTgid.Call(),
+		asm.RSh.Imm(asm.R0, 32),
+		asm.JNE.Imm(asm.R0, int32(g.opts.PID), "exit"),
+	)
+}
+
 // entry generates the code of one function.
 func (g *gen) entry(f *Func) {
 	p := f.Plan
 	g.label(funcLabel(f))
 	g.note("entry of " + f.Name)
-	if g.opts.PID != 0 {
-		g.emit(
-			asm.FnGetCurrentPidTgid.Call(),
-			asm.RSh.Imm(asm.R0, 32),
-			asm.JNE.Imm(asm.R0, int32(g.opts.PID), "exit"),
-		)
-	}
+	g.onlyPID()
 	switch {
 	case f.Skip.always():
 		// The kernel refuses code that cannot be reached.

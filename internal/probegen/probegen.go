@@ -199,7 +199,9 @@ func BackEdge(f Func, taken Taken, opts Options) (asm.Instructions, error) {
 	}
 	g.function("argtap_back_edge", probe)
 	g.note("back edge of " + f.Name)
-	g.emit(asm.Mov.Reg(asm.R6, asm.R1))
+	g.emit(asm.Mov.Reg(regCtx, asm.R1))
+	// In another process no hit of the entry would take the mark away.
+	g.onlyPID()
 	switch {
 	case taken.Cond.always():
 	case taken.Cond != Never:
