@@ -2,6 +2,7 @@ package symbols
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -18,6 +19,9 @@ import (
 type DebugFileOptions struct {
 	// Path, if it is not "", is the debug file; no other place is tried.
 	Path string
+	// Program is the path of the program, beside which a debug file may be; ""
+	// stands for [File.Path].
+	Program string
 	// Dirs are the directories of debug files; nil stands for /usr/lib/debug.
 	Dirs []string
 	// CacheDirs are the directories of debuginfod's client; nil stands for
@@ -54,7 +58,8 @@ const (
 //
 // The error is a [*NoDebugFileError] with all that was tried.
 func FindDebugFile(f *File, o DebugFileOptions) (debug *File, how string, err error) {
-	s := debugSearch{f: f, missing: &NoDebugFileError{File: f.path}}
+	program := cmp.Or(o.Program, f.path)
+	s := debugSearch{f: f, missing: &NoDebugFileError{File: program}}
 	if o.Path != "" {
 		if d := s.try(o.Path, byPath, nil); d != nil {
 			return d, byPath, nil
@@ -83,10 +88,10 @@ func FindDebugFile(f *File, o DebugFileOptions) (debug *File, how string, err er
 		s.skip(byDebugLink, err)
 	case !ok:
 		s.skip(byDebugLink, errors.New("the file has no such section"))
-	case f.path == "":
+	case program == "":
 		s.skip(byDebugLink, fmt.Errorf("the directory of the file, where %s would be, is not known", link.name))
 	default:
-		for _, path := range link.paths(f.path, o.Dirs) {
+		for _, path := range link.paths(program, o.Dirs) {
 			if d := s.try(path, byDebugLink, &link); d != nil {
 				return d, byDebugLink, nil
 			}

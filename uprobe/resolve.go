@@ -63,6 +63,10 @@ type executable struct {
 	file  *symbols.File
 	arch  *abi.Arch
 	dwarf *dwarfargs.Data
+	// debugFile has the debug information, nil if the binary itself does, and
+	// debugHow says how it was found.
+	debugFile *symbols.File
+	debugHow  string
 	// noDwarf is why there is no debug information, nil if there is.
 	noDwarf error
 	g       *gOffsets
@@ -82,31 +86,62 @@ func openBinary(path string, opts []Option) (*executable, *options, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := newBinary(f, o)
+	b, err := newBinary(f, path, o)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return b, o, nil
 }
 
-// newBinary takes over f.
-func newBinary(f *symbols.File, o *options) (*executable, error) {
+// newBinary takes over f, the file at path.
+func newBinary(f *symbols.File, path string, o *options) (*executable, error) {
 	b := &executable{file: f, arch: abi.ArchFor(f.GOARCH())}
 	if b.arch == nil {
 		err := fmt.Errorf("%w: built for %s, only amd64, arm64 and 386 can be traced", ErrArch, f.GOARCH())
 		f.Close()
 		return nil, err
 	}
-	if b.dwarf, b.noDwarf = dwarfargs.Open(f); b.dwarf != nil {
+	if err := b.openDWARF(path, o); err != nil {
+		b.close()
+		return nil, err
+	}
+	if b.dwarf != nil {
 		// Inflate while the function is looked up. Closing stops it.
 		b.dwarf.Prefetch()
 	}
 	return b, nil
 }
 
+// openDWARF opens the debug information: of the debug file that the user names,
+// else of the binary, else of a debug file that can be found.
+func (b *executable) openDWARF(path string, o *options) error {
+	if o.debugFile == "" {
+		if b.dwarf, b.noDwarf = dwarfargs.Open(b.file); !errors.Is(b.noDwarf, dwarfargs.ErrNoDWARF) {
+			return nil
+		}
+	}
+	f, how, err := symbols.FindDebugFile(b.file, symbols.DebugFileOptions{Path: o.debugFile, Program: path})
+	if err != nil {
+		if o.debugFile != "" {
+			return fmt.Errorf("%w: %w", ErrDebugFile, err)
+		}
+		b.noDwarf = fmt.Errorf("%w; %w", b.noDwarf, err)
+		return nil
+	}
+	b.debugFile, b.debugHow = f, how
+	b.dwarf, b.noDwarf = dwarfargs.Open(f)
+	if b.dwarf == nil && o.debugFile != "" {
+		return fmt.Errorf("%w: %w", ErrDebugFile, b.noDwarf)
+	}
+	return nil
+}
+
 func (b *executable) close() {
 	if b.dwarf != nil {
 		b.dwarf.Close()
+	}
+	if b.debugFile != nil {
+		b.debugFile.Close()
 	}
 	b.file.Close()
 }

@@ -121,6 +121,9 @@ func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error)
 		return nil, err
 	}
 	d := &description{source: SourceDWARF, sig: f.Signature(), goCode: f.Go, regs: f.RegABI, why: why}
+	if b.debugFile != nil {
+		d.detail = fmt.Sprintf("%s, found by %s", b.debugFile.Path(), b.debugHow)
+	}
 	if f.Assembly || !f.Go && len(f.Params) == 0 {
 		d.source = SourceNone
 	}

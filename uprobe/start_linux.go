@@ -90,7 +90,7 @@ func resolveFile(f *os.File, path string, patterns []string, o *options) (funcs 
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := newBinary(sf, o)
+	b, err := newBinary(sf, path, o)
 	if err != nil {
 		return nil, nil, err
 	}
