@@ -113,8 +113,25 @@ func Run(ctx context.Context, c Config) (exit int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return c.boot(ctx, initrd)
+	for try := 1; ; try++ {
+		exit, err := c.boot(ctx, initrd)
+		// Emulation is not perfect: now and then a kernel stops while it boots.
+		// The command has not been run then.
+		if !errors.Is(err, errNotBooted) || try == bootTries || ctx.Err() != nil {
+			return exit, err
+		}
+	}
 }
+
+// A guest boots in 5 to 10 seconds. On a busy machine it takes longer, but not
+// for ever.
+const (
+	bootTries = 3
+	bootTime  = 3 * time.Minute
+)
+
+// errNotBooted says that the guest's first program was not heard.
+var errNotBooted = errors.New("the machine stopped before it could run the command")
 
 // Available reports as an error what is missing on this machine to run guests
 // of an architecture.
@@ -185,7 +202,8 @@ func (c *Config) qemuArgs(m machine, initrd string) []string {
 	}
 	// Random numbers from the processor and the firmware are good enough: the
 	// guest must not wait for better ones.
-	kernel := "console=" + m.console + " quiet panic=-1 random.trust_cpu=on random.trust_bootloader=on rdinit=/init"
+	// A kernel that has lost its way is to stop, which ends QEMU.
+	kernel := "console=" + m.console + " quiet panic=-1 oops=panic random.trust_cpu=on random.trust_bootloader=on rdinit=/init"
 	if c.Append != "" {
 		kernel += " " + c.Append
 	}
@@ -228,7 +246,9 @@ func (c *Config) boot(ctx context.Context, initrd string) (int, error) {
 	// A guest that hangs must not keep the reader waiting.
 	stop := context.AfterFunc(ctx, func() { ours.Close() })
 	defer stop()
-	status, err := c.listen(ours)
+	boot := time.AfterFunc(bootTime, func() { ours.Close() })
+	defer boot.Stop()
+	status, err := c.listen(ours, func() { boot.Stop() })
 	if err != nil {
 		// It may have died by itself; if not, there is nothing to wait for.
 		time.AfterFunc(2*time.Second, func() { cmd.Process.Kill() })
@@ -250,8 +270,9 @@ func unexpected(err error) error {
 	return nil
 }
 
-// listen reads what the guest sends, to the command's exit status.
-func (c *Config) listen(port io.ReadWriter) (int, error) {
+// listen reads what the guest sends, to the command's exit status. It calls
+// booted when the guest is heard first.
+func (c *Config) listen(port io.ReadWriter, booted func()) (int, error) {
 	buf := make([]byte, wire.MaxPayload)
 	for hello := false; ; {
 		kind, b, err := wire.Read(port, buf)
@@ -259,12 +280,13 @@ func (c *Config) listen(port io.ReadWriter) (int, error) {
 			if hello {
 				return 0, fmt.Errorf("the machine stopped before the command had ended: %w", err)
 			}
-			return 0, fmt.Errorf("the machine stopped before it could run the command: %w", err)
+			return 0, fmt.Errorf("%w: %w", errNotBooted, err)
 		}
 		var w io.Writer
 		switch kind {
 		case wire.Hello:
 			hello = true
+			booted()
 		case wire.Stdout:
 			w = c.Stdout
 		case wire.Stderr:

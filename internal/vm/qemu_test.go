@@ -56,7 +56,11 @@ func TestListen(t *testing.T) {
 			in.WriteString(tt.tail)
 			p := &port{Reader: &in}
 			c := Config{Stdout: &out, Stderr: writerFunc(func([]byte) (int, error) { return 0, full })}
-			status, err := c.listen(p)
+			booted := false
+			status, err := c.listen(p, func() { booted = true })
+			if want := len(tt.frames) > 0 && tt.frames[0].kind == wire.Hello; booted != want || errors.Is(err, errNotBooted) && booted {
+				t.Errorf("booted %t, want %t; %v", booted, want, err)
+			}
 			if status != tt.status || out.String() != tt.out {
 				t.Errorf("status %d, output %q; want %d, %q", status, out.String(), tt.status, tt.out)
 			}
