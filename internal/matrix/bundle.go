@@ -105,7 +105,7 @@ func buildCell(dir string, c Cell, o BuildOptions) (bundledCell, error) {
 	cell := bundledCell{Cell: c}
 	tc := c.toolchain()
 	if err := tc.Check(); errors.Is(err, fixture.ErrNotPossible) {
-		cell.Impossible = err.Error()
+		_, cell.Impossible, _ = strings.Cut(err.Error(), fixture.ErrNotPossible.Error()+": ")
 		return cell, nil
 	} else if err != nil {
 		return cell, err

@@ -29,7 +29,7 @@
 //	go run ./internal/matrix/cmd vm -kernels 5.10,6.1 1.16/amd64,arm64/default
 //
 // The results of the full matrix are in docs/matrix.jsonl. "trace" and "vm"
-// write theirs there with -record; the table for people is made of it by
+// write theirs there with -record; the table in README.md is made of it by
 //
 //	go run ./internal/matrix/cmd table
 //

@@ -40,38 +40,54 @@ func Table(results []Result) string {
 		total.Missing += r.Missing
 		total.Extra += r.Extra
 	}
-	fmt.Fprintf(&b, "Functions traced: %s, calls compared: %s, values right: %s, **wrong: %s; missing calls: %s, extra calls: %s**.\n",
-		number(total.Functions), number(total.Calls), number(total.Values), number(total.Wrong), number(total.Missing), number(total.Extra))
+	fmt.Fprintf(&b, "Functions traced: %s; calls: %s; values: %s, of them **wrong: %s; missing calls: %s, extra calls: %s**.\n",
+		number(total.Functions), number(total.Calls), number(total.Values+total.Wrong), number(total.Wrong), number(total.Missing), number(total.Extra))
+
+	// On this machine: amd64 by flavour, and 386 by all of them together.
 	var notes notes
-	for _, arch := range Archs {
-		list := slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Arch != arch || r.Kernel != main })
-		if !slices.ContainsFunc(list, func(r Result) bool { return r.Impossible == "" }) {
-			continue
+	here := keep(results, func(r Result) bool { return r.Kernel == main && r.Arch != "arm64" })
+	var cols []string
+	for _, f := range fixture.Flavours {
+		if len(keep(here, func(r Result) bool { return r.Flavour == f })) > 0 {
+			cols = append(cols, string(f))
 		}
-		fmt.Fprintf(&b, "\n%s, Linux %s, values that were compared and right:\n\n", arch, main)
-		var flavours []string
-		for _, f := range fixture.Flavours {
-			flavours = append(flavours, string(f))
-		}
-		b.WriteString(grid("Go", column(list, func(r Result) string { return r.Release }), flavours, func(row, col string) []Result {
-			return slices.DeleteFunc(slices.Clone(list), func(r Result) bool { return r.Release != row || string(r.Flavour) != col })
-		}, &notes))
 	}
-	other := slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Kernel == main })
-	for _, arch := range Archs {
-		list := slices.DeleteFunc(slices.Clone(other), func(r Result) bool { return r.Arch != arch })
-		if len(list) == 0 {
-			continue
-		}
-		kernels := column(list, func(r Result) string { return r.Kernel })
-		slices.SortFunc(kernels, compareNumbers)
-		fmt.Fprintf(&b, "\n%s on other kernels, all flavours that were tried there:\n\n", arch)
-		b.WriteString(grid("Go", column(list, func(r Result) string { return r.Release }), kernels, func(row, col string) []Result {
-			return slices.DeleteFunc(slices.Clone(list), func(r Result) bool { return r.Release != row || r.Kernel != col })
+	if len(keep(here, func(r Result) bool { return r.Arch == "386" })) > 0 {
+		cols = append(cols, "386")
+	}
+	fmt.Fprintf(&b, "\nValues compared on amd64 with Linux %s, by Go release and way to build (386: all of them):\n\n", main)
+	b.WriteString(grid("Go", column(here, func(r Result) string { return r.Release }), cols, func(row, col string) []Result {
+		return keep(here, func(r Result) bool {
+			return r.Release == row && (r.Arch == "386" && col == "386" || r.Arch == "amd64" && string(r.Flavour) == col)
+		})
+	}, &notes))
+
+	// On others.
+	other := keep(results, func(r Result) bool { return r.Kernel != main })
+	if len(other) > 0 {
+		on := func(r Result) string { return r.Kernel + " " + r.Arch }
+		rows := column(other, on)
+		slices.SortStableFunc(rows, compareNumbers)
+		releases := column(other, func(r Result) string { return r.Release })
+		slices.SortFunc(releases, compareNumbers)
+		b.WriteString("\nOn other kernels, by Go release:\n\n")
+		b.WriteString(grid("Linux", rows, releases, func(row, col string) []Result {
+			return keep(other, func(r Result) bool { return on(r) == row && r.Release == col })
 		}, &notes))
 	}
 	b.WriteString(notes.text())
 	return b.String()
+}
+
+// keep returns those of the results for which keep is true.
+func keep(results []Result, keep func(Result) bool) []Result {
+	var list []Result
+	for _, r := range results {
+		if keep(r) {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // mainKernel is the kernel that most results are of: the machine's own.
@@ -145,7 +161,9 @@ func (n *notes) cell(list []Result) string {
 	marks := ""
 	for _, r := range list {
 		if r.Impossible != "" {
-			marks += n.mark(strings.TrimPrefix(after(r.Impossible, ": "), "not possible: "))
+			if r.Arch == "amd64" { // the others have one column for all
+				marks += n.mark(r.Impossible)
+			}
 			continue
 		}
 		sum.Calls += r.Calls
@@ -156,7 +174,7 @@ func (n *notes) cell(list []Result) string {
 		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(sum.Not)) {
-		marks += n.mark("Some functions are not traced: " + reason)
+		marks += n.mark("some functions are not traced: " + reason)
 	}
 	switch {
 	case sum.Wrong > 0:
@@ -165,14 +183,6 @@ func (n *notes) cell(list []Result) string {
 		return "–" + marks
 	}
 	return number(sum.Values) + marks
-}
-
-// after is what follows a cell's name in an error.
-func after(text, sep string) string {
-	if _, rest, ok := strings.Cut(text, sep); ok && strings.Contains(text[:len(text)-len(rest)], "/") {
-		return rest
-	}
-	return text
 }
 
 // number writes a number with its thousands apart.

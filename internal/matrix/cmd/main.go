@@ -22,7 +22,7 @@ A cell is RELEASE/ARCH/FLAVOUR: see the documentation of internal/matrix.
 `
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "matrix:", err)
 		os.Exit(1)
 	}
@@ -31,12 +31,11 @@ func main() {
 // settings are what the flags of all commands set.
 type settings struct {
 	out, record, results, kernels string
-	programs, parallel            int
-	keep                          bool
+	programs, funcs, parallel     int
 }
 
 func run(args []string) error {
-	if len(args) == 0 {
+	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
 		fmt.Fprint(os.Stderr, usage)
 		return flag.ErrHelp
 	}
@@ -57,14 +56,19 @@ func run(args []string) error {
 	}
 	switch args[0] {
 	case "build", "trace", "vm":
-		flags.IntVar(&s.programs, "programs", 2, "random programs, besides the table of signatures")
+		programs, funcs := 2, 60
+		if args[0] == "vm" {
+			programs, funcs = 1, 20 // emulation is slow
+		}
+		flags.IntVar(&s.programs, "programs", programs, "random programs, besides the table of signatures")
+		flags.IntVar(&s.funcs, "funcs", funcs, "functions in each of them")
 	}
 	switch args[0] {
 	case "build":
 		flags.StringVar(&s.out, "o", "", "directory for the bundle")
 	case "table":
 		flags.StringVar(&s.results, "results", "docs/matrix.jsonl", "results to make the table of")
-		flags.StringVar(&s.out, "o", "docs/matrix.md", "file with markers, between which the table goes")
+		flags.StringVar(&s.out, "o", "README.md", "file with markers, between which the table goes")
 	case "vm":
 		flags.StringVar(&s.kernels, "kernels", "", "kernels, as 5.10,6.1")
 		fallthrough
@@ -79,7 +83,7 @@ func run(args []string) error {
 
 func (s *settings) build(dir string, cells []matrix.Cell) error {
 	return matrix.Build(dir, cells, matrix.BuildOptions{
-		Programs: s.programs, Funcs: 60, Parallel: s.parallel, Log: os.Stderr,
+		Programs: s.programs, Funcs: s.funcs, Parallel: s.parallel, Log: os.Stderr,
 	})
 }
 

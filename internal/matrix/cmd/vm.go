@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -44,12 +45,24 @@ func vms(s *settings, args []string) error {
 		if len(part) == 0 {
 			continue
 		}
+		// What is not linked statically needs the C library.
+		libraries := map[string]string{}
+		for _, a := range matrix.Archs {
+			if !slices.ContainsFunc(part, func(c matrix.Cell) bool { return c.Arch == a && (c.Flavour == fixture.PIE || c.Flavour == fixture.Cgo) }) {
+				continue
+			}
+			list, err := vm.Libraries(ctx, a, os.Stderr)
+			if err != nil {
+				return err
+			}
+			maps.Copy(libraries, list)
+		}
 		exe, bundle := filepath.Join(dir, "matrix-"+arch), filepath.Join(dir, arch)
 		if err := errors.Join(buildSelf(exe, arch), s.build(bundle, part)); err != nil {
 			return err
 		}
 		for _, kernel := range strings.Split(s.kernels, ",") {
-			results, err := guest(ctx, kernel, arch, exe, bundle)
+			results, err := guest(ctx, kernel, arch, exe, bundle, libraries)
 			for _, r := range results {
 				c.add(r)
 			}
@@ -74,16 +87,18 @@ func output(cmd *exec.Cmd) error {
 }
 
 // guest boots a kernel and runs a bundle on it.
-func guest(ctx context.Context, kernel, arch, exe, bundle string) ([]matrix.Result, error) {
+func guest(ctx context.Context, kernel, arch, exe, bundle string, libraries map[string]string) ([]matrix.Result, error) {
 	k, err := vm.Fetch(ctx, kernel, arch, os.Stderr)
 	if err != nil {
 		return nil, err
 	}
+	files := maps.Clone(libraries)
+	files["/matrix"], files["/bundle"] = exe, bundle
 	var lines bytes.Buffer
 	start := time.Now()
 	status, err := vm.Run(ctx, vm.Config{
 		Kernel: k,
-		Files:  map[string]string{"/matrix": exe, "/bundle": bundle},
+		Files:  files,
 		Args:   []string{"/matrix", "run", "/bundle"},
 		Memory: 4096, Timeout: 30 * time.Minute,
 		Stdout: io.Writer(&lines), Stderr: os.Stderr,
