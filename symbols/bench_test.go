@@ -1,6 +1,7 @@
 package symbols
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -89,6 +90,92 @@ func BenchmarkAt(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := f.At(fn.Entry + 1); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// tableFile opens a Go program to read the function table of: the one that
+// ARGTAP_BENCH names, stripped or not, or the go command.
+func tableFile(b *testing.B) *File {
+	b.Helper()
+	path := os.Getenv("ARGTAP_BENCH")
+	if path == "" {
+		return goCommand(b)
+	}
+	f, err := Open(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { f.Close() })
+	return f
+}
+
+// Each of these finds the table anew, as a program does that runs once.
+func benchmarkTable(b *testing.B, do func(t *FuncTable) error) {
+	f := tableFile(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		t, err := f.readTable()
+		if err == nil {
+			err = do(t)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkTableAll(b *testing.B) {
+	n := 0
+	benchmarkTable(b, func(t *FuncTable) error {
+		n = 0
+		for _, err := range t.All() {
+			if err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	b.ReportMetric(float64(n), "funcs")
+}
+
+func BenchmarkTableLookup(b *testing.B) {
+	benchmarkTable(b, func(t *FuncTable) error {
+		found, err := t.lookup("main.main")
+		if err == nil && len(found) != 1 {
+			err = ErrNoFunc
+		}
+		return err
+	})
+}
+
+func BenchmarkTableAt(b *testing.B) {
+	benchmarkTable(b, func(t *FuncTable) error {
+		text, err := t.TextStart()
+		if err == nil {
+			_, err = t.At(text + 1)
+		}
+		return err
+	})
+}
+
+func BenchmarkTableInlined(b *testing.B) {
+	benchmarkTable(b, func(t *FuncTable) error {
+		found, err := t.lookup("main.main")
+		if err == nil && len(found) == 1 {
+			_, err = t.Inlined(found[0])
+		}
+		return err
+	})
+}
+
+func BenchmarkModuleData(b *testing.B) {
+	f := tableFile(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.readModuleData(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -13,6 +13,15 @@
 //	fn, err := f.Lookup("main.(*Server).Serve")
 //	off, err := f.FileOffset(fn.Entry)
 //
+// A Go program without symbol table is read by the table of functions that its
+// runtime has ([FuncTable]), from Go 1.11 on: the same questions have the same
+// answers, to the byte, with the exceptions that stand there.
+// [File.FuncSource] says which it is. The table also leads to what the compiler
+// tells the runtime about a function ([FuncTable.FuncData],
+// [FuncTable.Inlined]), and [File.ModuleData] to the program's types;
+// [File.DataAt] reads such data. [FindDebugFile] finds the debug information of
+// a stripped program.
+//
 // Two kinds of numbers are kept apart by type: a [VirtAddr] is an address as
 // the file's program headers and symbols state it, before a loader moves a
 // position-independent file; a [FileOffset] is a position in the file, which

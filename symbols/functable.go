@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"sort"
+	"strings"
 )
 
 // FuncTable is the table of functions that the Go runtime uses for tracebacks
@@ -211,6 +212,7 @@ type tableReader struct {
 	t     *FuncTable
 	names names
 	full  []byte // for fullName
+	text  strings.Builder
 	pcs   names
 	// assembly says of files whether they are; for tables without flags.
 	assembly map[uint64]bool
@@ -281,7 +283,16 @@ func (n *tableReader) named(r *record) (TableFunc, bool, error) {
 	if err != nil || !ok {
 		return TableFunc{}, false, err
 	}
-	full := string(name)
+	// Several names share an allocation, but not so many that one name that is
+	// kept holds much.
+	const block = 2 << 10
+	if n.text.Cap()-n.text.Len() < len(name) {
+		n.text = strings.Builder{}
+		n.text.Grow(max(block, len(name)))
+	}
+	start := n.text.Len()
+	n.text.Write(name)
+	full := n.text.String()[start:]
 	fn, err := n.function(r)
 	fn.Name = full
 	return fn, err == nil, err

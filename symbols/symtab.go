@@ -144,7 +144,7 @@ const maxName = 64 << 10
 const (
 	pageShift = 14
 	pageBytes = 1 << pageShift
-	pageCount = 256 // 4 MiB in all
+	pageCount = 512 // 8 MiB in all
 )
 
 // names reads names by their offset. Symbols mostly refer to ascending
@@ -156,7 +156,7 @@ type names struct {
 	where   extent // of the string table, in the file
 	section string // its name, for errors
 	base    uint64 // where in that section it starts
-	pages   [pageCount]page
+	pages   []page // made when needed
 	long    []byte
 }
 
@@ -198,7 +198,10 @@ func (n *names) at(off uint64) (name []byte, ok bool, err error) {
 }
 
 func (n *names) page(number uint64) ([]byte, error) {
-	p := &n.pages[number%pageCount]
+	if n.pages == nil {
+		n.pages = make([]page, min(n.where.size>>pageShift+1, pageCount))
+	}
+	p := &n.pages[number%uint64(len(n.pages))]
 	if p.number == number && len(p.data) > 0 {
 		return p.data, nil
 	}

@@ -142,7 +142,11 @@ func TestTableTruncated(t *testing.T) {
 				}
 			}
 		}
-		if !slices.Contains([]string{"1.11-2", "1.16-0", "1.18-1", "1.27-0"}, name) {
+		changed := []string{"1.27-0", "1.11-2", "1.16-0", "1.18-1"}
+		if testing.Short() {
+			changed = changed[:1]
+		}
+		if !slices.Contains(changed, name) {
 			continue
 		}
 		for i := len(data) / 8; i < len(data); i += 3 {
