@@ -64,13 +64,23 @@ func (c compared) String() string {
 }
 
 // bound fails if a kind has cases that the compiler of the release does not
-// make: 1.17 has no results in registers, and since range-over-func results
-// that a loop's body sets are missing.
+// make: debug information of 1.17 has no results in registers, that of 1.20 and
+// 1.21 none of wrappers that end in a jump, and since range-over-func those are
+// missing that a loop's body sets.
 func (c compared) bound(t *testing.T, minor int) {
 	t.Helper()
-	if c.methods < 500 || c.same+c.blanks+c.reordered+c.noResults+c.numbered+c.noName+c.noDWARF != c.methods ||
+	noResults := 0
+	switch {
+	case minor == 17:
+		noResults = c.methods
+	case minor == 20 || minor == 21:
+		noResults = c.methods / 10
+	case minor >= 23:
+		noResults = 4
+	}
+	if c.methods < 500 || c.noResults > noResults || c.same+c.blanks+c.reordered+c.noResults+c.numbered+c.noName+c.noDWARF != c.methods ||
 		c.noName > 0 && (minor < 18 || minor > 20) || c.blanks > 0 && minor > 21 || c.reordered > 0 && minor > 16 || c.reordered > 2 && minor > 11 ||
-		c.noResults > 0 && minor != 17 && (minor < 23 || c.noResults > 4) || c.noDWARF > 0 || c.numbered > 0 {
+		c.noDWARF > 0 || c.numbered > 0 {
 		t.Errorf("%s: not what Go 1.%d makes", c, minor)
 	}
 }
@@ -142,8 +152,8 @@ func (c *compared) kind(t *testing.T, name string, sig *abi.Signature, dw *dwarf
 	t.Helper()
 	want := dw.Signature()
 	results := sig.Results
-	if len(want.Results) == 0 {
-		results = nil
+	if len(want.Results) < len(results) && contains(results, want.Results, true) {
+		results = want.Results
 	}
 	d := differ{}
 	d.params("parameter", sig.Params, want.Params)
@@ -171,7 +181,7 @@ func contains(list, part []abi.Param, ordered bool) bool {
 	for _, p := range part {
 		i := slices.IndexFunc(list, func(q abi.Param) bool {
 			d := differ{}
-			d.typ("", q.Type, p.Type)
+			d.typ("parameter 0", q.Type, p.Type)
 			return d.diff == ""
 		})
 		switch {
@@ -233,6 +243,9 @@ func (d *differ) typ(at string, have, want *abi.Type) {
 		}
 		d.local = true
 	}
+	if want.Kind == abi.Invalid && strings.HasPrefix(at, "parameter 0") {
+		return // a receiver without a name is known from the function's name only
+	}
 	if have.Kind != want.Kind || have.Size != want.Size || have.Align != want.Align || have.Len != want.Len ||
 		(have.NumMethod == 0) != (want.NumMethod == 0) || len(have.Fields) != len(want.Fields) {
 		d.note("%s: %+v, want %+v", at, *have, *want)
@@ -253,18 +266,21 @@ func (d *differ) typ(at string, have, want *abi.Type) {
 	}
 }
 
-// check builds the program with a release and compares its methods.
-func check(t *testing.T, release, arch string) {
+// check builds the program and compares its methods. The default build is
+// compared with the stripped one, others with themselves.
+func check(t *testing.T, tc fixture.Toolchain) {
 	t.Helper()
-	tc := fixture.Toolchain{Release: release, Arch: arch}
 	minor, err := tc.Minor()
 	if err != nil {
 		t.Fatal(err)
 	}
 	src := program(t, minor)
 	full := fixture.BuildWith(t, tc, src)
-	tc.Flavour = fixture.Stripped
-	stripped := fixture.BuildWith(t, tc, src)
+	stripped := full
+	if tc.Flavour == fixture.Default {
+		tc.Flavour = fixture.Stripped
+		stripped = fixture.BuildWith(t, tc, src)
+	}
 	c := compare(t, open(t, stripped), open(t, full))
 	t.Log(c)
 	c.bound(t, minor)
@@ -291,16 +307,21 @@ func TestGoCommand(t *testing.T) {
 	}
 }
 
-var archs = []string{"amd64", "arm64", "386"}
-
-func TestOracle(t *testing.T) {
-	for _, arch := range archs {
-		if testing.Short() && arch != "amd64" {
-			continue
+// checkAll runs check for all architectures, and for the flavours in which
+// descriptors are relocated, by the Go linker and by the C compiler's.
+func checkAll(t *testing.T, release string) {
+	for _, arch := range []string{"amd64", "arm64", "386"} {
+		for _, fl := range []fixture.Flavour{fixture.Default, fixture.PIE, fixture.Cgo} {
+			tc := fixture.Toolchain{Release: release, Arch: arch, Flavour: fl}
+			if tc.Check() != nil || testing.Short() && (arch != "amd64" || fl != fixture.Default) {
+				continue
+			}
+			t.Run(arch+"/"+string(fl), func(t *testing.T) { check(t, tc) })
 		}
-		t.Run(arch, func(t *testing.T) { check(t, "", arch) })
 	}
 }
+
+func TestOracle(t *testing.T) { checkAll(t, "") }
 
 // TestReleases is TestOracle for all releases. It fetches toolchains, and so is
 // asked for by ARGTAP_TOOLCHAINS=1.
@@ -310,8 +331,6 @@ func TestReleases(t *testing.T) {
 	}
 	for _, release := range []string{"1.11.13", "1.12.17", "1.13.15", "1.14.15", "1.15.15", "1.16.15", "1.17.13", "1.18.10",
 		"1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.13", "1.25.11", "1.26.8", "1.27.4"} {
-		for _, arch := range archs {
-			t.Run(release+"/"+arch, func(t *testing.T) { check(t, release, arch) })
-		}
+		t.Run(release, func(t *testing.T) { checkAll(t, release) })
 	}
 }
