@@ -475,6 +475,69 @@ func TestMemlock(t *testing.T) {
 	t.Logf("%s", out)
 }
 
+// TestConcurrentHits has many more threads than CPUs hit the same programs.
+// Programs are preempted in the middle then, where the kernel does that, and run
+// again on the same CPU: no record may be lost, doubled or mixed with another.
+func TestConcurrentHits(t *testing.T) {
+	needRoot(t)
+	target := startCaps(t, buildFixture(t, "caps"))
+	const threads, perThread = 24, 1000
+	item := func(id, i int) string {
+		return fmt.Sprintf(`&main.item{ID: %d, Name: "item %d", P: &main.point{X: %d, Y: %d}}`, id+i, id, id, i+1)
+	}
+	want := map[string]func(id int) string{
+		"main.crowd":  func(id int) string { return fmt.Sprint(id, id+1e9, ^id, 3*id) },
+		"main.throng": func(id int) string { return fmt.Sprint(id, id+2e9, -id, 5*id) },
+		"main.list": func(id int) string {
+			return fmt.Sprintf("%d []*main.item{%s, %s, %s}", id, item(id, 0), item(id, 1), item(id, 2))
+		},
+	}
+	seen := map[string][]int{}
+	for name := range want {
+		seen[name] = make([]int, threads*perThread)
+	}
+	wrong := 0
+	tr, err := Trace(target.path, "main.crowd", func(c *Call) {
+		args := make([]string, c.NumArgs())
+		for i := range args {
+			args[i] = fmt.Sprint(c.Arg(i))
+		}
+		got := strings.Join(args, " ")
+		id, ok := c.Arg(0).Int()
+		if !ok || id < 0 || id >= threads*perThread || got != want[c.Name()](int(id)) {
+			if wrong++; wrong <= 10 {
+				t.Errorf("%s was called with %s", c.Name(), got)
+			}
+			return
+		}
+		seen[c.Name()][id]++
+	}, WithFuncs("main.throng", "main.list"), WithLimits(Limits{Depth: 3}), WithBufferSize(128<<20))
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	target.do(fmt.Sprint("race ", threads))
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	missing, twice := 0, 0
+	for _, ids := range seen {
+		for _, n := range ids {
+			switch {
+			case n == 0:
+				missing++
+			case n > 1:
+				twice++
+			}
+		}
+	}
+	s := tr.Stats()
+	if wrong+twice != 0 || missing != int(s.LostBusy) || s.LostRing+s.LostMalformed != 0 {
+		t.Errorf("of %d calls %d are wrong, %d missing, %d there more than once; %+v",
+			3*threads*perThread, wrong, missing, twice, s)
+	}
+	t.Logf("%+v", s)
+}
+
 // TestDetachTime logs how long it takes to attach to many functions, and to
 // detach.
 func TestDetachTime(t *testing.T) {

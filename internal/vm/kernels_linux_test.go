@@ -199,6 +199,8 @@ func runTests(t *testing.T, k *Kernel, pkg, pattern string, files map[string]str
 	var out bytes.Buffer
 	status, err := Run(t.Context(), Config{
 		Kernel: k, Files: all, Dir: dir, Env: append(env, "CI=true"),
+		// Programs are then preempted wherever they may be.
+		Append: "preempt=full",
 		Args:   []string{path.Join(dir, "package.test"), "-test.v", "-test.short", "-test.timeout=8m", "-test.run=" + pattern},
 		Stdout: &out, Stderr: &out,
 	})
@@ -219,7 +221,7 @@ func runTests(t *testing.T, k *Kernel, pkg, pattern string, files map[string]str
 func testUprobe(t *testing.T, k *Kernel) {
 	dir := t.TempDir()
 	goBuild(t, k.Arch, "build", "-o", filepath.Join(dir, "uprobe-caps"), "../../uprobe/testdata/caps")
-	runTests(t, k, "../../uprobe", "^(TestCapabilities|TestThreadBase|TestPIDFilter|TestNotResident|TestLoops|TestDetachTime)$",
+	runTests(t, k, "../../uprobe", "^(TestCapabilities|TestThreadBase|TestPIDFilter|TestPIDNamespace|TestNotResident|TestLoops|TestMemlock|TestConcurrentHits|TestDetachTime)$",
 		map[string]string{"fixtures": dir}, "ARGTAP_FIXTURES=/run/vm/fixtures", "ARGTAP_KERNEL_EXACT=1")
 }
 

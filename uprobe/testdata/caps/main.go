@@ -41,6 +41,59 @@ func refs(p []*point) {
 	sink = len(p)
 }
 
+// crowd, throng and list are called by many threads at once, with arguments that
+// say which call it is.
+//
+//go:noinline
+func crowd(id, a, b, c int) {
+	if id < 0 {
+		grow()
+	}
+	sink = id + a + b + c
+}
+
+//go:noinline
+func throng(id, a, b, c int) {
+	if id < 0 {
+		grow()
+	}
+	sink = id - a - b - c
+}
+
+//go:noinline
+func list(id int, items []*item) {
+	if id < 0 {
+		grow()
+	}
+	sink = id + len(items)
+}
+
+type item struct {
+	ID   int
+	Name string
+	P    *point
+}
+
+// race has n threads call the three as often as perThread says.
+func race(n, perThread int) {
+	// All of them are to run at the same time, whatever the number of CPUs.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
+	var end sync.WaitGroup
+	for thread := range n {
+		end.Go(func() {
+			runtime.LockOSThread()
+			for i := range perThread {
+				id := thread*perThread + i
+				crowd(id, id+1e9, ^id, 3*id)
+				throng(id, id+2e9, -id, 5*id)
+				name := fmt.Sprint("item ", id)
+				list(id, []*item{{id, name, &point{id, 1}}, {id + 1, name, &point{id, 2}}, {id + 2, name, &point{id, 3}}})
+			}
+		})
+	}
+	end.Wait()
+}
+
 // grow gives its callers a stack check.
 //
 //go:noinline
@@ -86,6 +139,8 @@ func do(command string) (answer string, err error) {
 			})
 		}
 		end.Wait()
+	case "race":
+		race(n, 1000)
 	case "fork": // another process with a copy of the memory
 		pid, err := fork()
 		return fmt.Sprint(pid), err
