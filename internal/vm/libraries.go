@@ -36,7 +36,7 @@ const libcSuite = "sid"
 func Libraries(ctx context.Context, arch string, log io.Writer) (map[string]string, error) {
 	l, ok := libcs[arch]
 	if !ok {
-		return nil, fmt.Errorf("C library for %s: unknown architecture, there are amd64, arm64 and 386", arch)
+		return nil, fmt.Errorf("the C library for %s: unknown architecture, there are amd64, arm64 and 386", arch)
 	}
 	dir, err := cached("libc-"+arch, func(tmp, made string) error {
 		if log == nil {
@@ -54,7 +54,7 @@ func Libraries(ctx context.Context, arch string, log io.Writer) (map[string]stri
 		return gatherLibraries(root, made, path.Base(l.loader))
 	})
 	if err != nil {
-		return nil, fmt.Errorf("C library for %s: %w", arch, err)
+		return nil, fmt.Errorf("the C library for %s: %w", arch, err)
 	}
 	files := map[string]string{l.loader: filepath.Join(dir, path.Base(l.loader))}
 	names, err := filepath.Glob(filepath.Join(dir, "lib*.so.*"))
