@@ -103,6 +103,9 @@ func (g *gen) dispatch(funcs []Func) {
 	g.function("argtap_entry", probe)
 	g.note("program for " + funcs[0].Name)
 	g.emit(asm.Mov.Reg(regCtx, asm.R1))
+	if g.opts.ThreadStack {
+		g.threadStack()
+	}
 	if len(funcs) == 1 {
 		return
 	}
@@ -136,6 +139,27 @@ func (g *gen) onlyPID() {
 		asm.RSh.Imm(asm.R0, 32),
 		asm.JNE.Imm(asm.R0, int32(g.opts.PID), "exit"),
 	)
+}
+
+// threadStack makes the kernel run the program on the stack of the thread.
+//
+// Since Linux 6.13 the JIT compiler gives kprobe programs, which programs for
+// uprobes are to the kernel, stack frames of 64 bytes and more in memory of the
+// CPU ("private stack", bpf_enable_priv_stack in kernel/bpf/verifier.c): the
+// kernel takes it that no two of a program run on a CPU at a time. For uprobes
+// that is not so: they are preempted, and wait for pages. Then two threads
+// build their records in the same memory. A program with a tail call, executed
+// or not, is exempt (check_max_stack_depth). This one is behind a condition
+// that the verifier knows to be false: it is not looked at and removed.
+func (g *gen) threadStack() {
+	g.note("a tail call that is never made keeps the stack the thread's own")
+	over := g.fresh("over")
+	g.emit(
+		asm.Mov.Imm(asm.R0, 0),
+		asm.JEq.Imm(asm.R0, 0, over),
+		asm.FnTailCall.Call(),
+	)
+	g.label(over)
 }
 
 // entry generates the code of one function.

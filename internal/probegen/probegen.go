@@ -87,6 +87,10 @@ type Options struct {
 	// NoAtomics is for kernels that refuse [AtomicsProgram]. See the package
 	// comment.
 	NoAtomics bool
+	// ThreadStack keeps the kernel from placing the program's stack in memory
+	// of the CPU, which threads that are preempted would share: see threadStack.
+	// Kernels that know no such stack need not accept it.
+	ThreadStack bool
 }
 
 // Cond is a condition on the flags register: a condition code of amd64 and 386
