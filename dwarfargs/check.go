@@ -347,16 +347,24 @@ func (f *Func) AtReturn(a *abi.Arch) ([]Resolved, error) {
 			reason, doubt = abi.UnknownRelease, true
 		}
 		switch {
+		case r.Agreement == NoBytes:
+		case doubt && !(r.Agreement == Agree && p.pinnedAt(a, r.Location)):
+			r.Agreement = Unconfirmed
 		case r.Agreement == Contradicted:
 			reason = abi.Disagreement
-		case doubt && r.Agreement != Agree && r.Agreement != NoBytes:
-			r.Agreement = Unconfirmed
 		}
 		if r.Agreement == Unconfirmed || r.Agreement == Contradicted {
 			r.Location = abi.Absent(p.Type.Size, reason)
 		}
 	}
 	return rs, nil
+}
+
+// pinnedAt reports whether DWARF's places for p can be in no other value's place
+// in the caller's frame than l.
+func (p *Param) pinnedAt(a *abi.Arch, l abi.Location) bool {
+	pins := p.pins(a)
+	return inFrame(l) && len(pins) == 1 && pins[0] == int64(l[0].CFA-a.ArgBase)
 }
 
 // inFrame reports whether the location is one stretch of the frame.

@@ -258,7 +258,7 @@ func (d *Data) readFunc(fn symbols.Func, depth int) (*Func, error) {
 		if f.ResultsMissing, err = d.resultsMissing(f, chain); err != nil {
 			return nil, err
 		}
-		f.anyOrder = f.release.minor == 11 && len(chain) == 1
+		f.anyOrder = f.release.minor == 11
 		if err := d.addReceiver(f); err != nil {
 			return nil, err
 		}

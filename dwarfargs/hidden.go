@@ -18,6 +18,8 @@ type candidate struct {
 	// unsure and unsureResult, if not nil, are the parameters and results of
 	// Func whose place is not what the assignment of sig gives, or may not be.
 	unsure, unsureResult []bool
+	// open says that the table cuts off the last hidden parameter within.
+	open bool
 	// results, if not nil, is the order of Func.Results in sig and unsureResult.
 	results []int
 }
@@ -119,6 +121,7 @@ func (e *embedding) shapes() error {
 type embedSlot struct {
 	item   *embedItem
 	hidden *abi.Type
+	open   bool // hidden is only the begin of the type
 }
 
 // step goes on with items and table, of which the arguments so far are done.
@@ -144,8 +147,9 @@ func (e *embedding) step(items []embedItem, table []arginfo.Component, done []em
 	if !e.mayHide || !cut && len(table) <= len(items) {
 		return
 	}
-	for _, t := range hiddenTypes(&table[0], e.arch, e.f.RegABI) {
-		e.step(items, table[1:], append(slices.Clip(done), embedSlot{hidden: t}), cut)
+	types, open := hiddenTypes(&table[0], e.arch, e.f.RegABI)
+	for _, t := range types {
+		e.step(items, table[1:], append(slices.Clip(done), embedSlot{hidden: t, open: open}), cut)
 	}
 }
 
@@ -167,6 +171,9 @@ func (e *embedding) candidate(done []embedSlot) {
 		}
 	}
 	c := candidate{sig: sig, at: make([]int, len(e.base.at))}
+	for _, s := range done {
+		c.open = c.open || s.open
+	}
 	for i, p := range e.base.at {
 		c.at[i] = at[p]
 	}
@@ -202,16 +209,21 @@ const maxHiddenLeaves = 4
 // hiddenTypes returns types that stand for a value of which only the component
 // is known. Where arguments are passed in registers it makes a difference
 // which words are floats, and whether the value has an array in it; elsewhere
-// one type does for all. It is nil if the component is not known wholly.
-func hiddenTypes(c *arginfo.Component, a *abi.Arch, registers bool) []*abi.Type {
+// one type does for all. open says that the component is cut: then the types are
+// those of its begin. It is nil if the component is not known.
+func hiddenTypes(c *arginfo.Component, a *abi.Arch, registers bool) (ts []*abi.Type, open bool) {
 	h := hider{ptr: a.PtrSize}
-	ts := []*abi.Type{h.of(c)}
-	words := h.words
+	ts = []*abi.Type{h.of(c)}
+	words, open := h.words, h.open
 	if h.failed {
-		return nil
+		return nil, false
 	}
-	if !registers || words == 0 {
-		return ts
+	if words == 0 { // no bytes: it is there for the sake of its alignment, perhaps
+		ts[0].Align = 1
+		return append(ts, &abi.Type{Name: "[0]uintptr", Kind: abi.Array, Elem: integer(a.PtrSize), Align: a.PtrSize}), open
+	}
+	if !registers {
+		return ts, open
 	}
 	if words <= maxHiddenLeaves {
 		for floats := 1; floats < 1<<words; floats++ {
@@ -221,11 +233,20 @@ func hiddenTypes(c *arginfo.Component, a *abi.Arch, registers bool) []*abi.Type 
 			}
 		}
 	}
+	if open {
+		// With an array behind what shows.
+		h := hider{ptr: a.PtrSize}
+		t := h.of(c)
+		two := &abi.Type{Name: "[2]uint8", Kind: abi.Array, Elem: integer(1), Len: 2, Size: 2, Align: 1}
+		t.Fields = append(t.Fields, abi.Field{Name: "…", Type: two, Offset: t.Size})
+		t.Size = alignUp(t.Size+2, t.Align)
+		ts = append(ts, t)
+	}
 	h = hider{ptr: a.PtrSize, arrays: true}
 	if t := h.of(c); !h.failed && h.arrayed {
 		ts = append(ts, t)
 	}
-	return ts
+	return ts, open
 }
 
 // hider makes the types of hidden values.
@@ -236,6 +257,7 @@ type hider struct {
 
 	words   int
 	arrayed bool // an array has been made
+	open    bool // there is more than was shown
 	failed  bool
 }
 
@@ -262,6 +284,10 @@ func (h *hider) of(c *arginfo.Component) *abi.Type {
 	equal := len(c.Elems) > 0
 	for i := range c.Elems {
 		e := &c.Elems[i]
+		if e.Kind == arginfo.More {
+			// One word stands for all.
+			h.open, e = true, &arginfo.Component{Offset: base + alignUp(t.Size, h.ptr), Size: int(h.ptr)}
+		}
 		at, ok := offsetOf(e)
 		if !ok {
 			at = base + t.Size // no bytes

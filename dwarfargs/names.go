@@ -22,8 +22,9 @@ func parseName(name string) funcName {
 			return funcName{} // equality and hash functions of types
 		}
 	}
-	// Go 1.17 calls closures of go and defer statements pkg.F·dwrap·1.
-	name = strings.ReplaceAll(name, "·", ".")
+	// Go 1.17 calls closures of go and defer statements pkg.F·dwrap·1. Types
+	// have such dots, too: pkg.T·1 is declared in a function.
+	name = strings.ReplaceAll(name, "·dwrap·", ".dwrap.")
 	pkg, rest := splitPackage(name)
 	n := funcName{pkg: pkg}
 	if rest == "" {

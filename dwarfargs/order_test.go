@@ -131,13 +131,18 @@ func fieldNames(names []string, list *ast.FieldList) []string {
 // with its source. known is false if there is none, or if some of them are not
 // believed.
 func sameOrder(source [][]string, fd *Func, entry, ret []Resolved) (known bool, err error) {
-	if len(source) == 0 || fd.Wrapper {
+	pkg, _ := splitPackage(fd.Name)
+	if len(source) == 0 || fd.Wrapper || unescape(pkg) != fd.Unit { // another unit: linked to this name
 		return false, nil
 	}
-	var names []string
+	var names, none []string
 	add := func(r *Resolved) bool {
 		if r.Agreement == Unconfirmed || r.Agreement == Contradicted {
 			return false
+		}
+		if r.Agreement == NoBytes {
+			none = append(none, r.Param.Name) // of which the order does not show
+			return true
 		}
 		if n := r.Param.Name; n != "_" && !strings.HasPrefix(n, "~") {
 			names = append(names, n)
@@ -157,6 +162,7 @@ func sameOrder(source [][]string, fd *Func, entry, ret []Resolved) (known bool, 
 		}
 	}
 	for _, want := range source {
+		want = slices.DeleteFunc(slices.Clone(want), func(n string) bool { return slices.Contains(none, n) })
 		if fd.ResultsMissing && slices.Equal(names[:params], want[:min(params, len(want))]) || slices.Equal(names, want) {
 			return true, nil
 		}

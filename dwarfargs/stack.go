@@ -17,6 +17,7 @@ type stackVar struct {
 	// What the compiler has sorted it by lies between its offset plus keyLo and
 	// its offset plus keyHi.
 	keyLo, keyHi int64
+	notFirst     bool // it is not the receiver of this method
 }
 
 // stackArea lays out one area of the caller's frame, that of the parameters or
@@ -28,8 +29,8 @@ type stackVar struct {
 //     zero have the offset of the next one, and can come behind it. On arm64 the
 //     link register's word is counted for those that have locations only, so
 //     that one without a location can come before a small one that precedes it.
-//   - Go 1.11 sorts those of functions that are inlined nowhere by name
-//     (cmd/compile/internal/gc/dwinl.go, byClassThenName).
+//   - Go 1.11 sorts them by name (cmd/compile/internal/gc/dwinl.go, byNodeName
+//     and byClassThenName).
 //   - Blank ones are missing.
 //
 // Offsets count from the start of the arguments.
@@ -115,10 +116,10 @@ func (s *stackArea) place(i int, off int64) bool {
 // mayPrecede reports whether variable i can come before all that are not laid
 // out yet and are listed before it.
 func (s *stackArea) mayPrecede(i int) bool {
-	if s.free {
-		return true
-	}
 	v := &s.vars[i]
+	if s.free {
+		return !v.notFirst || len(s.order) > 0
+	}
 	for j := range i {
 		if s.used[j] {
 			continue
@@ -277,6 +278,12 @@ func (f *Func) stackVars(ps []Param, a *abi.Arch) []stackVar {
 // pins returns the offsets that p can have in the caller's frame, so that all of
 // DWARF's places there are parts of it; none if there are no places. DWARF
 // leaves out parts, and repeats others: see [Param.byPlace].
+//
+// These are its own, and not those of another parameter that is assigned to it,
+// if the pins of all have room beside each other. For at the entry each variable
+// is in the place of the last of the arguments that are its value anywhere (see
+// [checkClaims]); the last of those that are exchanged is a value of its own
+// variable and of another one, and so both are in its place.
 func (p *Param) pins(a *abi.Arch) []int64 {
 	ls, ok := leaves(nil, p.Type, 0, a.PtrSize, 0)
 	if !ok || len(ls) == 0 {
@@ -309,6 +316,12 @@ func (p *Param) pins(a *abi.Arch) []int64 {
 			continue
 		}
 		some := bases(places, ls, int64(a.ArgBase))
+		if base, ok := p.base(expr, a); ok {
+			some = some[:0]
+			if base >= 0 {
+				some = append(some, base)
+			}
+		}
 		if said {
 			some = slices.DeleteFunc(some, func(b int64) bool { return !slices.Contains(pins, b) })
 		}
@@ -317,6 +330,28 @@ func (p *Param) pins(a *abi.Arch) []int64 {
 		}
 	}
 	return pins
+}
+
+// base returns the offset of p by an expression that has a piece for each of its
+// parts, -1 if they do not lie in one value's place. It is false for other
+// expressions.
+func (p *Param) base(expr []byte, a *abi.Arch) (base int64, ok bool) {
+	l := location(p.Type, p.ev.eval(expr), p.dialect, p.ptr)
+	if isUnsupported(l) {
+		return 0, false
+	}
+	base = -1
+	for i, piece := range l {
+		if piece.Kind != abi.InFrame || piece.CFA < a.ArgBase {
+			continue
+		}
+		b := int64(piece.CFA-a.ArgBase) - piece.Offset
+		if b < 0 || b > math.MaxInt32 || i > 0 && base >= 0 && b != base {
+			return -1, true
+		}
+		base = b
+	}
+	return base, true
 }
 
 // bases returns the offsets of a value for which the places are some of its

@@ -91,7 +91,7 @@ func (f *Func) witnessed(a *abi.Arch, w *Witness) ([]candidate, error) {
 		case f.release.before(17):
 			some, err = f.stacked(a, &base, w.ArgsSize)
 		case w.ArgInfo != nil:
-			some, err = f.embed(a, &base, w, f.BlanksMissing || rangeBody(f.Name))
+			some, err = f.embed(a, &base, w, f.mayHide())
 		}
 		if err != nil {
 			first = err
@@ -103,8 +103,8 @@ func (f *Func) witnessed(a *abi.Arch, w *Witness) ([]candidate, error) {
 				all = append(all, some[i])
 			}
 		}
-		// What needs the fewest additions comes first. A variant that is only
-		// there in case that the plain one is wrong is not tried if it is right.
+		// A variant that is only there in case that the plain one is wrong is not
+		// tried if that is right.
 		if len(all) > 0 && !f.isGenericClosure() {
 			break
 		}
@@ -189,76 +189,154 @@ func (f *Func) agrees(a *abi.Arch, c *candidate, w *Witness) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	otherSize := w.ArgsSize >= 0 && as.ArgSize+as.ResultSize+as.SpillSize != w.ArgsSize
-	if otherSize && (w.ArgInfo == nil || w.ArgInfo.Cut) {
-		return false, nil
+	cut := w.ArgInfo != nil && w.ArgInfo.Cut
+	missing := int64(0) // bytes that the witness has in excess
+	if w.ArgsSize >= 0 {
+		missing = w.ArgsSize - (as.ArgSize + as.ResultSize + as.SpillSize)
 	}
-	if w.ArgInfo != nil {
-		err := w.ArgInfo.Check(arginfo.Func{Symbol: f.Name, Minor: f.release.minor, Arch: a, Sig: c.sig, As: as})
-		if errors.Is(err, arginfo.ErrMismatch) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-	}
-	if len(w.Spills) > 0 && !sameSpills(c.sig, as, w.Spills) {
-		return false, nil
-	}
-	if otherSize {
+	behind := (missing > 0 && cut || c.open) && f.mayHide()
+	switch {
+	case missing == 0 || behind:
+	case w.ArgInfo != nil && !cut:
 		// All arguments are as the table has them, so it is results that are
 		// missing: those of wrappers, and of functions that range over functions.
 		f.ResultsMissing = true
-		c.unsureResult = make([]bool, len(f.Results))
-		for i := range c.unsureResult {
-			c.unsureResult[i] = true
+		c.unsureResult = all(len(f.Results))
+	default:
+		return false, nil
+	}
+	if w.ArgInfo != nil {
+		ok, err := f.inTable(a, c.sig, as, w.ArgInfo)
+		if err == nil && !ok && (cut || c.open) && f.mayHide() {
+			behind = true
+			as, ok, err = f.inCutTable(a, c, w.ArgInfo, missing)
+		}
+		if !ok || err != nil {
+			return false, err
 		}
 	}
-	if f.BlanksMissing && !f.release.before(17) {
-		c.unsure = f.behindTable(a, c, as, w)
+	shown := f.shown(c.sig, w)
+	if len(w.Spills) > 0 && !sameSpills(c.sig, as, w.Spills, shown, behind) {
+		return false, nil
+	}
+	if f.mayHide() && !f.release.before(17) {
+		f.doubtBehindTable(a, c, as, w, shown, behind)
 	}
 	return true, nil
 }
 
-// behindTable returns which parameters may be moved by others that the witness
-// does not show: those that the argument table cuts off, unless the sizes or
-// the saved registers leave no room for others. It is nil if there are none.
-func (f *Func) behindTable(a *abi.Arch, c *candidate, as *abi.Assignment, w *Witness) []bool {
-	if n, told := f.compareInputs(len(c.sig.Params)); w.ArgInfo != nil && !w.ArgInfo.Cut || told && n == 0 {
-		return nil
+// inTable reports whether the table is that of the signature.
+func (f *Func) inTable(a *abi.Arch, sig *abi.Signature, as *abi.Assignment, table *arginfo.Info) (bool, error) {
+	err := table.Check(arginfo.Func{Symbol: f.Name, Minor: f.release.minor, Arch: a, Sig: sig, As: as})
+	if errors.Is(err, arginfo.ErrMismatch) {
+		return false, nil
 	}
-	if w.ArgsSize >= 0 {
-		var room int64 = w.ArgsSize - as.ResultSize
-		if c.sig.Dict != abi.NoDict {
-			room -= a.PtrSize
-		}
-		for _, p := range c.sig.Params {
-			room -= p.Type.Size
-		}
-		if room == 0 {
-			return nil
-		}
-	}
-	shown := 0
-	if w.ArgInfo != nil {
-		shown = len(w.ArgInfo.Components) - 1
-		if f.tableLacksFirst() {
-			shown++
-		}
-	}
-	unsure := make([]bool, len(c.at))
-	for i, at := range c.at {
-		if c.sig.Dict == abi.DictFirst || c.sig.Dict == abi.DictAfterReceiver && at > 0 {
-			at++
-		}
-		_, inRegs := as.SpillSlot(c.at[i])
-		unsure[i] = at >= shown && !(inRegs && len(w.Spills) > 0)
-	}
-	return unsure
+	return err == nil, err
 }
 
-// sameSpills reports whether the saved registers are those of the assignment.
-func sameSpills(sig *abi.Signature, as *abi.Assignment, spills []arginfo.Spill) bool {
+// inCutTable is inTable for a candidate that may have further parameters behind
+// those that the table lists. It returns the assignment that is in the table. The
+// further parameters show in the table by its being cut, and by what they take of
+// the stack before the spill slots: up to so many bytes.
+func (f *Func) inCutTable(a *abi.Arch, c *candidate, table *arginfo.Info, most int64) (*abi.Assignment, bool, error) {
+	sig := c.sig
+	if table.Cut {
+		sig = c.insert(len(sig.Params), abi.Param{Name: "_", Type: &abi.Type{Name: "struct {}", Kind: abi.Struct, Align: 1}}).sig
+	}
+	for size := int64(0); size <= min(max(most, 0), maxBehind); size += a.PtrSize {
+		with := *sig
+		if size > 0 {
+			// A result takes the same place, and moves nothing else.
+			room := &abi.Type{Name: "[...]uint8", Kind: abi.Array, Elem: integer(1), Len: size, Size: size, Align: 1}
+			with.Results = append(slices.Clip(sig.Results), abi.Param{Name: "_", Type: room})
+		}
+		as, err := f.convention()(a, &with)
+		if err != nil {
+			return nil, false, err
+		}
+		if ok, err := f.inTable(a, &with, as, table); ok || err != nil || !f.RegABI {
+			return as, ok, err
+		}
+	}
+	return nil, false, nil
+}
+
+// maxBehind is how many bytes of the stack are tried for what a table cuts off.
+const maxBehind = 256
+
+// mayHide reports whether parameters of the function can be missing in DWARF
+// without its name telling which.
+func (f *Func) mayHide() bool { return f.BlanksMissing || rangeBody(f.Name) }
+
+func all(n int) []bool { return slices.Repeat([]bool{true}, n) }
+
+// doubtBehindTable notes which parameters may be moved by others that the
+// witness does not show: those that the argument table cuts off, unless the
+// sizes leave no room for others, or the saved registers show those.
+func (f *Func) doubtBehindTable(a *abi.Arch, c *candidate, as *abi.Assignment, w *Witness, shown int, behind bool) {
+	if behind {
+		c.unsureResult = all(len(f.Results))
+	} else {
+		if n, told := f.compareInputs(len(c.sig.Params)); w.ArgInfo != nil && !w.ArgInfo.Cut || told && n == 0 {
+			return
+		}
+		if w.ArgsSize >= 0 {
+			room := w.ArgsSize - as.ResultSize
+			if c.sig.Dict != abi.NoDict {
+				room -= a.PtrSize
+			}
+			for _, p := range c.sig.Params {
+				room -= p.Type.Size
+			}
+			if room == 0 {
+				return
+			}
+		}
+	}
+	c.unsure = make([]bool, len(c.at))
+	for i, at := range c.at {
+		_, inRegs := as.SpillSlot(at)
+		c.unsure[i] = at >= shown && (behind || !inRegs || len(w.Spills) == 0)
+	}
+}
+
+// shown returns how many parameters the witness's table lists wholly.
+func (f *Func) shown(sig *abi.Signature, w *Witness) int {
+	if w.ArgInfo == nil {
+		return 0
+	}
+	n := len(w.ArgInfo.Components)
+	if w.ArgInfo.Cut {
+		n-- // the mark, which stands for the rest
+	}
+	if n > 0 && isOpen(&w.ArgInfo.Components[n-1]) {
+		n--
+	}
+	if f.tableLacksFirst() {
+		n++
+	}
+	if sig.Dict != abi.NoDict {
+		n--
+	}
+	return max(n, 0)
+}
+
+// isOpen reports whether something is left out of the component.
+func isOpen(c *arginfo.Component) bool {
+	if c.Kind == arginfo.More {
+		return true
+	}
+	for i := range c.Elems {
+		if isOpen(&c.Elems[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameSpills reports whether the saved registers are those of the assignment, or
+// if there may be further arguments, have those of the ones that are shown.
+func sameSpills(sig *abi.Signature, as *abi.Assignment, spills []arginfo.Spill, shown int, further bool) bool {
 	want := make(map[abi.Reg]abi.CFAOffset)
 	add := func(l abi.Location, slot abi.CFAOffset, ok bool) {
 		if !ok {
@@ -273,18 +351,23 @@ func sameSpills(sig *abi.Signature, as *abi.Assignment, spills []arginfo.Spill) 
 		add(as.Dict.AtEntry(), slot, ok)
 	}
 	for i := range sig.Params {
+		if further && i >= shown {
+			break
+		}
 		slot, ok := as.SpillSlot(i)
 		add(as.Params[i].AtEntry(), slot, ok)
 	}
-	if len(want) != len(spills) {
-		return false
-	}
+	found := 0
 	for _, s := range spills {
-		if slot, ok := want[s.Reg]; !ok || slot != s.Slot {
+		switch slot, ok := want[s.Reg]; {
+		case !ok && further:
+		case !ok || slot != s.Slot:
 			return false
+		default:
+			found++
 		}
 	}
-	return true
+	return found == len(want)
 }
 
 // adopt takes the candidates over. If there is only one, its hidden parameters
@@ -354,6 +437,11 @@ func (f *Func) stacked(a *abi.Arch, base *candidate, total int64) ([]candidate, 
 		return nil, nil
 	}
 	whole := told && excess == 0
+	if n := parseName(f.Name); base.sig.Method && f.anyOrder {
+		for i := range vars {
+			vars[i].notFirst = !n.isReceiver(vars[i].typ)
+		}
+	}
 	l, ok := stackFrame(vars, results, a.PtrSize, total, f.anyOrder, whole)
 	if ok && !l.found && !f.anyOrder {
 		// DWARF's places can be those of others that are assigned: see
