@@ -26,6 +26,9 @@ type capabilities struct {
 	sleepable bool // programs may wait for a page
 	loops     bool // bpf_loop
 	atomics   bool // atomic exchange
+	// threadStack says that programs can insist on the thread's stack, with
+	// probegen.Options.ThreadStack. Kernels that have another stack all can.
+	threadStack bool
 }
 
 // without returns what is left of the capabilities without those named by their
@@ -87,6 +90,9 @@ func probeCapabilities() capabilities {
 	c.loops = features.HaveProgramHelper(ebpf.Kprobe, asm.FnLoop) == nil
 	c.atomics = probeAtomics()
 	c.multi = features.HaveBPFLinkUprobeMulti() == nil
+	// Tail calls beside functions, which it takes, are older than multi links on
+	// every architecture, and those older than the other stack.
+	c.threadStack = c.multi
 	// The helper and cookies of perf links came together, as multi links came
 	// with cookies.
 	c.cookies = c.multi || features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie) == nil

@@ -72,6 +72,7 @@ func TestCapabilities(t *testing.T) {
 		{"sleepable programs", c.sleepable, 600},
 		{"uprobe_multi", c.multi, 606},
 		{"PID filter of uprobe_multi", c.pidFilter, 610},
+		{"stacks of the thread", c.threadStack, 606},
 	} {
 		switch {
 		case version >= tt.since && !tt.have:
@@ -88,7 +89,7 @@ func TestCapabilities(t *testing.T) {
 			t.Errorf("%+v is not logged:\n%s", l, text.String())
 		}
 	}
-	if c == (capabilities{true, true, true, true, true, true}) != (text.Len() == 0) {
+	if c == (capabilities{true, true, true, true, true, true, true}) != (text.Len() == 0) {
 		t.Errorf("logged with %+v:\n%s", c, text.String())
 	}
 }
