@@ -224,9 +224,14 @@ func (b *executable) fromArgInfo(s symbols.Func, r record, _ *options) (*descrip
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range r.info.Params(b.arch, regs, spills) {
-		d.params = append(d.params, Param{Name: "_", Type: p.Type, Location: p.Location, Source: "size only"})
-		d.sig.Params = append(d.sig.Params, abi.Param{Name: "_", Type: p.Type})
+	params := r.info.Params(b.arch, regs, spills)
+	for i, p := range params {
+		name := "_"
+		if r.info.Cut && i == len(params)-1 {
+			name = arginfo.Rest
+		}
+		d.params = append(d.params, Param{Name: name, Type: p.Type, Location: p.Location, Source: "size only"})
+		d.sig.Params = append(d.sig.Params, abi.Param{Name: name, Type: p.Type})
 	}
 	return d, nil
 }

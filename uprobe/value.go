@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/arginfo"
 	"github.com/argtap/argtap/internal/capture"
 )
 
@@ -61,6 +62,9 @@ func (v Value) reason() abi.Reason {
 	case v.typ == nil || v.img == nil:
 		return abi.UnknownType
 	case v.typ.Kind == abi.Invalid:
+		if v.typ.Name == arginfo.Rest {
+			return abi.Cut // by the compiler
+		}
 		return abi.UnknownType
 	case v.typ.Kind == abi.Struct || v.typ.Kind == abi.Array:
 		for i := range v.img.Holes {

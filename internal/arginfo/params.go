@@ -57,9 +57,6 @@ func (in *Info) Params(a *abi.Arch, registers bool, spills []Spill) []Param {
 	params := make([]Param, 0, len(in.Components))
 	for i := range in.Components {
 		c := &in.Components[i]
-		if c.Kind == More {
-			break
-		}
 		var q Param
 		start := max(0, p.base(c))
 		q.Type, q.Cut = p.place(c, start, start, &q.Location)
@@ -124,13 +121,14 @@ func (p *placer) place(c *Component, base, start int64, l *abi.Location) (t *abi
 		return word(c.Size), false
 	case TooFar, More:
 		*l = append(*l, abi.Piece{Kind: abi.Nowhere, Reason: abi.Cut})
-		return &abi.Type{Name: "?", Kind: abi.Invalid, Align: 1}, true
+		return rest, true
 	}
 	t = &abi.Type{Name: "group", Kind: abi.Struct, Align: 1}
 	for i := range c.Elems {
 		e := &c.Elems[i]
 		if e.Kind == More || e.Kind == TooFar {
 			// The rest of the group is farther still.
+			t.Fields = append(t.Fields, abi.Field{Name: Rest, Offset: t.Size, Type: rest})
 			return t, true
 		}
 		at := p.base(e)
@@ -146,6 +144,13 @@ func (p *placer) place(c *Component, base, start int64, l *abi.Location) (t *abi
 	}
 	return t, cut
 }
+
+// Rest is the name of what stands for all that the table leaves out: of the last
+// field of a group, of the last parameter, and of their type, which is of kind
+// Invalid.
+const Rest = "…"
+
+var rest = &abi.Type{Name: Rest, Kind: abi.Invalid, Align: 1}
 
 func (p *placer) piece(c *Component, base int64) abi.Piece {
 	piece := abi.Piece{Offset: c.Offset - base, Size: int64(c.Size)}
