@@ -107,6 +107,9 @@ func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error)
 	if err != nil {
 		return nil, err
 	}
+	// What Confirm adds for parameters that the compiler does not describe says
+	// how the others lie. What it holds itself is known too little to be shown.
+	addsBlanks := f.BlanksMissing
 	var why string
 	if f.Go && !f.Assembly {
 		switch err := f.Confirm(b.witness(s)); {
@@ -127,10 +130,29 @@ func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error)
 	if f.Assembly || !f.Go && len(f.Params) == 0 {
 		d.source = SourceNone
 	}
+	if addsBlanks {
+		d.sig = withoutBlanks(d.sig)
+	}
 	for _, r := range resolved {
+		if addsBlanks && r.Param.Name == "_" {
+			continue
+		}
 		d.params = append(d.params, Param{
 			Name: r.Param.Name, Type: r.Param.Type, Location: r.Location, Source: r.Agreement.String(),
 		})
 	}
 	return d, nil
+}
+
+// withoutBlanks returns a signature without its blank parameters.
+func withoutBlanks(s *abi.Signature) *abi.Signature {
+	t := *s
+	t.Method = s.Method && len(s.Params) > 0 && s.Params[0].Name != "_"
+	t.Params = nil
+	for _, p := range s.Params {
+		if p.Name != "_" {
+			t.Params = append(t.Params, p)
+		}
+	}
+	return &t
 }
