@@ -109,7 +109,8 @@ func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error)
 	}
 	// What Confirm adds for parameters that the compiler does not describe says
 	// how the others lie. What it holds itself is known too little to be shown.
-	addsBlanks := f.BlanksMissing
+	minor, known := b.minor()
+	addsBlanks := f.BlanksMissing || known && minor < 22
 	var why string
 	if f.Go && !f.Assembly {
 		switch err := f.Confirm(b.witness(s)); {
