@@ -97,14 +97,14 @@ func TestTail(t *testing.T) {
 func TestQEMUArgs(t *testing.T) {
 	c := Config{Kernel: &Kernel{Image: "/k", Arch: "arm64"}, Append: "loglevel=7"}
 	args := strings.Join(c.qemuArgs(machines["arm64"], "/i"), " ")
-	for _, want := range []string{"-machine virt,accel=tcg", "-cpu cortex-a72", "-m 2048", "-smp 2", "-kernel /k -initrd /i", "console=ttyAMA0 ", " loglevel=7", "-no-reboot"} {
+	for _, want := range []string{"-machine virt -accel tcg", "-cpu cortex-a72", "-m 2048", "-smp 2", "-kernel /k -initrd /i", "console=ttyAMA0 ", " loglevel=7", "-no-reboot"} {
 		if !strings.Contains(args, want) {
 			t.Errorf("%q is missing in %s", want, args)
 		}
 	}
 	c = Config{Kernel: c.Kernel, CPU: "max", CPUs: 4, Memory: 512}
 	args = strings.Join(c.qemuArgs(machines["amd64"], "/i"), " ")
-	for _, want := range []string{"-machine pc,", "-cpu max", "-m 512", "-smp 4", "console=ttyS0 "} {
+	for _, want := range []string{"-machine pc -accel tcg,thread=single", "-cpu max", "-m 512", "-smp 4", "console=ttyS0 "} {
 		if !strings.Contains(args, want) {
 			t.Errorf("%q is missing in %s", want, args)
 		}
