@@ -467,10 +467,15 @@ func TestMemlock(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	version, _ := kernelVersion(t)
 	want := "memlock=false ulimit=false error=<nil>\n"
-	if version < 511 {
+	level, _ := perfParanoid()
+	switch {
+	case version < 511:
 		want = "memlock=true ulimit=true "
+	case level > 2 && !probeCapabilities().multi:
+		// Debian's kernels keep all perf events from all others than root.
+		want = "kernel.perf_event_paranoid is 3, at which some kernels want CAP_SYS_ADMIN"
 	}
-	if err != nil || !strings.HasPrefix(string(out), want) {
+	if err != nil || !strings.Contains(string(out), want) {
 		t.Errorf("%v: %s; want %s", err, out, want)
 	}
 	t.Logf("%s", out)
@@ -493,6 +498,9 @@ func TestConcurrentHits(t *testing.T) {
 			return fmt.Sprintf("%d []*main.item{%s, %s, %s}", id, item(id, 0), item(id, 1), item(id, 2))
 		},
 	}
+	if !probeCapabilities().loops {
+		want["main.list"] = func(id int) string { return fmt.Sprintf("%d %d", id, 3) }
+	}
 	seen := map[string][]int{}
 	for name := range want {
 		seen[name] = make([]int, threads*perThread)
@@ -502,6 +510,9 @@ func TestConcurrentHits(t *testing.T) {
 		args := make([]string, c.NumArgs())
 		for i := range args {
 			args[i] = fmt.Sprint(c.Arg(i))
+		}
+		if c.Name() == "main.list" && strings.Count(args[1], abi.NeedsLoops.String()) == 3 {
+			args[1] = "3"
 		}
 		got := strings.Join(args, " ")
 		id, ok := c.Arg(0).Int()

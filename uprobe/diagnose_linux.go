@@ -83,6 +83,9 @@ func permissionError(err error) error {
 			if level, ok := perfParanoid(); ok && level > 1 {
 				why = append(why, fmt.Sprintf("kernel.perf_event_paranoid is %d", level))
 			}
+		} else if level, ok := perfParanoid(); ok && level > 2 {
+			// Debian's kernels know the level 3.
+			why = append(why, fmt.Sprintf("kernel.perf_event_paranoid is %d, at which some kernels want CAP_SYS_ADMIN for perf events", level))
 		}
 	}
 	if mode := lockdown(); mode == "confidentiality" {
