@@ -229,7 +229,6 @@ func TestReturnAgreement(t *testing.T) {
 	i64 := &abi.Type{Name: "int", Kind: abi.Int, Size: 8, Align: 8}
 	arr := &abi.Type{Name: "[2]int", Kind: abi.Array, Elem: i64, Len: 2, Size: 16, Align: 8}
 	const absent = "(debug information and calling convention disagree)"
-	const hidden = "(the debug information may leave out a value before it)"
 	for _, tt := range []struct {
 		name string
 		edit func(*Func)
