@@ -172,7 +172,7 @@ func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement)
 		reason := abi.Disagreement
 		switch {
 		case r.Agreement == NoBytes:
-		case f.hiddenDoubt() && (none || r.Agreement != Agree), f.unsure(ps, i) && r.Agreement != Agree:
+		case f.hiddenDoubt() && (none || r.Agreement != Agree), f.unsure(remaining, i) && r.Agreement != Agree:
 			r.Agreement, reason = Unconfirmed, abi.HiddenParameter
 		case f.foreignRelease() && (none || r.Agreement != Agree):
 			r.Agreement, reason = Unconfirmed, abi.UnknownRelease
@@ -205,7 +205,7 @@ func (f *Func) foreignRelease() bool { return !f.KnownRelease && !f.conventionSh
 // unsure reports whether parameter i may be elsewhere than a placement says.
 func (f *Func) unsure(ps []placement, i int) bool {
 	for j := range ps {
-		if ps[j].candidate.unsure != nil && ps[j].candidate.unsure[i] {
+		if ps[j].isUnsure(i) {
 			return true
 		}
 	}
@@ -223,6 +223,7 @@ func (f *Func) checkPlacement(pl *placement) (rs []Resolved, contradicted bool) 
 	rs = make([]Resolved, len(f.Params))
 	cs := make([]comparison, len(f.Params))
 	era := f.era()
+	hidden := pl.hiddenPlaces()
 	for i := range f.Params {
 		p := &f.Params[i]
 		want, slot, inRegs := pl.param(i)
@@ -235,7 +236,7 @@ func (f *Func) checkPlacement(pl *placement) (rs []Resolved, contradicted bool) 
 	checkClaims(cs)
 	for i := range rs {
 		rs[i].Agreement = cs[i].entryAgreement(f.Params[i].Type)
-		if rs[i].Agreement == Contradicted && !(pl.candidate.unsure != nil && pl.candidate.unsure[i]) {
+		if rs[i].Agreement == Contradicted && (!pl.isUnsure(i) || hidden.have(rs[i].DWARF)) {
 			contradicted = true
 		}
 	}

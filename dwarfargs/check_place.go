@@ -21,6 +21,43 @@ func (pl *placement) param(i int) (l abi.Location, slot abi.CFAOffset, inRegs bo
 	return pl.as.Params[pl.at[i]].AtEntry(), slot, inRegs
 }
 
+// isUnsure reports whether f.Params[i] may be elsewhere than the placement says.
+func (pl *placement) isUnsure(i int) bool { return pl.unsure != nil && pl.unsure[i] }
+
+// hiddenPlaces returns the places of the parameters that DWARF does not know.
+// DWARF has no parameter in those: see [checkClaims].
+func (pl *placement) hiddenPlaces() (places hiddenPlaces) {
+	known := make([]bool, len(pl.sig.Params))
+	for _, at := range pl.at {
+		known[at] = true
+	}
+	for i, k := range known {
+		if !k {
+			places = append(places, pl.as.Params[i].AtEntry()...)
+		}
+	}
+	return places
+}
+
+// have reports whether a piece of l is in one of the places.
+func (places hiddenPlaces) have(l abi.Location) bool {
+	for _, p := range places {
+		for _, g := range l {
+			if p.Kind != g.Kind {
+				continue
+			}
+			if g.Kind == abi.InRegister && g.Reg == p.Reg || g.Kind == abi.InFrame &&
+				g.CFA < p.CFA+abi.CFAOffset(p.Size) && p.CFA < g.CFA+abi.CFAOffset(g.Size) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hiddenPlaces are places of hidden parameters.
+type hiddenPlaces abi.Location
+
 // maxHidden bounds the parameters of a function for which places of a hidden
 // one are tried. No source has as many.
 const maxHidden = 256

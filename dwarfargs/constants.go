@@ -21,12 +21,10 @@ const (
 	tagUnionType        tag = 0x17
 	tagUnspecifiedParam tag = 0x18
 	tagInheritance      tag = 0x1c
-	tagInlined          tag = 0x1d // DW_TAG_inlined_subroutine
 	tagSubrangeType     tag = 0x21
 	tagBaseType         tag = 0x24
 	tagConstType        tag = 0x26
 	tagSubprogram       tag = 0x2e
-	tagVariable         tag = 0x34
 	tagVolatileType     tag = 0x35
 	tagRestrictType     tag = 0x37
 	tagUnspecifiedType  tag = 0x3b

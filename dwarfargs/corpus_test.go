@@ -163,14 +163,14 @@ type corpusCount struct {
 }
 
 const corpusHead = "                     funcs   args  agree no bytes silent (blank)   dead  spill  frame reass foreign unconf contra |" +
-	"  results  agree in body silent no bytes contra | argInfo"
+	"  results  agree in body silent no bytes unconf contra | argInfo"
 
 func (c *corpusCount) row(name string) string {
 	p, r := &c.params, &c.results
-	return fmt.Sprintf("%-18s %7d %6d %6d %8d %6d %7d %6d %6d %6d %5d %7d %6d %6d | %8d %6d %7d %6d %8d %6d | %7d",
+	return fmt.Sprintf("%-18s %7d %6d %6d %8d %6d %7d %6d %6d %6d %5d %7d %6d %6d | %8d %6d %7d %6d %8d %6d %6d | %7d",
 		name, c.funcs, sum(p), p[Agree], p[NoBytes], p[Silent], c.blanks, p[DeadPieces], p[SpillSlot],
 		p[OwnFrame], p[Reassigned], p[Foreign], p[Unconfirmed], p[Contradicted],
-		sum(r), r[Agree], r[InBody], r[Silent], r[NoBytes], r[Contradicted]+r[Unconfirmed], c.argInfo)
+		sum(r), r[Agree], r[InBody], r[Silent], r[NoBytes], r[Unconfirmed], r[Contradicted], c.argInfo)
 }
 
 func sum(n *[agreementCount]int) (s int) {
@@ -211,6 +211,9 @@ func (c *corpusCount) bound(t *testing.T) {
 	}
 	if c.argInfo < c.funcs/2 {
 		t.Errorf("traceback tables confirm %d of %d functions: less than half", c.argInfo, c.funcs)
+	}
+	if n := c.results[Unconfirmed]; float64(n) > 0.001*float64(sum(&c.results)) {
+		t.Errorf("results: %d unconfirmed: more than 0.1 %%", n)
 	}
 	if c.noEntry > 20 {
 		t.Errorf("%d functions are not in the debug information", c.noEntry)
@@ -284,6 +287,10 @@ func checkCorpus(t *testing.T, path string) (c corpusCount) {
 			c.results[r.Agreement]++
 			switch r.Agreement {
 			case Agree, NoBytes, Silent, InBody:
+			case Unconfirmed:
+				// A function that returns from a loop over a function may have
+				// blank results of which DWARF says nothing: [Data.resultsMissing].
+				t.Logf("result: %s: %s", r.Agreement, r.describe(fn, fd))
 			default:
 				t.Errorf("result: %s: %s", r.Agreement, r.describe(fn, fd))
 			}

@@ -145,12 +145,7 @@ func (d *Data) eachNamed(u *unit, name string, wanted func(tag) bool, f func(*di
 // walk calls f with the DIEs of the unit, at any depth, whose shape is wanted,
 // by tag and whether there is a low_pc, until f returns false.
 func (d *Data) walk(u *unit, wanted func(tag, bool) bool, f func(*die) (bool, error)) error {
-	return d.walkFrom(u, u.die, wanted, f)
-}
-
-// walkFrom is walk for the DIE at the offset and those below it.
-func (d *Data) walkFrom(u *unit, off int, wanted func(tag, bool) bool, f func(*die) (bool, error)) error {
-	c := d.cursor(d.info, off, u.end)
+	c := d.cursor(d.info, u.die, u.end)
 	var e die
 	for depth := 0; c.more(); {
 		at := c.off
@@ -179,8 +174,6 @@ func (d *Data) walkFrom(u *unit, off int, wanted func(tag, bool) bool, f func(*d
 		}
 		if a.children {
 			depth++
-		} else if depth == 0 {
-			break
 		}
 	}
 	return c.err

@@ -144,8 +144,8 @@ func (e *embedding) step(items []embedItem, table []arginfo.Component, done []em
 	if len(items) > 0 && sameShape(&table[0], &items[0].shape) {
 		e.step(items[1:], table[1:], append(slices.Clip(done), embedSlot{item: &items[0]}), cut)
 	}
-	if !e.mayHide || !cut && len(table) <= len(items) {
-		return
+	if !e.mayHide || !cut && len(table) <= len(items) || !e.f.BlanksMissing && len(items) > 0 {
+		return // those that a loop's body lacks are the last
 	}
 	types, open := hiddenTypes(&table[0], e.arch, e.f.RegABI)
 	for _, t := range types {

@@ -18,7 +18,8 @@ import (
 
 // sourceOrder returns the names of the parameters of all functions of the
 // release's standard library and of testdata/releases, by symbol, receiver
-// first, blank ones left out; then an empty name, and those of the results.
+// first, blank ones left out; then an empty name, and those of the results, "_"
+// for each without a name.
 // Functions that are declared several times, for other systems, have several
 // lists.
 func sourceOrder(t testing.TB, release string) (map[string][][]string, error) {
@@ -91,11 +92,11 @@ func readOrder(all map[string][][]string, pkg, path string) error {
 				continue // generic
 			}
 			name = pkg + "." + recv + "." + fn.Name.Name
-			names = fieldNames(names, fn.Recv)
+			names = fieldNames(names, fn.Recv, false)
 		}
-		names = fieldNames(names, fn.Type.Params)
+		names = fieldNames(names, fn.Type.Params, false)
 		names = append(names, "")
-		all[name] = append(all[name], fieldNames(names, fn.Type.Results))
+		all[name] = append(all[name], fieldNames(names, fn.Type.Results, true))
 	}
 	return nil
 }
@@ -113,13 +114,16 @@ func receiverName(e ast.Expr) (string, bool) {
 	return "", false
 }
 
-func fieldNames(names []string, list *ast.FieldList) []string {
+func fieldNames(names []string, list *ast.FieldList, blanks bool) []string {
 	if list == nil {
 		return names
 	}
 	for _, f := range list.List {
+		if len(f.Names) == 0 && blanks {
+			names = append(names, "_")
+		}
 		for _, n := range f.Names {
-			if n.Name != "_" {
+			if n.Name != "_" || blanks {
 				names = append(names, n.Name)
 			}
 		}
@@ -136,28 +140,34 @@ func sameOrder(source [][]string, fd *Func, entry, ret []Resolved) (known bool, 
 		return false, nil
 	}
 	var names, none []string
-	add := func(r *Resolved) bool {
+	add := func(r *Resolved, blanks bool) bool {
 		if r.Agreement == Unconfirmed || r.Agreement == Contradicted {
 			return false
 		}
-		if r.Agreement == NoBytes {
-			none = append(none, r.Param.Name) // of which the order does not show
+		if r.Agreement == NoBytes && !blanks {
+			if r.Param.Name != "_" {
+				none = append(none, r.Param.Name) // of which the order does not show
+			}
 			return true
 		}
-		if n := r.Param.Name; n != "_" && !strings.HasPrefix(n, "~") {
+		n := r.Param.Name
+		if strings.HasPrefix(n, "~") {
+			n = "_"
+		}
+		if n != "_" || blanks {
 			names = append(names, n)
 		}
 		return true
 	}
 	for i := range entry {
-		if !add(&entry[i]) {
+		if !add(&entry[i], false) {
 			return false, nil
 		}
 	}
 	params := len(names)
 	names = append(names, "")
 	for i := range ret {
-		if !add(&ret[i]) {
+		if !add(&ret[i], true) {
 			return false, nil
 		}
 	}

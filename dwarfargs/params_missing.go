@@ -70,9 +70,8 @@ func isTypeTag(t tag) bool {
 // blank one, get the names #rv1, #rv2, … if a loop that ranges over a function
 // returns from f (cmd/compile/internal/types2, RenameResult), and what begins
 // with # is not described (cmd/compile/internal/ssa, IsVarWantedForDebug). Then
-// f has no result, or only named ones. The loops show by their variables or by
-// their bodies, which are functions called f-range1; but not if nothing is left
-// of them.
+// f has no result, or only named ones. The loops show by their bodies, which are
+// functions called f-range1, inlined or not; but not if nothing is left of them.
 func (d *Data) resultsMissing(f *Func, chain []origin) (bool, error) {
 	if f.release.before(22) {
 		return f.release.minor == 17 && f.RegABI && len(chain) == 1, nil
@@ -83,25 +82,7 @@ func (d *Data) resultsMissing(f *Func, chain []origin) (bool, error) {
 		}
 	}
 	for _, o := range chain {
-		found := false
-		err := d.walkFrom(o.u, o.e.off, func(t tag, _ bool) bool { return t == tagVariable || t == tagInlined }, func(e *die) (bool, error) {
-			of := e
-			if off, ok, err := d.ref(o.u, e, attrAbstractOrigin); err != nil {
-				return false, err
-			} else if ok {
-				if _, of, err = d.dieAt(off); err != nil {
-					return false, err
-				}
-			}
-			name, err := d.str(o.u, of, attrName)
-			if e.tag == tagVariable {
-				found = strings.HasPrefix(name, "#")
-			} else {
-				found = rangeBody(name)
-			}
-			return !found, err
-		})
-		if found || err != nil {
+		if found, err := d.mentions(o.u, f.Name+"-range1"); found || err != nil {
 			return found, err
 		}
 	}

@@ -169,7 +169,7 @@ func TestReleases(t *testing.T) {
 		}
 	}
 	t.Logf("%s%s", tableHead, b.String())
-	if otherToolchains && !t.Failed() {
+	if otherToolchains && !t.Failed() && len(rows) == len(releases)*len(arches) {
 		checkTable(t, b.String())
 	}
 }

@@ -197,7 +197,7 @@ func (f *Func) agrees(a *abi.Arch, c *candidate, w *Witness) (bool, error) {
 	behind := (missing > 0 && cut || c.open) && f.mayHide()
 	switch {
 	case missing == 0 || behind:
-	case w.ArgInfo != nil && !cut:
+	case w.ArgInfo != nil && !cut, w.ArgInfo == nil && len(c.sig.Params) == 0 && c.sig.Dict == abi.NoDict && f.Wrapper:
 		// All arguments are as the table has them, so it is results that are
 		// missing: those of wrappers, and of functions that range over functions.
 		f.ResultsMissing = true
@@ -219,7 +219,7 @@ func (f *Func) agrees(a *abi.Arch, c *candidate, w *Witness) (bool, error) {
 	if len(w.Spills) > 0 && !sameSpills(c.sig, as, w.Spills, shown, behind) {
 		return false, nil
 	}
-	if f.mayHide() && !f.release.before(17) {
+	if f.BlanksMissing && !f.release.before(17) {
 		f.doubtBehindTable(a, c, as, w, shown, behind)
 	}
 	return true, nil
@@ -254,7 +254,14 @@ func (f *Func) inCutTable(a *abi.Arch, c *candidate, table *arginfo.Info, most i
 		if err != nil {
 			return nil, false, err
 		}
-		if ok, err := f.inTable(a, &with, as, table); ok || err != nil || !f.RegABI {
+		ok, err := f.inTable(a, &with, as, table)
+		if ok && size > 0 {
+			// The spill slots are behind it.
+			moved := *c.sig
+			moved.Results = with.Results
+			c.sig = &moved
+		}
+		if ok || err != nil || !f.RegABI {
 			return as, ok, err
 		}
 	}
