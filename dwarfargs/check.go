@@ -151,9 +151,9 @@ func (f *Func) AtEntry(a *abi.Arch) ([]Resolved, error) {
 // common is believed.
 //
 // Where the list of parameters is in doubt, a value is believed only if DWARF
-// has all of it where the convention does; and not where another is
-// [Reassigned]: in f(_, x, y int) with "y = x" DWARF has both x and y in the
-// place of x, which would be that of y if there were no blank parameter. Where it is the convention itself,
+// has all of it where the convention does; and not where it has another astray:
+// in f(_, x, y int) with "y = x" DWARF has both x and y in the place of x, which
+// would be that of y if there were no blank parameter. Where it is the convention itself,
 // as that of a release that is not known, so is each value, and none at all in
 // a function of which DWARF contradicts any.
 func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement) {
@@ -170,13 +170,15 @@ func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement)
 		rs = all[0]
 	}
 	none := len(remaining) == 0
-	reassigned := slices.ContainsFunc(all, func(rs []Resolved) bool {
-		return slices.ContainsFunc(rs, func(r Resolved) bool { return r.Agreement == Reassigned })
+	astray := slices.ContainsFunc(all, func(rs []Resolved) bool {
+		return slices.ContainsFunc(rs, func(r Resolved) bool {
+			return r.Agreement == Reassigned || r.Agreement == Contradicted
+		})
 	})
 	for i := range rs {
 		r := &rs[i]
 		reason := abi.Disagreement
-		confirmed := r.Agreement == Agree && !(reassigned && r.Param.dialect.split)
+		confirmed := r.Agreement == Agree && !(astray && r.Param.dialect.split)
 		switch {
 		case r.Agreement == NoBytes:
 		case f.hiddenDoubt() && (none || !confirmed), f.unsure(remaining, i) && !confirmed:
