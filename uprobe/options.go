@@ -110,7 +110,7 @@ func WithPID(pid int) Option {
 // recorded: a signature that they contradict is [ErrSignature].
 func WithSignature(signature string, funcs ...string) Option {
 	return func(o *options) error {
-		o.given = append(o.given, givenSignature{signature, funcs})
+		o.given = append(o.given, givenSignature{text: signature, funcs: funcs})
 		return nil
 	}
 }

@@ -120,7 +120,7 @@ func (in *inspector) function(name string) error {
 	what := "arguments: name, type, location at entry, debug information, what is missing"
 	switch {
 	case !f.SignatureKnown():
-		what = "arguments unknown: nothing describes those of assembly"
+		what = "arguments unknown: nothing describes those of assembly and of C"
 	case len(f.Params()) == 0:
 		what = "no arguments"
 	}
