@@ -60,7 +60,7 @@ func newKernel(o *options) (_ *kernel, err error) {
 			"run `ulimit -l unlimited` first, or grant CAP_SYS_RESOURCE: %w", ErrMemlock, err)
 	}
 	if k.cpus, err = ebpf.PossibleCPU(); err != nil {
-		return nil, fmt.Errorf("number of CPUs: %w", err)
+		return nil, fmt.Errorf("number of CPUs: %w: mount sysfs on /sys", err)
 	}
 	size := uint32(max(os.Getpagesize(), minBuffer))
 	for int(size) < o.buffer {
