@@ -90,7 +90,7 @@ func (b *executable) describe(s symbols.Func, o *options) (*description, error) 
 	if !r.ok { // not of Go
 		return nil, fmt.Errorf("%w: %w", ErrNoDebugInfo, noDebugInfo)
 	}
-	var why []string
+	why := slices.Clone(b.refused)
 	for _, from := range []func(symbols.Func, record, *options) (*description, error){
 		b.fromTypes, b.fromGiven, b.fromArgInfo,
 	} {
