@@ -217,6 +217,7 @@ func TestErrors(t *testing.T) {
 		{`lost.n`, `     ^`, `type main.unknown is not described`, false},
 		{`1<<600`, ` ^`, `constant overflows: more than 512 bits`, false},
 		{`1<<f`, `   ^`, `a shift count is an integer; this is of type float64`, false},
+		{`iterations<<(1<<b)`, `             ^`, `a shift count that is itself a shift of a constant: give the constant a type, as in uint(1)<<n`, true},
 		{`1.5<<b`, `^`, `what is shifted must be an integer; this is 1.5 (untyped float)`, false},
 		{`"é" == 1`, `    ^`, `operator == with different types: "é" (untyped string), and 1 (untyped int)`, false},
 		{"len(s) >\n\tzz", "\t^", `no parameter zz; parameters: r,`, false},

@@ -291,16 +291,9 @@ func (c *checker) shift(e *ast.BinaryExpr, x, y *operand) (*operand, error) {
 		}
 	} else {
 		if y.kind != typed {
-			// A shift of a constant that is a count itself: the compiler makes
-			// an int of it, and not a uint as the specification has it
+			// Specification and compiler disagree what type it has
 			// (go.dev/issue/47410).
-			t := uintType
-			if y.isInteger() {
-				t = c.defaultType(y.kind)
-			}
-			if err := c.convertUntyped(y, t); err != nil {
-				return nil, err
-			}
+			return nil, c.unsupported(y.pos, "a shift count that is itself a shift of a constant: give the constant a type, as in uint(1)<<n")
 		}
 		if !isInteger(y.typ) {
 			return nil, c.errorAt(y.pos, "a shift count is an integer; this is %s", c.describe(y))
