@@ -373,6 +373,9 @@ func (m *machine) slice(n *Node) (h header, why Absence) {
 		return header{}, SliceOutOfRange
 	}
 	h.length, h.capacity = hi-lo, end-lo
+	if n.Type.Kind == abi.String {
+		h.capacity = h.length
+	}
 	if h.capacity > 0 {
 		h.data.Addr += lo * uint64(elem)
 	}

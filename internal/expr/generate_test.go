@@ -134,7 +134,7 @@ func (w *world) keyText(t types.Type) string {
 func (w *world) constText() string {
 	return w.pick("0", "1", "2", "3", "7", "10", "100", "127", "128", "255", "256", "-1", "-128", "32767", "65535", "1<<31", "1<<63-1",
 		"-1<<63", "1<<64-1", "'a'", "1.0", "2.5", "1e3", "0x1p-2", "0b101", "1_000", "3i", "5/2", "5/2.0", "7%4", "^0", "-'b'", "1<<3|1",
-		"len(\"abc\")", "1e100", "1<<70>>68", "int8(5)", "uint16(1<<15)", "MyInt(-3)", "6.0", "float32(0.1)", "0.1", "real(2i+1)", "imag(2i)")
+		"len(\"abc\")", "1e100", "1<<70>>68", "int8(5)", "uint16(1<<15)", "MyInt(-3)", "6.0", "float32(0.1)", "0.1", "real(2i+1)", "imag(2i)", "^uint8(3)", "-uint8(0)")
 }
 
 // intText writes an integer expression, mostly.

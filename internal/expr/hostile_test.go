@@ -144,10 +144,12 @@ func TestDirect(t *testing.T) {
 	empty := &abi.Type{Name: "struct {}", Kind: abi.Struct, Align: 1}
 	old := structType("main.old", 31, "p", ptr)
 	since := &abi.Type{Name: "main.since", Kind: abi.Struct, Size: 8, Align: 8, RuntimeType: 32, Fields: []abi.Field{{Name: "_", Type: empty}, {Name: "p", Type: ptr}}}
-	scope := &Scope{Arch: abi.AMD64, Types: table{old, since}, Params: []abi.Param{{Name: "e", Type: anyT}}}
-	e, err := Compile("e.(main.old)", scope)
-	if err != nil || !e.Root.Direct {
-		t.Errorf("%v, error %v", e, err)
+	array := &abi.Type{Name: "main.array", Kind: abi.Array, Size: 8, Align: 8, Len: 1, Elem: old, RuntimeType: 33}
+	scope := &Scope{Arch: abi.AMD64, Types: table{old, since, array}, Params: []abi.Param{{Name: "e", Type: anyT}}}
+	for _, text := range []string{"e.(main.old)", "e.(main.array)"} {
+		if e, err := Compile(text, scope); err != nil || !e.Root.Direct {
+			t.Errorf("%v, error %v", e, err)
+		}
 	}
 	if _, err := Compile("e.(main.since)", scope); err == nil || !strings.Contains(err.Error(), "depends on the Go release") {
 		t.Errorf("error %v", err)
