@@ -30,10 +30,10 @@
 // program, and not a part of it:
 //   - Fields of all packages can be named, exported or not.
 //   - A type that an interface is asserted to hold is named as people write it,
-//     with the name of its package; "any type of package main" is main.T. Where
-//     two packages share a name, the import path tells them apart:
+//     with the name of its package: main.T, *fs.PathError, main.Pair[int,string].
+//     Where two packages share a name, the import path tells them apart:
 //     err.(*io/fs.PathError). Types of the function's own package need no
-//     package name.
+//     package name. It must be what the interface holds, and no interface type.
 //   - Where Go would panic, the expression has no value, and says why: a nil
 //     pointer, an index out of range, another dynamic type, a division by zero.
 //     The same where memory cannot be read. A condition without a value is not
@@ -44,7 +44,11 @@
 // package-level variables, and what a program in the kernel cannot compute:
 // arithmetic of floating-point numbers, concatenation of strings, comparison of
 // strings that are both variable, of structs, arrays, and interfaces other than
-// with nil, and map elements by a key that is not constant.
+// with nil, and map elements by a key that is not constant. A shift count such as
+// 1<<n needs a type, as in uint(1)<<n.
+//
+// A map element that is not there is the zero value, as in Go. The length of a
+// channel is that of its buffer, also where the runtime says 0, for timers.
 //
 // # The result
 //

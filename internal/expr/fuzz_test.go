@@ -59,6 +59,11 @@ func FuzzCompile(f *testing.F) {
 		}
 		Eval(e, nil, garbage{})
 		_ = e.Root.String()
+		for _, p := range Touched(e) {
+			if p.Param < 0 || p.Param >= len(params) || p.Offset < 0 || p.Size <= 0 {
+				t.Fatalf("%q: touches %+v", text, p)
+			}
+		}
 	})
 }
 

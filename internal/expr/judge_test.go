@@ -36,7 +36,9 @@ func TestJudge(t *testing.T) {
 		var texts []string
 		for len(exprs) < 1000 {
 			text := w.expression(4)
-			if len(text) > 300 {
+			// The compiler makes an int32 of a rune that is a shift count, even if
+			// it does not fit: x<<('a'<<31) panics.
+			if len(text) > 300 || strings.Contains(text, "'a'<<") {
 				continue
 			}
 			if _, err := w.check(text); err != nil {

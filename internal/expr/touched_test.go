@@ -63,6 +63,9 @@ func (tr *truth) spots(p Path) []Place {
 				if s.Type != nil {
 					size = s.Type.Size
 				}
+				if count > 1000 {
+					continue // an interface holds another type, and this is no length
+				}
 				for i := range int64(count) {
 					if s.Index < 0 || s.Index == i {
 						next = append(next, Place{Param: -1, Addr: word + uint64(i*size)})
