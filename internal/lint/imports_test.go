@@ -42,6 +42,7 @@ var rules = map[string]rule{
 	"internal/goruntime": {},
 	"internal/arginfo":   {own: []string{"abi"}},
 	"internal/gosig":     {own: []string{"abi"}},
+	"internal/expr":      {own: []string{"abi"}},
 	"internal/rtype":     {own: []string{"abi", "symbols", "internal/goruntime"}},
 	// btf only describes the functions that instructions belong to.
 	"internal/probegen": {own: []string{"abi", "internal/capture"}, foreign: []string{ebpf + "/asm", ebpf + "/btf"}},
