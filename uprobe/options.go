@@ -56,6 +56,7 @@ type options struct {
 
 	given     []givenSignature
 	debugFile string
+	printers  printers
 }
 
 func newOptions(opts []Option) (*options, error) {
