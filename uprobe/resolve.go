@@ -245,6 +245,11 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 			}
 		}
 	}
+	if o.bound != nil {
+		if f.bound, err = o.bound.check(f); err != nil {
+			return fail(err)
+		}
+	}
 	if err := b.place(f, s, code, live, o); err != nil {
 		return fail(err)
 	}
