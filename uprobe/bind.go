@@ -139,6 +139,24 @@ func (b *binding) call(c *Call) error {
 	return nil
 }
 
+// bind returns a handler that calls the bound func after handler, which may be
+// nil.
+func (t *Tracer) bind(handler func(*Call)) func(*Call) {
+	return func(c *Call) {
+		if handler != nil {
+			handler(c)
+		}
+		err := t.opts.bound.call(c)
+		if err == nil {
+			return
+		}
+		t.unbound.Add(1)
+		if t.opts.unbound != nil {
+			t.opts.unbound(c, err)
+		}
+	}
+}
+
 // fitter checks whether values of a type can be decoded into variables of
 // another, whatever they are.
 type fitter struct{ seen map[fitKey]bool }

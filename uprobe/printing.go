@@ -19,10 +19,13 @@ const (
 )
 
 // object is what a back-reference refers to: what lies at an address of the
-// target, as a value of a type. n is the length of a slice.
+// target, as a value of a type. n is the length of a slice. Types are told apart
+// by name and size, because one that was found twice, by way of an interface and
+// without, need not be the same [abi.Type].
 type object struct {
 	addr uint64
-	typ  *abi.Type
+	typ  string
+	size int64
 	n    int
 }
 
@@ -93,10 +96,13 @@ func (v Value) object() (object, bool) {
 	if !ok || addr == 0 {
 		return object{}, false
 	}
-	o := object{addr: addr, typ: v.typ}
+	o := object{addr: addr, typ: v.typ.Name}
 	switch v.typ.Kind {
 	case abi.Pointer:
-		return o, v.typ.Elem != nil && v.typ.Elem.Size > 0
+		if v.typ.Elem != nil {
+			o.size = v.typ.Elem.Size
+		}
+		return o, o.size > 0
 	case abi.Map, abi.Chan:
 		return o, true
 	case abi.Slice:

@@ -106,15 +106,5 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 	*call = c
 	// Counted first, so that a handler that looks finds its own call counted.
 	t.delivered.Add(1)
-	if t.handler != nil {
-		t.handler(call)
-	}
-	if t.opts.bound != nil {
-		if err := t.opts.bound.call(call); err != nil {
-			t.unbound.Add(1)
-			if t.opts.unbound != nil {
-				t.opts.unbound(call, err)
-			}
-		}
-	}
+	t.handler(call)
 }

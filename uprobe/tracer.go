@@ -101,6 +101,9 @@ func Trace(binary, fn string, handler func(*Call), opts ...Option) (*Tracer, err
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
+	if o.bound != nil {
+		t.handler = t.bind(handler)
+	}
 	if err := t.start(binary, patterns); err != nil {
 		return nil, err
 	}
