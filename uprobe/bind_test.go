@@ -37,7 +37,7 @@ func bind(tb testing.TB, fn any, names ...string) *binding {
 func TestBind(t *testing.T) {
 	f := boundTo(t, true)
 	u := &url.URL{Path: "/x"}
-	c := f.call(nil, &testRequest{URL: u, n: 7}, int64(5), []uint8("abc"), float32(0.5), struct{ E any }{})
+	c := f.call(nil, &testRequest{URL: u, n: 7, times: nil}, int64(5), []uint8("abc"), float32(0.5), struct{ E any }{})
 	var got string
 	say := func(x ...any) { got = fmt.Sprintln(x...) }
 	for _, tt := range []struct {

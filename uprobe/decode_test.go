@@ -63,7 +63,7 @@ type (
 
 func TestDecodeStruct(t *testing.T) {
 	boss := &testUser{name: "B", Age: 60}
-	v := one(t, Limits{Depth: 3}, testUser{name: "n", Age: 7, tags: []string{"x"}, boss: boss, testPoint: testPoint{1, 2}, testTree: &testTree{Val: 9}})
+	v := one(t, Limits{Depth: 3}, testUser{name: "n", Age: 7, tags: []string{"x"}, boss: boss, hours: nil, testPoint: testPoint{1, 2}, testTree: &testTree{Val: 9}})
 	type base struct{ X, Y uint8 }
 	var got struct {
 		Name   string

@@ -2,7 +2,6 @@ package uprobe
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 
 	"github.com/argtap/argtap/abi"
@@ -38,7 +37,7 @@ func (v Value) Format(f fmt.State, verb rune) {
 	p.sharp = verb == 'v' && f.Flag('#')
 	_, p.wide = f.Width()
 	p.value(v, 0)
-	io.WriteString(f, string(p.b))
+	f.Write(p.b)
 }
 
 // formatter prints a value for package fmt.
