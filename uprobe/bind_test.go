@@ -91,7 +91,8 @@ func TestBindAbsent(t *testing.T) {
 			Next struct {
 				Next struct{ Next struct{ N int } }
 			}
-		}) {}, "r", "r.Next.Next: <too deep>"},
+		}) {
+		}, "r", "r.Next.Next: <too deep>"},
 	} {
 		called := false
 		b := bind(t, reflect.MakeFunc(reflect.TypeOf(tt.fn), func([]reflect.Value) []reflect.Value {
@@ -142,7 +143,8 @@ func TestBindMismatch(t *testing.T) {
 		{func(testRequest) {}, "r", "parameter r.n: the field of uprobe.testRequest is not exported: it cannot be set"},
 		{func(struct {
 			Next *struct{ Next struct{ N string } }
-		}) {}, "r", "parameter r.Next.Next.N: int32, not string"},
+		}) {
+		}, "r", "parameter r.Next.Next.N: int32, not string"},
 		{func(chan int) {}, "e", "parameter e: struct { E interface {} }, not chan int"},
 		{func(int) {}, "x", "it has no parameter x"},
 		{func(int) {}, "", "it has 5 parameters, not 1"},
