@@ -26,11 +26,12 @@ import (
 // that a pattern selects those that do not fit are left out. A parameter of fn must
 // hold every value that the argument can have: an int64 does not fit an int32.
 //
-// A call of which an argument that fn takes is absent or was cut, even in part, is
-// not given to fn: it is counted in [Stats].Unbound, and given to the function of
-// [WithUnbound]. To have such calls, take the argument as a [Value], which is
-// valid until fn returns, or leave parts out as Decode describes it. The
-// handler of Trace may be nil; if not, it is called first.
+// A call of which an argument that fn takes is absent or was cut, even in part, or
+// is nil where the parameter of fn cannot be, is not given to fn: it is counted in
+// [Stats].Unbound, and given to the function of [WithUnbound]. To have such calls,
+// take the argument as a [Value], which is valid until fn returns, or leave parts
+// out as Decode describes it. The handler of Trace may be nil; if not, it is called
+// first.
 func Bind(fn any, names ...string) Option {
 	return func(o *options) error {
 		v := reflect.ValueOf(fn)

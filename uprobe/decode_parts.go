@@ -210,7 +210,7 @@ func (d *decoder) structure(v Value, dst reflect.Value, path string, depth int) 
 			made := len(d.order)
 			err := d.decode(part, x, at, depth+1, t.cut)
 			var missing Absent
-			if errors.As(err, &missing) || errors.Is(err, errPart) {
+			if errors.As(err, &missing) || errors.Is(err, errPart) || errors.Is(err, errNil) {
 				d.forget(made)
 				continue
 			}

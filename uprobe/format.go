@@ -131,8 +131,9 @@ func (p *formatter) plain(v Value, depth int) {
 		p.slice(v, depth)
 	case abi.Array:
 		if p.bytes(v.typ) {
-			b := make([]byte, 0, v.Captured())
-			for i := range v.Captured() {
+			n := v.shown(v.Captured())
+			b := make([]byte, 0, n)
+			for i := range n {
 				x, _ := v.Index(i).Uint()
 				b = append(b, byte(x))
 			}
