@@ -3,8 +3,10 @@ package uprobe
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
@@ -67,8 +69,10 @@ type executable struct {
 	// debugHow says how it was found.
 	debugFile *symbols.File
 	debugHow  string
-	// noDwarf is why there is no debug information, nil if there is.
+	// noDwarf is why there is no debug information, nil if there is, and refused
+	// are the files that could have it.
 	noDwarf error
+	refused []string
 	g       *gOffsets
 	tls     *int64 // see threadOffset
 	// types is the runtime's type data, noTypes why there is none: see
@@ -126,6 +130,10 @@ func (b *executable) openDWARF(path string, o *options) error {
 			return fmt.Errorf("%w: %w", ErrDebugFile, err)
 		}
 		b.noDwarf = fmt.Errorf("%w; %w", b.noDwarf, err)
+		b.refused = refused(err)
+		for _, why := range b.refused {
+			o.log.Warn("debug file not used", "why", why)
+		}
 		return nil
 	}
 	b.debugFile, b.debugHow = f, how
@@ -134,6 +142,24 @@ func (b *executable) openDWARF(path string, o *options) error {
 		return fmt.Errorf("%w: %w", ErrDebugFile, b.noDwarf)
 	}
 	return nil
+}
+
+// refused returns the debug files that are there, but not used, with the reason.
+func refused(err error) (files []string) {
+	var missing *symbols.NoDebugFileError
+	if !errors.As(err, &missing) {
+		return nil
+	}
+	for _, a := range missing.Tried {
+		switch {
+		case a.Path == "" || errors.Is(a.Err, fs.ErrNotExist):
+		case strings.Contains(a.Err.Error(), a.Path):
+			files = append(files, fmt.Sprintf("debug file: %v", a.Err))
+		default:
+			files = append(files, fmt.Sprintf("debug file %s: %v", a.Path, a.Err))
+		}
+	}
+	return files
 }
 
 func (b *executable) close() {
