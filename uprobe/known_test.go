@@ -263,3 +263,36 @@ func TestWithPrinter(t *testing.T) {
 		}
 	}
 }
+
+// TestMessage: what protoc-gen-go keeps for itself in a message is not shown, but
+// fields of the same names in other structs are.
+func TestMessage(t *testing.T) {
+	type internals struct{ x *int }
+	type generated struct {
+		state         internals
+		sizeCache     int32
+		unknownFields []byte
+		Name          string
+		Inner         *testPoint
+	}
+	f := trace(t, Limits{}, true, "x", reflect.TypeFor[generated]())
+	x := generated{internals{x: nil}, 3, []byte("u"), "n", &testPoint{1, 2}}
+	v := f.call(nil, x).Arg(0)
+	const fields = `Name: "n", Inner: &uprobe.testPoint{X: 1, Y: 2}}`
+	if got, want := v.String(), `uprobe.generated{state: uprobe.internals{x: nil}, sizeCache: 3, unknownFields: []uint8("u"), `+fields; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	v.typ.Fields[0].Type.Name = "google.golang.org/protobuf/internal/impl.MessageState"
+	if got, want := v.String(), `uprobe.generated{`+fields; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := string(v.AppendJSON(nil)), `{"Name":"n","Inner":{"X":1,"Y":2}}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := fmt.Sprintf("%+v", v), `{Name:n Inner:&{X:1 Y:2}}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if m, ok := v.Any().(map[string]any); !ok || len(m) != 2 {
+		t.Errorf("%v", m)
+	}
+}
