@@ -66,7 +66,7 @@ func (c *Call) Arg(i int) Value {
 	v := Value{
 		data: c.data, typ: p.Image.Type, img: p.Image,
 		base: uint32(p.Offset), slots: uint32(p.Slots),
-		small: c.fn.plan.PtrSize == 4,
+		small: c.fn.plan.PtrSize == 4, printers: c.fn.printers,
 	}
 	if failed := order.Uint64(c.data[capture.OffFailed:]) &^ 1; failed != 0 {
 		v.img = c.withFailed(i, p.Image, failed)

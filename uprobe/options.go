@@ -56,6 +56,9 @@ type options struct {
 
 	given     []givenSignature
 	debugFile string
+	printers  printers
+	bound     *binding
+	unbound   func(*Call, error)
 }
 
 func newOptions(opts []Option) (*options, error) {

@@ -255,7 +255,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	}
 	f := &Func{
 		name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.sig,
-		source: d.source, sourceDetail: d.detail, why: d.why,
+		source: d.source, sourceDetail: d.detail, why: d.why, printers: o.printers,
 	}
 	var live []abi.Reg
 	if d.keepsG(b.arch) {
@@ -269,6 +269,11 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 			if (p.Kind == abi.InRegister || p.Kind == abi.InMemory) && !b.arch.IsFloat(p.Reg) {
 				live = append(live, p.Reg)
 			}
+		}
+	}
+	if o.bound != nil {
+		if f.bound, err = o.bound.check(f); err != nil {
+			return fail(err)
 		}
 	}
 	if err := b.place(f, s, code, live, o); err != nil {

@@ -1,0 +1,50 @@
+package uprobe
+
+import (
+	"iter"
+
+	"github.com/argtap/argtap/abi"
+)
+
+// Dynamic returns what an interface holds, as a value of its dynamic type: of
+// an interface that holds a *T a pointer to T, of one that holds a T a T. It is
+// absent if the interface is nil or was not followed.
+func (v Value) Dynamic() Value {
+	if v.Kind() != abi.Interface {
+		return absent(nil, abi.UnknownType)
+	}
+	if r := v.reason(); r != abi.Present {
+		return absent(nil, r)
+	}
+	return absent(nil, abi.NotFollowed)
+}
+
+// MapRange returns the captured entries of a map, in the order in which they
+// lie in memory. [Value.Len] is the true length of the map, [Value.Captured] the
+// number of entries that are here.
+func (v Value) MapRange() iter.Seq2[Value, Value] {
+	return func(func(key, elem Value) bool) {}
+}
+
+// Closed reports whether a channel is closed. It is not ok if the value is no
+// channel, nil, absent, or was not followed. The buffered elements of a channel
+// are what [Value.Index] returns, in the order in which they will be received;
+// [Value.Len] is their number and [Value.Cap] the size of the buffer.
+func (v Value) Closed() (closed, ok bool) { return false, false }
+
+// FuncName returns the name of the code of a func value, such as "main.run" or
+// "main.run.func1". It is not ok if the value is no func, nil, absent, or was
+// not followed.
+func (v Value) FuncName() (name string, ok bool) { return "", false }
+
+// Closure returns the variables that a func value has captured, as a struct
+// with a field for each. It is absent if the func is nil or was not followed.
+func (v Value) Closure() Value {
+	if v.Kind() != abi.Func {
+		return absent(nil, abi.UnknownType)
+	}
+	if r := v.reason(); r != abi.Present {
+		return absent(nil, r)
+	}
+	return absent(nil, abi.NotFollowed)
+}
