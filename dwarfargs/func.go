@@ -150,14 +150,14 @@ func (f *Func) Signature() *abi.Signature {
 // its Name only says where to look first, and whether it is an ABI0 symbol.
 // Types are read to depth pointer hops: 0 reads none of the types that
 // pointers, slices, maps and channels of the parameters lead to, but leaves
-// stubs (kind Invalid, with a name).
+// stubs (kind Invalid, with a name). [Whole] reads them all.
 //
 // The error is [ErrNoEntry] if DWARF has no function at fn.Entry, as for
 // assembly and linker-made code, [ErrClosed], or a [*DecodeError].
 func (d *Data) Func(fn symbols.Func, depth int) (*Func, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f, err := d.readFunc(fn, min(max(depth, 0), maxDepth))
+	f, err := d.readFunc(fn, hopsFor(depth))
 	if err != nil {
 		return nil, fmt.Errorf("func %s: %w", fn.Name, err)
 	}

@@ -50,7 +50,7 @@ func New(mem Memory, a *abi.Arch, version string, m Module) (*Data, error) {
 // Method returns the signature of the method whose code begins at entry, the
 // receiver being its first parameter. Parameters are called "_", as nothing
 // tells their names, and results "~r0", "~r1", …. Types are read to depth pointer
-// hops, with stubs (kind Invalid, with a name) beyond.
+// hops, with stubs (kind Invalid, with a name) beyond; [Whole] reads them all.
 //
 // The error is [ErrNoType] if no type lists the code as one of its methods, or
 // if several types do that disagree. The first call takes the time to go
@@ -73,7 +73,7 @@ func (d *Data) Method(code symbols.VirtAddr, depth int) (*abi.Signature, error) 
 	if len(found) == 0 {
 		return nil, fmt.Errorf("%w: address %#x: no type lists it as a method", ErrNoType, uint64(code))
 	}
-	depth = min(max(depth, 0), maxDepth)
+	depth = hopsFor(depth)
 	d.r.budget = callBudget
 	sig, err := d.signature(found[0], depth)
 	if err != nil {
