@@ -165,7 +165,7 @@ func (x *RuntimeTypes) At(offset uint64, depth int) (*abi.Type, error) {
 	x.d.mu.Lock()
 	defer x.d.mu.Unlock()
 	r := x.d.newTypeReader()
-	t, err := r.read(int(x.entries[i].die), min(max(depth, 0), maxDepth), 0)
+	t, err := r.read(int(x.entries[i].die), hopsFor(depth), 0)
 	if err == nil {
 		err = r.commit()
 	}

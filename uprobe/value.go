@@ -23,6 +23,10 @@ type Value struct {
 	off         int64
 	why         abi.Reason // why there is no value at all
 	small       bool       // the target's words have 4 bytes, not 8
+	// heap has what the value refers to, if the record has one, and depth is the
+	// number of pointers by which the value was reached there.
+	heap  *heap
+	depth uint8
 }
 
 // maxDecodeDepth bounds the recursion of decoding. Values nest as deep as
@@ -435,6 +439,9 @@ func (v Value) elems() (first Value, n int64, r abi.Reason) {
 		return Value{}, 0, abi.NotFollowed
 	case length == 0:
 		return Value{}, 0, abi.Present
+	}
+	if v.heap != nil {
+		return v.heap.elems(v, length)
 	}
 	ref, ok := v.img.Ref(v.off)
 	if !ok {

@@ -128,6 +128,9 @@ func keyOf(t *abi.Type) typeKey {
 	return typeKey{t: t}
 }
 
+// StringElem returns the type of the bytes of strings.
+func StringElem() *abi.Type { return byteElem }
+
 var byteElem = &abi.Type{Name: "uint8", Kind: abi.Uint8, Size: 1, Align: 1}
 
 // NewTypes returns an empty table for programs of the architecture.

@@ -29,7 +29,7 @@ func tree() *abi.Type {
 }
 
 var (
-	tEface   = &abi.Type{Name: "interface {}", Kind: abi.Interface, Size: 16, Align: 8}
+	tEface = &abi.Type{Name: "interface {}", Kind: abi.Interface, Size: 16, Align: 8}
 	tIface = &abi.Type{Name: "error", Kind: abi.Interface, Size: 16, Align: 8, NumMethod: 1}
 )
 
