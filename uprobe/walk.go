@@ -128,11 +128,11 @@ type heap struct {
 	data  []byte // the record
 	fixed int    // where the objects begin
 	once  sync.Once
-	index []object
+	index []heapObject
 }
 
 // object is an object of a heap.
-type object struct {
+type heapObject struct {
 	addr  uint64
 	typ   uint32
 	depth uint32 // pointers that lead to it
@@ -142,12 +142,12 @@ type object struct {
 
 // objects returns the objects in order: of those with the same address and type
 // the one with the most elements first.
-func (h *heap) objects() []object {
+func (h *heap) objects() []heapObject {
 	h.once.Do(func() {
 		for at := h.fixed; at >= 0 && at+capture.ObjectHeader <= len(h.data); {
 			b := h.data[at:]
 			typ := order.Uint32(b[capture.ObjectType:])
-			o := object{
+			o := heapObject{
 				addr: order.Uint64(b[capture.ObjectAddr:]), typ: typ & (1<<capture.ObjectTypeBits - 1), depth: typ >> capture.ObjectTypeBits,
 				count: order.Uint32(b[capture.ObjectCount:]), off: uint32(at + capture.ObjectHeader),
 			}
@@ -162,7 +162,7 @@ func (h *heap) objects() []object {
 			h.index = append(h.index, o)
 			at = int(o.off) + int(size)
 		}
-		slices.SortFunc(h.index, func(a, b object) int {
+		slices.SortFunc(h.index, func(a, b heapObject) int {
 			return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(a.typ, b.typ), cmp.Compare(b.count, a.count))
 		})
 	})
@@ -170,14 +170,14 @@ func (h *heap) objects() []object {
 }
 
 // find returns the object of a type at an address.
-func (h *heap) find(addr uint64, typ uint32) (object, bool) {
+func (h *heap) find(addr uint64, typ uint32) (heapObject, bool) {
 	all := h.objects()
 	i := sort.Search(len(all), func(i int) bool {
 		o := &all[i]
 		return o.addr > addr || o.addr == addr && o.typ >= typ
 	})
 	if i == len(all) || all[i].addr != addr || all[i].typ != typ {
-		return object{}, false
+		return heapObject{}, false
 	}
 	return all[i], true
 }
@@ -229,10 +229,13 @@ func (h *heap) object(v Value, addr uint64, id uint32, elem *abi.Type, n int64, 
 		return Value{}, 0, h.missing(v, hops)
 	case o.count == 0:
 		return Value{}, 0, abi.NotResident
+	case int64(o.count) < n:
+		// A shorter one that begins there was captured, this one was cut.
+		return Value{}, 0, h.missing(v, hops)
 	}
 	return Value{
 		data: v.data, typ: elem, img: img, base: o.off, small: v.small, heap: h, depth: uint8(min(o.depth, 255)),
-	}, min(n, int64(o.count)), abi.Present
+	}, n, abi.Present
 }
 
 // dynamic returns what the interface v holds, which is present and not nil.
