@@ -76,7 +76,7 @@ func (c *Call) Arg(i int) Value {
 	v := Value{
 		data: c.data, typ: p.Image.Type, img: p.Image,
 		base: uint32(p.Offset), slots: uint32(p.Slots),
-		small: c.fn.plan.PtrSize == 4, heap: c.heap,
+		small: c.fn.plan.PtrSize == 4, printers: c.fn.printers, heap: c.heap,
 	}
 	if failed := order.Uint64(c.data[capture.OffFailed:]) &^ 1; failed != 0 {
 		v.img = c.withFailed(i, p.Image, failed)

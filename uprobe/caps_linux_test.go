@@ -311,7 +311,7 @@ func traceOne(t *testing.T, target *capsTarget, fn, command string, opts ...Opti
 	n := 0
 	tr, err := Trace(target.path, fn, func(c *Call) {
 		n++
-		arg = fmt.Sprint(c.Arg(0))
+		arg = c.Arg(0).String()
 	}, opts...)
 	if err != nil {
 		t.Fatalf("%+v", err)
@@ -509,7 +509,7 @@ func TestConcurrentHits(t *testing.T) {
 	tr, err := Trace(target.path, "main.crowd", func(c *Call) {
 		args := make([]string, c.NumArgs())
 		for i := range args {
-			args[i] = fmt.Sprint(c.Arg(i))
+			args[i] = c.Arg(i).String()
 		}
 		if c.Name() == "main.list" && strings.Count(args[1], abi.NeedsLoops.String()) == 3 {
 			args[1] = "3"

@@ -28,6 +28,8 @@ type Func struct {
 	inputs []capture.Input
 	sites  *site.Sites
 	plan   *capture.Plan
+	// printers show the values of its calls.
+	printers printers
 	// offset of the entry's site in the file, of the sites of the back edges,
 	// and of the call of morestack if sites.Grow is there.
 	offset  symbols.FileOffset

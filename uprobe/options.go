@@ -67,6 +67,7 @@ type options struct {
 
 	given     []givenSignature
 	debugFile string
+	printers  printers
 }
 
 func newOptions(opts []Option) (*options, error) {

@@ -237,7 +237,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	}
 	f := &Func{
 		name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.sig,
-		source: d.source, sourceDetail: d.detail, why: d.why,
+		source: d.source, sourceDetail: d.detail, why: d.why, printers: o.printers,
 	}
 	var live []abi.Reg
 	if d.keepsG(b.arch) {

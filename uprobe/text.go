@@ -1,7 +1,6 @@
 package uprobe
 
 import (
-	"log/slog"
 	"strconv"
 
 	"github.com/argtap/argtap/abi"
@@ -11,12 +10,18 @@ func appendInt(b []byte, i int64) []byte   { return strconv.AppendInt(b, i, 10) 
 func appendUint(b []byte, u uint64) []byte { return strconv.AppendUint(b, u, 10) }
 
 // String returns the value in Go syntax. What is absent stands in angle
-// brackets: "<optimized out>". Cut strings and slices end in "…" and say how
-// long they are.
+// brackets: "<optimized out>". Cut strings, slices and maps end in "…" and say
+// how long they are. A pointer shows what it points to, and the address alone,
+// as (*T)(0xc000012340), where that was shown before. Values of known types are
+// shown as people read them, such as a time.Time: see [WithPrinter].
 func (v Value) String() string { return string(v.AppendText(nil)) }
 
 // AppendText appends what String returns to b.
-func (v Value) AppendText(b []byte) []byte { return v.appendText(b, 0) }
+func (v Value) AppendText(b []byte) []byte {
+	p := printer{b: b, start: len(b)}
+	p.text(v, 0)
+	return p.b
+}
 
 // appendSized appends a value of which only the size is known.
 func (v Value) appendSized(b []byte) []byte {
@@ -34,267 +39,315 @@ func (v Value) appendSized(b []byte) []byte {
 		return append(b, '}')
 	}
 	if x, ok := v.Uint(); ok {
-		return strconv.AppendUint(append(b, "0x"...), x, 16)
+		return appendHex(b, x)
 	}
 	return v.AppendText(b)
-}
-
-func appendAbsent(b []byte, r abi.Reason) []byte {
-	b = append(b, '<')
-	b = append(b, r.String()...)
-	return append(b, '>')
-}
-
-func (v Value) appendText(b []byte, depth int) []byte {
-	if r := v.reason(); r != abi.Present {
-		return appendAbsent(b, r)
-	}
-	if depth > maxDecodeDepth {
-		return appendAbsent(b, abi.TooDeep)
-	}
-	switch v.typ.Kind {
-	case abi.Bool:
-		if x, ok := v.Bool(); ok {
-			return strconv.AppendBool(b, x)
-		}
-		return appendAbsent(b, abi.Implausible)
-	case abi.Int, abi.Int8, abi.Int16, abi.Int32, abi.Int64:
-		x, _ := v.Int()
-		return appendInt(b, x)
-	case abi.Uint, abi.Uint8, abi.Uint16, abi.Uint32, abi.Uint64:
-		x, _ := v.Uint()
-		return appendUint(b, x)
-	case abi.Uintptr:
-		x, _ := v.Uint()
-		return appendHex(b, x)
-	case abi.Float32, abi.Float64:
-		x, _ := v.Float()
-		return strconv.AppendFloat(b, x, 'g', -1, int(v.typ.Size*8))
-	case abi.Complex64, abi.Complex128:
-		x, _ := v.Complex()
-		return append(b, strconv.FormatComplex(x, 'g', -1, int(v.typ.Size*8))...)
-	case abi.String:
-		return v.appendString(b)
-	case abi.Slice:
-		return v.appendSlice(b, depth)
-	case abi.Array:
-		b = append(b, typeName(v.typ)...)
-		return v.appendElems(b, v.Captured(), int(v.typ.Len), depth)
-	case abi.Struct:
-		return v.appendStruct(b, depth)
-	case abi.Pointer:
-		return v.appendPointer(b, depth)
-	}
-	return v.appendWords(b)
 }
 
 func appendHex(b []byte, x uint64) []byte {
 	return strconv.AppendUint(append(b, "0x"...), x, 16)
 }
 
-func (v Value) appendString(b []byte) []byte {
-	s, n, r := v.elems()
-	if r != abi.Present {
-		return appendAbsent(b, r)
-	}
-	b = strconv.AppendQuote(b, string(s.bytes(n)))
-	return appendRest(b, int(n), v.Len())
+func (p *printer) str(s string)         { p.b = append(p.b, s...) }
+func (p *printer) typeName(t *abi.Type) { p.b = append(p.b, typeName(t)...) }
+
+// absent appends a reason in angle brackets.
+func (p *printer) absent(r abi.Reason) {
+	p.b = append(p.b, '<')
+	p.b = append(p.b, r.String()...)
+	p.b = append(p.b, '>')
 }
 
-// appendRest says how long a value is of which only n elements were captured.
-func appendRest(b []byte, n, length int) []byte {
-	if n >= length {
-		return b
+// rest says how long a value is of which only n elements were captured.
+func (p *printer) rest(n, length int) {
+	if n < length {
+		p.b = append(p.b, "…("...)
+		p.b = append(appendInt(p.b, int64(length)), ')')
 	}
-	b = append(b, "…("...)
-	b = appendInt(b, int64(length))
-	return append(b, ')')
 }
 
-func (v Value) appendSlice(b []byte, depth int) []byte {
-	if v.IsNil() && v.Len() == 0 {
-		b = append(b, typeName(v.typ)...)
-		return append(b, "(nil)"...)
+// text appends a value in Go syntax.
+func (p *printer) text(v Value, depth int) {
+	if r := p.cut(v, depth); r != abi.Present {
+		p.absent(r)
+		return
 	}
-	first, n, r := v.elems()
-	if r != abi.Present {
-		return appendAbsent(b, r)
+	if x, ok := v.readable(inText); ok {
+		p.readableText(x, depth)
+		return
 	}
-	b = append(b, typeName(v.typ)...)
-	if n > 0 && v.typ.Elem.Kind == abi.Uint8 {
-		b = append(b, '(')
-		b = strconv.AppendQuote(b, string(first.bytes(n)))
-		return append(appendRest(b, int(n), v.Len()), ')')
-	}
-	return v.appendElems(b, int(n), v.Len(), depth)
+	p.plainText(v, depth)
 }
 
-// maxZeroSized bounds how many elements of size zero of an array are printed:
-// an array of any length takes no memory.
-const maxZeroSized = 64
-
-func (v Value) appendElems(b []byte, n, length, depth int) []byte {
-	if v.Kind() == abi.Array && v.typ.Elem.Size == 0 {
-		n = min(n, maxZeroSized)
-	}
-	b = append(b, '{')
-	for i := range n {
-		if i > 0 {
-			b = append(b, ", "...)
+// readableText appends what a [Printer] returned.
+func (p *printer) readableText(x any, depth int) {
+	if inner, ok := x.(Value); ok {
+		if r := p.cut(inner, depth+1); r != abi.Present {
+			p.absent(r)
+			return
 		}
-		b = v.Index(i).appendText(b, depth+1)
+		p.plainText(inner, depth+1)
+		return
 	}
-	return append(appendRest(b, n, length), '}')
+	p.str(textOf(x))
 }
 
-func (v Value) appendStruct(b []byte, depth int) []byte {
-	b = append(b, typeName(v.typ)...)
-	b = append(b, '{')
-	first := true
-	for i := range v.typ.Fields {
-		f := &v.typ.Fields[i]
-		if f.Name == "_" {
-			continue
-		}
-		if !first {
-			b = append(b, ", "...)
-		}
-		first = false
-		b = append(b, f.Name...)
-		b = append(b, ": "...)
-		b = v.Field(i).appendText(b, depth+1)
-	}
-	return append(b, '}')
-}
-
-func (v Value) appendPointer(b []byte, depth int) []byte {
-	if v.word(0) == 0 {
-		return append(b, "nil"...)
-	}
-	e := v.Elem()
-	if r := e.reason(); r != abi.Present {
-		b = append(b, '(')
-		b = append(b, typeName(v.typ)...)
-		b = append(b, ")("...)
-		b = appendHex(b, v.word(0))
-		b = append(b, ' ')
-		b = appendAbsent(b, r)
-		return append(b, ')')
-	}
-	return e.appendText(append(b, '&'), depth+1)
-}
-
-// appendWords appends a value whose layout is not decoded, as its words.
-func (v Value) appendWords(b []byte) []byte {
-	if v.word(0) == 0 {
-		return append(b, "nil"...)
-	}
-	b = append(b, '(')
-	b = append(b, typeName(v.typ)...)
-	b = append(b, ")("...)
-	for i := int64(0); i*v.wordSize() < v.typ.Size; i++ {
-		b = append(appendHex(b, v.word(i)), ' ')
-	}
-	return append(appendAbsent(b, abi.NotFollowed), ')')
-}
-
-// Any returns the value as a Go value: bool, int64, uint64, float64,
-// complex128, string, []any for slices and arrays, map[string]any for structs,
-// the pointee for a pointer, nil for nil, and an [Absent] for what is absent,
-// cut or not decoded.
-func (v Value) Any() any { return v.any(0) }
-
-// Absent is what [Value.Any] returns for a value that is absent.
-type Absent struct{ Reason string }
-
-// String returns the reason in angle brackets.
-func (a Absent) String() string { return "<" + a.Reason + ">" }
-
-func (v Value) any(depth int) any {
-	r := v.reason()
-	if r == abi.Present && depth > maxDecodeDepth {
-		r = abi.TooDeep
-	}
-	if r != abi.Present {
-		return Absent{r.String()}
-	}
+func (p *printer) plainText(v Value, depth int) {
 	switch v.typ.Kind {
 	case abi.Bool:
 		if x, ok := v.Bool(); ok {
-			return x
+			p.b = strconv.AppendBool(p.b, x)
+			return
 		}
-		return Absent{abi.Implausible.String()}
+		p.absent(abi.Implausible)
 	case abi.Int, abi.Int8, abi.Int16, abi.Int32, abi.Int64:
 		x, _ := v.Int()
-		return x
-	case abi.Uint, abi.Uint8, abi.Uint16, abi.Uint32, abi.Uint64, abi.Uintptr:
+		p.b = appendInt(p.b, x)
+	case abi.Uint, abi.Uint8, abi.Uint16, abi.Uint32, abi.Uint64:
 		x, _ := v.Uint()
-		return x
+		p.b = appendUint(p.b, x)
+	case abi.Uintptr:
+		x, _ := v.Uint()
+		p.b = appendHex(p.b, x)
 	case abi.Float32, abi.Float64:
 		x, _ := v.Float()
-		return x
+		p.b = strconv.AppendFloat(p.b, x, 'g', -1, int(v.typ.Size*8))
 	case abi.Complex64, abi.Complex128:
 		x, _ := v.Complex()
-		return x
+		p.str(strconv.FormatComplex(x, 'g', -1, int(v.typ.Size*8)))
 	case abi.String:
-		if s, ok := v.Str(); ok {
-			return s
-		}
-		_, _, r := v.elems()
-		return Absent{r.String()}
-	case abi.Slice, abi.Array:
-		return v.anyElems(depth)
+		p.stringText(v)
+	case abi.Slice:
+		p.sliceText(v, depth)
+	case abi.Array:
+		p.typeName(v.typ)
+		p.elemsText(v, v.Captured(), int(v.typ.Len), depth)
 	case abi.Struct:
-		m := make(map[string]any, len(v.typ.Fields))
-		for i := range v.typ.Fields {
-			if name := v.typ.Fields[i].Name; name != "_" {
-				m[name] = v.Field(i).any(depth + 1)
+		p.structText(v, depth)
+	case abi.Pointer:
+		p.pointerText(v, depth)
+	default:
+		p.dynamicText(v, depth)
+	}
+}
+
+func (p *printer) stringText(v Value) {
+	s, n, r := v.elems()
+	if r != abi.Present {
+		p.absent(r)
+		return
+	}
+	p.b = strconv.AppendQuote(p.b, string(s.bytes(n)))
+	p.rest(int(n), v.Len())
+}
+
+// conversion appends an address as a value of v's type.
+func (p *printer) conversion(v Value) {
+	p.b = append(p.b, '(')
+	p.typeName(v.typ)
+	p.b = append(p.b, ")("...)
+	p.b = append(appendHex(p.b, v.word(0)), ')')
+}
+
+func (p *printer) sliceText(v Value, depth int) {
+	if v.IsNil() && v.Len() == 0 {
+		p.typeName(v.typ)
+		p.str("(nil)")
+		return
+	}
+	first, n, r := v.elems()
+	if r != abi.Present {
+		p.absent(r)
+		return
+	}
+	if p.again(v) {
+		p.conversion(v)
+		return
+	}
+	p.typeName(v.typ)
+	if n > 0 && v.typ.Elem.Kind == abi.Uint8 {
+		p.b = append(p.b, '(')
+		p.b = strconv.AppendQuote(p.b, string(first.bytes(n)))
+		p.rest(int(n), v.Len())
+		p.b = append(p.b, ')')
+		return
+	}
+	p.elemsText(v, int(n), v.Len(), depth)
+}
+
+func (p *printer) elemsText(v Value, n, length, depth int) {
+	n = v.shown(n)
+	p.b = append(p.b, '{')
+	for i := range n {
+		if i > 0 {
+			p.str(", ")
+		}
+		p.text(v.Index(i), depth+1)
+	}
+	p.rest(n, length)
+	p.b = append(p.b, '}')
+}
+
+func (p *printer) structText(v Value, depth int) {
+	p.typeName(v.typ)
+	p.fieldsText(v, depth)
+}
+
+func (p *printer) fieldsText(v Value, depth int) {
+	p.b = append(p.b, '{')
+	first, hidden := true, hiddenFields(v.typ)
+	for i := range v.typ.Fields {
+		f := &v.typ.Fields[i]
+		if hidden(f) {
+			continue
+		}
+		if !first {
+			p.str(", ")
+		}
+		first = false
+		p.str(f.Name)
+		p.str(": ")
+		p.text(v.Field(i), depth+1)
+	}
+	p.b = append(p.b, '}')
+}
+
+func (p *printer) pointerText(v Value, depth int) {
+	if v.word(0) == 0 {
+		p.str("nil")
+		return
+	}
+	e := v.Elem()
+	if r := e.reason(); r != abi.Present {
+		p.b = append(p.b, '(')
+		p.typeName(v.typ)
+		p.str(")(")
+		p.b = append(appendHex(p.b, v.word(0)), ' ')
+		p.absent(r)
+		p.b = append(p.b, ')')
+		return
+	}
+	if x, ok := e.readable(inText); ok {
+		p.readableText(x, depth)
+		return
+	}
+	if p.again(v) {
+		p.conversion(v)
+		return
+	}
+	p.b = append(p.b, '&')
+	p.text(e, depth+1)
+}
+
+// dynamicText appends a value of which only the run-time knows what it refers
+// to: an interface, map, channel, func or unsafe.Pointer.
+func (p *printer) dynamicText(v Value, depth int) {
+	if v.word(0) == 0 {
+		p.str("nil")
+		return
+	}
+	if r := v.unfollowed(); r != abi.Present {
+		p.wordsText(v, r)
+		return
+	}
+	switch v.typ.Kind {
+	case abi.Interface:
+		p.interfaceText(v.Dynamic(), depth)
+	case abi.Map:
+		p.mapText(v, depth)
+	case abi.Chan:
+		p.chanText(v, depth)
+	case abi.Func:
+		name, _ := v.FuncName()
+		p.str(name)
+		if vars := v.Closure(); vars.NumField() > 0 {
+			p.fieldsText(vars, depth)
+		}
+	}
+}
+
+// wordsText appends a value that was not followed, as its words.
+func (p *printer) wordsText(v Value, r abi.Reason) {
+	p.b = append(p.b, '(')
+	p.typeName(v.typ)
+	p.str(")(")
+	for i := int64(0); i*v.wordSize() < v.typ.Size; i++ {
+		p.b = append(appendHex(p.b, v.word(i)), ' ')
+	}
+	p.absent(r)
+	p.b = append(p.b, ')')
+}
+
+// interfaceText appends what an interface holds. Where Go syntax does not tell
+// the type, it is a conversion: int64(5).
+func (p *printer) interfaceText(v Value, depth int) {
+	convert := false
+	if _, ok := v.readable(inText); !ok {
+		switch v.typ.Kind {
+		case abi.Bool, abi.Int, abi.Float64, abi.Complex128, abi.String:
+			convert = v.typ.Name != v.typ.Kind.String()
+		case abi.Int8, abi.Int16, abi.Int32, abi.Int64, abi.Float32, abi.Complex64,
+			abi.Uint, abi.Uint8, abi.Uint16, abi.Uint32, abi.Uint64, abi.Uintptr:
+			convert = true
+		case abi.Pointer, abi.Map, abi.Chan, abi.Func, abi.UnsafePointer:
+			if v.IsNil() {
+				p.b = append(p.b, '(')
+				p.typeName(v.typ)
+				p.str(")(nil)")
+				return
 			}
 		}
-		return m
+		convert = convert || v.reason() != abi.Present
 	}
-	if v.word(0) == 0 {
-		return nil
+	if convert {
+		p.typeName(v.typ)
+		p.b = append(p.b, '(')
 	}
-	if v.typ.Kind == abi.Pointer {
-		return v.Elem().any(depth + 1)
+	p.text(v, depth+1)
+	if convert {
+		p.b = append(p.b, ')')
 	}
-	return Absent{abi.NotFollowed.String()}
 }
 
-func (v Value) anyElems(depth int) any {
-	if v.typ.Kind == abi.Slice {
-		if v.IsNil() && v.Len() == 0 {
-			return nil
+func (p *printer) mapText(v Value, depth int) {
+	if p.again(v) {
+		p.conversion(v)
+		return
+	}
+	p.typeName(v.typ)
+	p.b = append(p.b, '{')
+	list := v.entries()
+	for i := range list {
+		if i > 0 {
+			p.str(", ")
 		}
-		if _, _, r := v.elems(); r != abi.Present {
-			return Absent{r.String()}
-		}
+		p.text(list[i].key, depth+1)
+		p.str(": ")
+		p.text(list[i].elem, depth+1)
 	}
-	n := v.Captured()
-	if v.Kind() == abi.Array && v.typ.Elem.Size == 0 {
-		n = min(n, maxZeroSized)
-	}
-	s := make([]any, 0, n+1)
-	for i := range n {
-		s = append(s, v.Index(i).any(depth+1))
-	}
-	if n < v.Len() {
-		s = append(s, Absent{abi.Cut.String()})
-	}
-	return s
+	p.rest(len(list), v.Len())
+	p.b = append(p.b, '}')
 }
 
-// LogValue implements slog.LogValuer: scalars and strings as themselves, the
-// rest as text.
-func (v Value) LogValue() slog.Value {
-	switch x := v.Any().(type) {
-	case bool, int64, uint64, float64:
-		return slog.AnyValue(x)
-	case string:
-		if v.Captured() == v.Len() {
-			return slog.StringValue(x)
-		}
+func (p *printer) chanText(v Value, depth int) {
+	if p.again(v) {
+		p.conversion(v)
+		return
 	}
-	return slog.StringValue(v.String())
+	p.b = append(p.b, '(')
+	p.typeName(v.typ)
+	p.str(")(")
+	p.b = appendHex(p.b, v.word(0))
+	p.str(" len=")
+	p.b = appendInt(p.b, int64(v.Len()))
+	p.str(" cap=")
+	p.b = appendInt(p.b, int64(v.Cap()))
+	if closed, _ := v.Closed(); closed {
+		p.str(" closed")
+	}
+	if v.Len() > 0 {
+		p.b = append(p.b, ' ')
+		p.elemsText(v, v.Captured(), v.Len(), depth)
+	}
+	p.b = append(p.b, ')')
 }

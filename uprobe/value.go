@@ -23,6 +23,7 @@ type Value struct {
 	off         int64
 	why         abi.Reason // why there is no value at all
 	small       bool       // the target's words have 4 bytes, not 8
+	printers    printers   // of the tracer
 	// heap has what the value refers to, if the record has one, and depth is the
 	// number of pointers by which the value was reached there.
 	heap  *heap
@@ -450,7 +451,7 @@ func (v Value) elems() (first Value, n int64, r abi.Reason) {
 	if e := v.typ.Elem; ref.Slot < 0 && ref.Reason == abi.Present && e != nil {
 		// Elements of size zero are there without any bytes.
 		img := &capture.Image{Type: e}
-		return Value{data: v.data, typ: e, img: img, small: v.small}, min(length, int64(ref.Limit)), abi.Present
+		return Value{data: v.data, typ: e, img: img, small: v.small, printers: v.printers}, min(length, int64(ref.Limit)), abi.Present
 	}
 	if ref.Slot < 0 {
 		return Value{}, 0, ref.Reason
@@ -473,6 +474,6 @@ func (v Value) elems() (first Value, n int64, r abi.Reason) {
 	}
 	return Value{
 		data: v.data, typ: ref.Elem.Type, img: ref.Elem,
-		base: off, slots: off + uint32(capture.Align8(size)), small: v.small,
+		base: off, slots: off + uint32(capture.Align8(size)), small: v.small, printers: v.printers,
 	}, int64(count), abi.Present
 }

@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
@@ -212,8 +214,11 @@ func TestAnyCut(t *testing.T) {
 		l    Limits
 		want any
 	}{
-		{[]int{1, 2, 3}, Limits{Elems: 2}, []any{int64(1), int64(2), Absent{"cut at the limit"}}},
-		{[3]int{1, 2, 3}, Limits{Bytes: 16}, []any{int64(1), int64(2), Absent{"cut at the limit"}}},
+		{[]int{1, 2, 3}, Limits{Elems: 2}, Cut{[]any{int64(1), int64(2)}, 3}},
+		{[3]int{1, 2, 3}, Limits{Bytes: 16}, Cut{[]any{int64(1), int64(2)}, 3}},
+		{"abc", Limits{String: 2}, Cut{"ab", 3}},
+		{[]byte("abc"), Limits{String: 2}, Cut{[]byte("ab"), 3}},
+		{[]byte{}, Limits{}, []byte{}},
 		{[]any{}, Limits{}, []any{}},
 		{[]any{nil, 1}, Limits{}, []any{nil, Absent{"not followed"}}},
 		{testHidden{a: 1}, Limits{}, map[string]any{"a": int64(1), "ok": false}},
@@ -236,10 +241,7 @@ func TestLogValue(t *testing.T) {
 		{uint8(3), Limits{}, slog.Uint64Value(3)},
 		{0.5, Limits{}, slog.Float64Value(0.5)},
 		{"abc", Limits{}, slog.StringValue("abc")},
-		{"abcd", Limits{String: 2}, slog.StringValue(`"ab"…(4)`)},
-		{1i, Limits{}, slog.StringValue("(0+1i)")},
-		{[]int{1}, Limits{}, slog.StringValue("[]int{1}")},
-		{(*int)(nil), Limits{}, slog.StringValue("nil")},
+		{time.Duration(5), Limits{}, slog.DurationValue(5)},
 	} {
 		if got := one(t, tt.l, tt.x).LogValue(); !got.Equal(tt.want) {
 			t.Errorf("%T: %v, want %v", tt.x, got, tt.want)
@@ -247,6 +249,24 @@ func TestLogValue(t *testing.T) {
 	}
 	if got := (Value{}).LogValue(); got.String() != "<unknown type>" {
 		t.Error(got)
+	}
+	// All else is structured for those handlers that have structure.
+	for _, tt := range []struct {
+		x          any
+		l          Limits
+		text, json string
+	}{
+		{"abcd", Limits{String: 2}, `"ab"…(4)`, `{"string":"ab","len":4}`},
+		{1i, Limits{}, "(0+1i)", "[0,1]"},
+		{[]int{1}, Limits{}, "[]int{1}", "[1]"},
+		{(*int)(nil), Limits{}, "nil", "null"},
+		{&testPoint{1, 2}, Limits{}, "&uprobe.testPoint{X: 1, Y: 2}", `{"X":1,"Y":2}`},
+	} {
+		got := one(t, tt.l, tt.x).LogValue()
+		j, err := json.Marshal(got.Any())
+		if got.String() != tt.text || err != nil || string(j) != tt.json {
+			t.Errorf("%T: %v and %s, %v, want %s and %s", tt.x, got, j, err, tt.text, tt.json)
+		}
 	}
 }
 

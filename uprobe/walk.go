@@ -220,7 +220,8 @@ func (h *heap) elems(v Value, length int64) (first Value, n int64, r abi.Reason)
 func (h *heap) object(v Value, addr uint64, id uint32, elem *abi.Type, n int64, hops int) (Value, int64, abi.Reason) {
 	if elem.Size == 0 {
 		// They are there without any bytes.
-		return Value{data: v.data, typ: elem, img: &capture.Image{Type: elem}, small: v.small, heap: h, depth: v.depth}, n, abi.Present
+		v.typ, v.img, v.base, v.off = elem, &capture.Image{Type: elem}, 0, 0
+		return v, n, abi.Present
 	}
 	img := h.walk.Types.Image(id)
 	o, ok := h.find(addr, id)
@@ -233,9 +234,8 @@ func (h *heap) object(v Value, addr uint64, id uint32, elem *abi.Type, n int64, 
 		// A shorter one that begins there was captured, this one was cut.
 		return Value{}, 0, h.missing(v, hops)
 	}
-	return Value{
-		data: v.data, typ: elem, img: img, base: o.off, small: v.small, heap: h, depth: uint8(min(o.depth, 255)),
-	}, n, abi.Present
+	v.typ, v.img, v.base, v.off, v.depth = elem, img, o.off, 0, uint8(min(o.depth, 255))
+	return v, n, abi.Present
 }
 
 // dynamic returns what the interface v holds, which is present and not nil.
