@@ -21,7 +21,10 @@ func newMachine() *bpfsim.Machine {
 		}},
 		Elements: map[string]int{"elements": 3},
 		Hash:     bpfsim.Hash{KeySize: 8, ValueSize: 1, MaxEntries: 2},
-		Ring:     bpfsim.Ring{Size: 64},
+		Hashes: map[string]*bpfsim.Hash{"hash": {KeySize: 4, ValueSize: 8, MaxEntries: 1, Entries: map[string][]byte{
+			"\x07\x00\x00\x00": {45, 0, 0, 0, 0, 0, 0, 0},
+		}}},
+		Ring: bpfsim.Ring{Size: 64},
 	}
 }
 
@@ -141,6 +144,8 @@ func TestRun(t *testing.T) {
 		{"element", lookup("array", 0), 42},
 		{"element of several", lookup("elements", 2), 44},
 		{"no element", lookup("elements", 3), 0},
+		{"entry", lookup("hash", 7), 45},
+		{"no entry", lookup("hash", 8), 0},
 		{"full ring", asm.Instructions{
 			mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 57), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call(),
 		}, 0},
@@ -191,6 +196,7 @@ func TestFaults(t *testing.T) {
 		{"behind an array", asm.Instructions{asm.LoadMapValue(asm.R1, 0, 60).WithReference("array"), asm.LoadMem(asm.R0, asm.R1, 0, asm.DWord)}, "it has 64"},
 		{"behind an element", append(lookup("elements", 1), asm.FnGetSmpProcessorId.Call(), asm.LoadMem(asm.R0, asm.R6, 1, asm.DWord)), "it has 8"},
 		{"element of a hash", lookup("map", 0), "no array"},
+		{"behind an entry", append(lookup("hash", 7), asm.LoadMem(asm.R0, asm.R6, 8, asm.Byte)), "it has 8"},
 		{"value of several", asm.Instructions{asm.LoadMapValue(asm.R1, 0, 0).WithReference("elements")}, "of one element"},
 		{"write to fp", asm.Instructions{asm.Add.Imm(asm.RFP, -8)}, "write to register 10"},
 		{"record kept", asm.Instructions{mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 8), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call()}, "not submitted"},

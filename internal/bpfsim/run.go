@@ -46,6 +46,7 @@ type run struct {
 	steps   int
 	reserve map[uint64]bool     // addresses of reserved records
 	arrays  map[string][]uint64 // addresses of the elements
+	entries []uint64            // addresses of entries of hash maps
 	ctx     uint64
 }
 
@@ -92,6 +93,9 @@ func (m *Machine) Run(p *Program) (uint64, error) {
 		err = errors.New("a reserved record was not submitted")
 	}
 	for a := range r.reserve {
+		m.drop(a)
+	}
+	for _, a := range r.entries {
 		m.drop(a)
 	}
 	return ret, err
