@@ -103,13 +103,10 @@ func (p *formatter) plain(v Value, depth int) {
 		p.word("<" + abi.Implausible.String() + ">")
 	case abi.Int, abi.Int8, abi.Int16, abi.Int32, abi.Int64:
 		x, _ := v.Int()
-		p.leaf(x)
-	case abi.Uint, abi.Uint8, abi.Uint16, abi.Uint32, abi.Uint64:
+		p.leaf(integer(v.typ.Kind, uint64(x)))
+	case abi.Uint, abi.Uint8, abi.Uint16, abi.Uint32, abi.Uint64, abi.Uintptr:
 		x, _ := v.Uint()
-		p.leaf(x)
-	case abi.Uintptr:
-		x, _ := v.Uint()
-		p.leaf(uintptr(x))
+		p.leaf(integer(v.typ.Kind, x))
 	case abi.Float32:
 		x, _ := v.Float()
 		p.leaf(float32(x))
@@ -154,6 +151,34 @@ func (p *formatter) plain(v Value, depth int) {
 	}
 }
 
+// integer returns a number as the Go type of its kind, of which fmt speaks where
+// the verb is wrong for it.
+func integer(k abi.Kind, x uint64) any {
+	switch k {
+	case abi.Int:
+		return int(x)
+	case abi.Int8:
+		return int8(x)
+	case abi.Int16:
+		return int16(x)
+	case abi.Int32:
+		return int32(x)
+	case abi.Int64:
+		return int64(x)
+	case abi.Uint:
+		return uint(x)
+	case abi.Uint8:
+		return uint8(x)
+	case abi.Uint16:
+		return uint16(x)
+	case abi.Uint32:
+		return uint32(x)
+	case abi.Uintptr:
+		return uintptr(x)
+	}
+	return x
+}
+
 // bytes reports whether the verb prints values of a type as a string of bytes.
 func (p *formatter) bytes(t *abi.Type) bool {
 	return (p.verb == 'x' || p.verb == 'X' || p.verb == 'q') && t.Elem != nil && t.Elem.Kind == abi.Uint8
@@ -169,7 +194,9 @@ func (p *formatter) null(t *abi.Type) {
 		p.b = append(p.b, '(')
 		p.typeName(t)
 		p.str(")(nil)")
-	case p.verb == 'v' || t.Kind == abi.Interface:
+	case t.Kind == abi.Interface:
+		p.str("<nil>")
+	case p.verb == 'v':
 		p.word("<nil>")
 	default:
 		p.leaf(uintptr(0))
@@ -181,7 +208,7 @@ func (p *formatter) address(v Value) {
 	switch {
 	case p.sharp:
 		p.conversion(v)
-	case p.verb == 'v' || p.verb == 'p':
+	case p.verb == 'v':
 		p.word("0x" + strconv.FormatUint(v.word(0), 16))
 	default:
 		p.leaf(v.word(0))
@@ -268,10 +295,6 @@ func (p *formatter) pointer(v Value, depth int) {
 		return
 	}
 	e := v.Elem()
-	if p.verb == 'p' {
-		p.address(v)
-		return
-	}
 	if r := e.reason(); r != abi.Present {
 		p.address(v)
 		p.word("<" + r.String() + ">")
