@@ -2,7 +2,6 @@ package uprobe
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"sort"
 	"sync"
@@ -51,74 +50,51 @@ func (b *executable) findDynamic(o *options) {
 	}
 }
 
+// addDynamic adds the types that have descriptors: as the debug information
+// describes them, and those that it does not as the descriptors do.
 func (b *executable) addDynamic() error {
 	md, err := b.file.ModuleData()
 	if err != nil {
 		return err
 	}
-	types, err := b.dynamicTypes()
+	data, err := b.runtimeTypes()
 	if err != nil {
 		return err
 	}
-	for rt, err := range types.All() {
+	descriptors, err := data.RuntimeTypes()
+	if err != nil {
+		return err
+	}
+	add := func(types abi.RuntimeTypes) error {
+		for rt, err := range types.All() {
+			if err != nil {
+				return err
+			}
+			key := uint64(md.Types) + rt.Offset
+			if _, ok := b.walkTypes.Dynamic(key); ok {
+				continue
+			}
+			// A malformed type is not known, the others are.
+			direct, err := descriptors.Direct(rt.Offset)
+			if err != nil {
+				continue
+			}
+			if t, err := types.At(rt.Offset, wholeTypes); err == nil {
+				b.walkTypes.AddDynamic(key, t, direct)
+			}
+		}
+		return nil
+	}
+	if b.dwarf != nil {
+		types, err := b.dwarf.RuntimeTypes()
+		if err == nil {
+			err = add(types)
+		}
 		if err != nil {
-			return fmt.Errorf("types with descriptors: %w", err)
-		}
-		t, err := types.At(rt.Offset, wholeTypes)
-		if err != nil {
-			continue // a malformed type is not known, the others are
-		}
-		if direct, known := b.isDirect(t); known {
-			b.walkTypes.AddDynamic(uint64(md.Types)+rt.Offset, t, direct)
+			return err
 		}
 	}
-	return nil
-}
-
-// dynamicTypes returns the types that have a descriptor.
-func (b *executable) dynamicTypes() (abi.RuntimeTypes, error) {
-	if b.dwarf == nil {
-		return nil, b.noDwarf
-	}
-	return b.dwarf.RuntimeTypes()
-}
-
-// isDirect reports whether an interface holds values of type t themselves, and
-// not where they lie. The rule is that of cmd/compile/internal/types,
-// IsDirectIface; up to Go 1.25 fields and elements of no size count.
-func (b *executable) isDirect(t *abi.Type) (direct, known bool) {
-	minor, known := b.minor()
-	if !known {
-		return false, false
-	}
-	for range maxDecodeDepth {
-		switch t.Kind {
-		case abi.Pointer, abi.Map, abi.Chan, abi.Func, abi.UnsafePointer:
-			return true, true
-		case abi.Array:
-			if t.Len != 1 || t.Elem == nil {
-				return false, true
-			}
-			t = t.Elem
-		case abi.Struct:
-			var only *abi.Type
-			for i := range t.Fields {
-				if f := t.Fields[i].Type; f.Size > 0 || minor < 26 {
-					if only != nil {
-						return false, true
-					}
-					only = f
-				}
-			}
-			if only == nil {
-				return false, true
-			}
-			t = only
-		default:
-			return false, true
-		}
-	}
-	return false, false
+	return add(descriptors)
 }
 
 // heap is what a walk has captured beside the parameters: objects by their

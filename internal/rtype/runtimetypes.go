@@ -50,7 +50,7 @@ func (x *RuntimeTypes) At(off uint64, depth int) (*abi.Type, error) {
 	}
 	d.r.budget = callBudget
 	r := &typeReader{reader: d.r, known: d.known, fresh: make(map[typeKey]*typeNode)}
-	t, err := r.read(offset(off), min(max(depth, 0), maxDepth), 0)
+	t, err := r.read(offset(off), hopsFor(depth), 0)
 	if err == nil {
 		err = d.keep(r)
 	}
