@@ -184,3 +184,62 @@ func TestWalk(t *testing.T) {
 		})
 	}
 }
+
+// walkCalls returns what was captured of the calls of one function, and what the
+// program said of them.
+func walkCalls(t *testing.T, name string, want, got []walked) (w, g []walked) {
+	t.Helper()
+	for i := range want {
+		if i < len(got) && want[i].name == name && got[i].name == name {
+			w, g = append(w, want[i]), append(g, got[i])
+		}
+	}
+	if len(w) == 0 {
+		t.Fatalf("no call of %s", name)
+	}
+	return w, g
+}
+
+// TestWalkLimits: what is cut says by which limit, and the rest is right.
+func TestWalkLimits(t *testing.T) {
+	needRoot(t)
+	path := fixture.Build(t, fixture.Source{"main.go": walkSource})
+	for _, tt := range []struct {
+		name   string
+		opts   []uprobe.Option
+		fn     string
+		call   int
+		nodes  int // that are there
+		reason string
+	}{
+		{"default depth", nil, "main.list", 3, 3, "too deep"},
+		{"depth", []uprobe.Option{uprobe.WithDepth(7)}, "main.list", 3, 7, "too deep"},
+		{"no depth", []uprobe.Option{uprobe.WithDepth(0)}, "main.list", 3, 0, "too deep"},
+		// 13 objects: nodes, and their names, of which every seventh is empty.
+		{"objects", []uprobe.Option{uprobe.WithLimits(uprobe.Limits{Depth: 100, Objects: 13})}, "main.list", 3, 7, "cut at the limit on objects of a call"},
+		// The record begins with 56 bytes; each node takes 48, and each name 24.
+		{"bytes", []uprobe.Option{uprobe.WithLimits(uprobe.Limits{Depth: 100, Record: 56 + 10*72})}, "main.list", 3, 11, "cut at the limit on bytes of a call"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want, got := runWalk(t, path, tt.opts...)
+			w, g := walkCalls(t, tt.fn, want, got)
+			text, whole := g[tt.call].args[0], w[tt.call].args[0]
+			nodes := strings.Count(text, "{")
+			if nodes != tt.nodes {
+				t.Errorf("%d nodes, want %d: %s", nodes, tt.nodes, text)
+			}
+			for r := range g[tt.call].why[0] {
+				if r != tt.reason && r != "string" {
+					t.Errorf("absent: %s, want %s", r, tt.reason)
+				}
+			}
+			if g[tt.call].why[0][tt.reason] == 0 {
+				t.Errorf("absent: %v, want %s", g[tt.call].why, tt.reason)
+			}
+			// Before the first thing that is absent all is as it was passed.
+			if there, _, _ := strings.Cut(text, "(?)"); !strings.HasPrefix(whole, there) {
+				t.Errorf("got %s\nwant a beginning of %s", there, whole)
+			}
+		})
+	}
+}
