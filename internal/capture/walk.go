@@ -53,6 +53,8 @@ const (
 const (
 	FlagObjects = 1 << iota
 	FlagBytes
+	// FlagSteps: the kernel has no loops, and the program no more steps.
+	FlagSteps
 )
 
 // walkDepth returns how many pointers a walk follows.
