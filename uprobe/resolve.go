@@ -257,7 +257,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 		return fail(err)
 	}
 	f.plan = capture.Build(b.arch, f.inputs, o.limits)
-	b.walkPlan(s, f, d, o)
+	b.walkPlan(s, f, o)
 	if f.g = b.findG(f, d, code); f.g.Kind != probegen.GNone {
 		f.plan.Goroutine = b.gOffsets().goid
 		f.schedPC = b.gOffsets().schedPC

@@ -30,10 +30,6 @@ type Value struct {
 	depth uint8
 }
 
-// maxDecodeDepth bounds the recursion of decoding. Values nest as deep as
-// their types' text allows, and no deeper than captured references.
-const maxDecodeDepth = 100
-
 func absent(t *abi.Type, r abi.Reason) Value { return Value{typ: t, why: r} }
 
 // Type returns the type of the value, nil for the zero Value.

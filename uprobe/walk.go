@@ -17,8 +17,8 @@ import (
 const wholeTypes = min(dwarfargs.Whole, rtype.Whole)
 
 // walkPlan replaces a function's static plan by a walk where the static one
-// would leave something out. d describes the function.
-func (b *executable) walkPlan(s symbols.Func, f *Func, d *description, o *options) {
+// would leave something out.
+func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
 	if !f.plan.Lacks(o.limits) {
 		return
 	}
