@@ -58,7 +58,8 @@ const (
 	//
 	// The rule: every part that DWARF does not leave out is below the stack
 	// pointer of the entry, or the expression is that of
-	// createHeapDerefLocationList, with such a place. For Go 1.17 see [SpillSlot].
+	// createHeapDerefLocationList, with a place below the CFA. For Go 1.17 see
+	// [SpillSlot].
 	OwnFrame
 	// Reassigned: DWARF names the place of another argument. The function
 	// assigns one to the other (x, y = y, x), or finds them equal, and the
@@ -150,7 +151,9 @@ func (f *Func) AtEntry(a *abi.Arch) ([]Resolved, error) {
 // common is believed.
 //
 // Where the list of parameters is in doubt, a value is believed only if DWARF
-// has all of it where the convention does. Where it is the convention itself,
+// has all of it where the convention does; and not where it has another astray:
+// in f(_, x, y int) with "y = x" DWARF has both x and y in the place of x, which
+// would be that of y if there were no blank parameter. Where it is the convention itself,
 // as that of a release that is not known, so is each value, and none at all in
 // a function of which DWARF contradicts any.
 func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement) {
@@ -167,12 +170,18 @@ func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement)
 		rs = all[0]
 	}
 	none := len(remaining) == 0
+	astray := slices.ContainsFunc(all, func(rs []Resolved) bool {
+		return slices.ContainsFunc(rs, func(r Resolved) bool {
+			return r.Agreement == Reassigned || r.Agreement == Contradicted
+		})
+	})
 	for i := range rs {
 		r := &rs[i]
 		reason := abi.Disagreement
+		confirmed := r.Agreement == Agree && !(astray && r.Param.dialect.split)
 		switch {
 		case r.Agreement == NoBytes:
-		case f.hiddenDoubt() && (none || r.Agreement != Agree), f.unsure(remaining, i) && r.Agreement != Agree:
+		case f.hiddenDoubt() && (none || !confirmed), f.unsure(remaining, i) && !confirmed:
 			r.Agreement, reason = Unconfirmed, abi.HiddenParameter
 		case f.foreignRelease() && (none || r.Agreement != Agree):
 			r.Agreement, reason = Unconfirmed, abi.UnknownRelease

@@ -107,7 +107,9 @@ func (p *Param) compare(got abi.Location, want *expected) (c comparison) {
 // Some parts are left out, and it does not show which: see byPlace. No part of
 // what is in registers is, but for lists with repeated parts.
 func (c *comparison) compareOdd(p *Param, want *expected, parts int) {
-	if at, ok := p.heapPointer(); ok && at <= want.sp-abi.CFAOffset(p.ptr) {
+	// A pointer that never gets a word of the frame has the offset 0, which
+	// without a frame pointer is the return address's.
+	if at, ok := p.heapPointer(); ok && at <= -abi.CFAOffset(p.ptr) {
 		c.ownFrame++
 		return
 	}

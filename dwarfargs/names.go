@@ -3,6 +3,7 @@ package dwarfargs
 import (
 	"strings"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/typename"
 )
 
@@ -67,6 +68,25 @@ func parseName(name string) funcName {
 		n.recv, n.ptr, n.shaped = "", false, false
 	}
 	return n
+}
+
+// Dictionary returns by its symbol's name where a function that release
+// go1.minor compiled takes the dictionary of generic code that types of one
+// shape share, and whether the name is that of a method. A closure's can look like
+// one (pkg.F.func1 does not, pkg.F.1 is none). ok is false for closures in such
+// code: the name does not tell whether, and where, they take one.
+func Dictionary(symbol string, minor int) (place abi.DictPlace, method, ok bool) {
+	n := parseName(strings.TrimSuffix(symbol, ".abi0"))
+	method = n.recv != ""
+	switch {
+	case !n.shaped && isShaped(symbol):
+		return abi.NoDict, false, false
+	case !n.shaped:
+		return abi.NoDict, method, true
+	case method && minor >= 20:
+		return abi.DictAfterReceiver, true, true
+	}
+	return abi.DictFirst, method, true
 }
 
 // literalReceiver returns what follows the package in the name of a method of a

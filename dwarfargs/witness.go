@@ -279,7 +279,7 @@ func all(n int) []bool { return slices.Repeat([]bool{true}, n) }
 
 // doubtBehindTable notes which parameters may be moved by others that the
 // witness does not show: those that the argument table cuts off, unless the
-// sizes leave no room for others, or the saved registers show those.
+// sizes leave no room for others, or the saved registers would show others.
 func (f *Func) doubtBehindTable(a *abi.Arch, c *candidate, as *abi.Assignment, w *Witness, shown int, behind bool) {
 	if behind {
 		c.unsureResult = all(len(f.Results))
@@ -301,10 +301,42 @@ func (f *Func) doubtBehindTable(a *abi.Arch, c *candidate, as *abi.Assignment, w
 		}
 	}
 	c.unsure = make([]bool, len(c.at))
+	exact := !behind && len(w.Spills) > 0 && registersLeft(a, as, shown)
 	for i, at := range c.at {
 		_, inRegs := as.SpillSlot(at)
-		c.unsure[i] = at >= shown && (behind || !inRegs || len(w.Spills) == 0)
+		c.unsure[i] = at >= shown && !(inRegs && exact)
 	}
+}
+
+// registersLeft reports whether any of the parameters from the given one on, if
+// another took its registers, would get others: then the saved registers would
+// show that. It would be on the stack if too few are left.
+func registersLeft(a *abi.Arch, as *abi.Assignment, from int) bool {
+	ints, floats := len(a.Ints), len(a.Floats)
+	for _, r := range as.EntryRegs() {
+		if a.IsFloat(r) {
+			floats--
+		} else {
+			ints--
+		}
+	}
+	for i := range as.Params {
+		if _, inRegs := as.SpillSlot(i); !inRegs || i < from {
+			continue
+		}
+		needInts, needFloats := 0, 0
+		for _, p := range as.Params[i].AtEntry() {
+			if a.IsFloat(p.Reg) {
+				needFloats++
+			} else {
+				needInts++
+			}
+		}
+		if needInts > ints || needFloats > floats {
+			return false
+		}
+	}
+	return true
 }
 
 // shown returns how many parameters the witness's table lists wholly.

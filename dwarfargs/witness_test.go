@@ -19,6 +19,9 @@ type oldMaker struct {
 	arch  *abi.Arch
 	minor int
 	regs  bool
+	// assigned is the share, of ten, of parameters that are assigned another of
+	// the same type, or exchanged with it.
+	assigned int
 }
 
 // types returns the types of parameters on the maker's architecture.
@@ -137,6 +140,7 @@ func (m *oldMaker) function(t *testing.T, blanks, silent int) *made {
 	}
 	f.Params = list(sig.Params, 0, func(i int) abi.Location { return as.Params[i].AtEntry() })
 	f.Results = list(sig.Results, as.ArgSize, func(i int) abi.Location { return as.Results[i].AtReturn() })
+	m.assign(f.Params)
 	f.countInputs()
 	w := Witness{ArgsSize: as.ArgSize + as.ResultSize + as.SpillSize}
 	if m.minor >= 17 {
@@ -148,6 +152,25 @@ func (m *oldMaker) function(t *testing.T, blanks, silent int) *made {
 		}
 	}
 	return &made{f, sig, as, w}
+}
+
+// assign gives parameters the locations of others: see [Reassigned].
+func (m *oldMaker) assign(ps []Param) {
+	for i := range ps {
+		p := &ps[i]
+		if m.IntN(10) >= m.assigned || !p.dialect.split {
+			continue
+		}
+		q := &ps[m.IntN(len(ps))]
+		if !q.dialect.split || q.Type != p.Type {
+			continue
+		}
+		if m.IntN(2) == 0 {
+			p.loc = q.loc
+		} else {
+			p.loc, q.loc = q.loc, p.loc
+		}
+	}
 }
 
 // stackOffset returns where value i begins on the stack.
@@ -182,6 +205,7 @@ func TestConfirm(t *testing.T) {
 		minor          int
 		regs           bool
 		blanks, silent int
+		assigned       int
 		// believed is the least share of parameters that are believed, in percent.
 		believed int
 	}{
@@ -200,13 +224,20 @@ func TestConfirm(t *testing.T) {
 		{name: "1.21 blanks", arch: abi.AMD64, minor: 21, regs: true, blanks: 3, silent: 5, believed: 70},
 		{name: "1.21 arm64 blanks", arch: abi.ARM64, minor: 21, regs: true, blanks: 3, silent: 5, believed: 70},
 		{name: "1.21", arch: abi.AMD64, minor: 21, regs: true, silent: 5, believed: 95},
+		{name: "1.16 assigned", arch: abi.AMD64, minor: 16, blanks: 3, silent: 1, assigned: 5, believed: 60},
+		{name: "1.17 assigned", arch: abi.AMD64, minor: 17, regs: true, blanks: 3, silent: 1, assigned: 5, believed: 60},
+		{name: "1.21 assigned", arch: abi.AMD64, minor: 21, regs: true, blanks: 3, silent: 1, assigned: 5, believed: 60},
+		{name: "1.21 arm64 assigned", arch: abi.ARM64, minor: 21, regs: true, blanks: 3, silent: 1, assigned: 5, believed: 60},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := 1000
+			if tt.assigned > 0 {
+				n = 1500 // few of which are of types that could be mixed up
+			}
 			if testing.Short() {
 				n = 200
 			}
-			m := oldMaker{Rand: rand.New(rand.NewPCG(11, uint64(len(tt.name)))), arch: tt.arch, minor: tt.minor, regs: tt.regs}
+			m := oldMaker{Rand: rand.New(rand.NewPCG(11, uint64(len(tt.name)))), arch: tt.arch, minor: tt.minor, regs: tt.regs, assigned: tt.assigned}
 			all, believed, without := 0, 0, 0
 			for range n {
 				x := m.function(t, tt.blanks, tt.silent)
@@ -214,7 +245,7 @@ func TestConfirm(t *testing.T) {
 				if rs, err := x.f.AtEntry(tt.arch); err != nil {
 					t.Fatal(err)
 				} else {
-					_, some := x.compare(t, text, rs, tt.silent >= 0)
+					_, some := x.compare(t, text, rs, true)
 					without += some
 				}
 				// Of what the table cuts off there may be too much.
@@ -225,7 +256,7 @@ func TestConfirm(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				params, some := x.compare(t, text, rs, false)
+				params, some := x.compare(t, text, rs, tt.assigned > 0)
 				all, believed = all+params, believed+some
 				x.compareResults(t, text)
 			}

@@ -176,6 +176,9 @@ func (f *File) checkDebugFile(d *File, how string, link *debugLink) error {
 		common = true
 	}
 	if link != nil {
+		if d.size > maxSummed {
+			return fmt.Errorf("it has %d bytes, too many to check them", d.size)
+		}
 		sum := crc32.NewIEEE()
 		if _, err := io.Copy(sum, io.NewSectionReader(d.r, 0, int64(d.size))); err != nil {
 			return err
@@ -244,6 +247,10 @@ type debugLink struct {
 	name string
 	sum  uint32
 }
+
+// maxSummed bounds a file of which the checksum is computed, in bytes: that takes
+// a second for a gigabyte.
+const maxSummed = 4 << 30
 
 // maxDebugLink bounds the section, in bytes. Names of files have up to 255.
 const maxDebugLink = 4096

@@ -214,3 +214,25 @@ func TestDebugDirectory(t *testing.T) {
 		t.Errorf("without a path: %v", err)
 	}
 }
+
+// TestHugeDebugFile: a file with holes is as large as it says, and not read to
+// its end.
+func TestHugeDebugFile(t *testing.T) {
+	dir := t.TempDir()
+	full := withNotes(gnuID, "").bytes()
+	write(t, filepath.Join(dir, "app"), stripped(withNotes(gnuID, ""), "app.debug", full).bytes())
+	debug := filepath.Join(dir, "app.debug")
+	write(t, debug, full)
+	if err := os.Truncate(debug, maxSummed+1); err != nil {
+		t.Skip(err) // a file system without holes
+	}
+	f, err := Open(filepath.Join(dir, "app"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, _, err = FindDebugFile(f, DebugFileOptions{Dirs: []string{}, CacheDirs: []string{}})
+	if !errors.Is(err, ErrNoDebugFile) || !strings.Contains(err.Error(), "too many to check") {
+		t.Errorf("error %v, want it to say that it is too large", err)
+	}
+}

@@ -28,14 +28,19 @@ type funcRefs struct {
 	ptr      int    // size of a word
 }
 
+// nfuncdata returns how many kinds of funcdata the function of r may have.
+func (t *FuncTable) nfuncdata(r *record) uint32 {
+	if t.layout.nfuncdataWide {
+		return t.f.u32(r.b[t.layout.nfuncdata:])
+	}
+	return uint32(r.b[t.layout.nfuncdata])
+}
+
 // refs reads what the function of r refers to.
 func (t *FuncTable) refs(r *record) (funcRefs, error) {
 	l := &t.layout
 	npcdata := t.f.u32(r.b[l.npcdata:])
-	nfuncdata := uint32(r.b[l.nfuncdata])
-	if l.nfuncdataWide {
-		nfuncdata = t.f.u32(r.b[l.nfuncdata:])
-	}
+	nfuncdata := t.nfuncdata(r)
 	if npcdata > maxFuncData || nfuncdata > maxFuncData {
 		return funcRefs{}, t.malformed(t.funcs.off+r.at, "%d tables of PCs and %d funcdata are too many", npcdata, nfuncdata)
 	}

@@ -70,6 +70,10 @@ type TableFunc struct {
 	// pointer or of an embedded type, a bridge between ABIs, and some helpers
 	// of the runtime. Always false before Go 1.12.
 	Wrapper bool
+	// Foreign says that neither Go's compiler nor its assembler made it: a
+	// function in C that Go's linker linked, or one of the linker's own. The
+	// runtime's data about it, such as Args, mean nothing.
+	Foreign bool
 
 	at uint32 // of its record, from the beginning of the records
 }
@@ -258,6 +262,9 @@ func (n *tableReader) function(r *record) (TableFunc, error) {
 	}
 	id, known := t.wrapper()
 	fn.Wrapper = known && fn.ID == id
+	// What is compiled has pointer maps and a table of PCs for unsafe points at
+	// least (cmd/link/internal/ld/pcln.go: where there is no FuncInfo, neither).
+	fn.Foreign = !fn.Asm && t.f.u32(r.b[l.npcdata:]) == 0 && t.nfuncdata(r) == 0
 	return fn, nil
 }
 

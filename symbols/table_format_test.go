@@ -151,7 +151,7 @@ func testFormat(t *testing.T, r release, p *fakeProgram) {
 	var want []TableFunc
 	for i, f := range p.funcs {
 		fn := TableFunc{Func: Func{f.name, fakeText + VirtAddr(f.at), f.size}, Args: f.args, ID: f.id,
-			Asm: i == 0, Wrapper: i == 1 && r.minor > 11}
+			Asm: i == 0, Wrapper: i == 1 && r.minor > 11, Foreign: f.name == "c_function"}
 		if r.minor >= 16 {
 			fn.Flag = f.flag
 		}

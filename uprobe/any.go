@@ -87,7 +87,7 @@ type converter struct {
 
 // maxValues bounds how many plain values are made of one value, as
 // maxPrintBytes bounds text.
-const maxValues = 1 << 20
+const maxValues = 1 << 18
 
 func (c *converter) any(v Value, depth int) any {
 	r := c.printer.cut(v, depth)

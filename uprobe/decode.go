@@ -53,9 +53,10 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 // it is, absent or not.
 //
 // What is absent or was cut is an error, and nothing is stored for it: it is never
-// zero instead. A field tagged `argtap:",optional"` is left as it is where a part
-// of its value is absent, or where there is no such field. One tagged
-// `argtap:",cut"` receives as much of a string, slice or map as was captured.
+// zero instead. A field tagged `argtap:",optional"` is left as it is where a part of
+// its value is absent, or nil and the variable cannot be, or where there is no such
+// field. One tagged `argtap:",cut"` receives as much of a string, slice or map as
+// was captured.
 //
 // Errors are of type [*DecodeError]. After an error dst may be filled in part.
 func (v Value) Decode(dst any) error {

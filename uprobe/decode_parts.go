@@ -196,13 +196,13 @@ func (d *decoder) structure(v Value, dst reflect.Value, path string, depth int) 
 			continue
 		case !f.IsExported():
 			if ok {
-				return fail(at, fmt.Errorf("the field of %s is not exported: it cannot be set", dst.Type()))
+				return notExported(at, dst.Type())
 			}
 			continue // it is not about the value
 		case !ok && t.optional:
 			continue
 		case !ok:
-			return fail(at, fmt.Errorf("%s has no such field; it has %s", typeName(v.typ), fieldNames(v.typ)))
+			return noField(at, v.typ)
 		}
 		if t.optional {
 			// Decode elsewhere, so that nothing is stored in part.
@@ -210,7 +210,7 @@ func (d *decoder) structure(v Value, dst reflect.Value, path string, depth int) 
 			made := len(d.order)
 			err := d.decode(part, x, at, depth+1, t.cut)
 			var missing Absent
-			if errors.As(err, &missing) || errors.Is(err, errPart) {
+			if errors.As(err, &missing) || errors.Is(err, errPart) || errors.Is(err, errNil) {
 				d.forget(made)
 				continue
 			}
@@ -225,6 +225,14 @@ func (d *decoder) structure(v Value, dst reflect.Value, path string, depth int) 
 		}
 	}
 	return nil
+}
+
+func notExported(path string, dst reflect.Type) error {
+	return fail(path, fmt.Errorf("the field of %s is not exported: it cannot be set", dst))
+}
+
+func noField(path string, t *abi.Type) error {
+	return fail(path, fmt.Errorf("%s has no such field; it has %s", typeName(t), fieldNames(t)))
 }
 
 func join(path, name string) string {

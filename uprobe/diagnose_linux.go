@@ -21,6 +21,8 @@ func kernelError(op string, err error) error {
 		return fmt.Errorf("%s: %w", op, permissionError(err))
 	case errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL):
 		return fmt.Errorf("%s: %w: %w: Linux 5.8 or newer has BPF ring buffers", op, ErrKernel, err)
+	case errors.Is(err, unix.EMFILE):
+		return fmt.Errorf("%s: %w: raise the limit (ulimit -n)", op, unix.EMFILE)
 	}
 	return fmt.Errorf("%s: %w", op, err)
 }
@@ -39,7 +41,9 @@ var helpers = []struct {
 // loadError explains why a program was not loaded.
 func loadError(name string, err error) error {
 	var ve *ebpf.VerifierError
-	if errors.As(err, &ve) && len(ve.Log) > 0 {
+	// The library takes every error for the verifier's if there is a log, as
+	// there is of type information that was good.
+	if errors.As(err, &ve) && len(ve.Log) > 0 && !errors.Is(err, unix.EMFILE) {
 		log := strings.Join(ve.Log, "\n")
 		for _, h := range helpers {
 			// "unknown func bpf_loop#181", "invalid func unknown#181"
@@ -59,6 +63,8 @@ func (k *kernel) attachError(name string, err error) error {
 		err = processError(k.opts.pid, unix.ESRCH)
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
 		err = permissionError(err)
+	case errors.Is(err, unix.EMFILE) && k.multi: // else see perfError
+		err = fmt.Errorf("%w: raise the limit (ulimit -n)", unix.EMFILE)
 	}
 	return &FuncError{name, fmt.Errorf("attach: %w", err)}
 }

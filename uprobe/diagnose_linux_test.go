@@ -29,3 +29,17 @@ func TestLoadError(t *testing.T) {
 		}
 	}
 }
+
+// TestTooManyFiles: the library takes it for the verifier's error, as there is a
+// log of type information.
+func TestTooManyFiles(t *testing.T) {
+	for name, err := range map[string]error{
+		"program": loadError("main.f", &ebpf.VerifierError{Cause: unix.EMFILE, Log: []string{"[4] FUNC_PROTO (anon) return=2 args=(3 ctx)"}}),
+		"map":     kernelError("create a map", unix.EMFILE),
+		"link":    (&kernel{opts: &options{}, multi: true}).attachError("main.f", unix.EMFILE),
+	} {
+		if !errors.Is(err, unix.EMFILE) || errors.Is(err, ErrVerifier) || !strings.Contains(err.Error(), "ulimit -n") || strings.Contains(err.Error(), "FUNC_PROTO") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

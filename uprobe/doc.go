@@ -21,6 +21,11 @@
 // What a handler is given is valid until the handler returns: [Call.Clone]
 // makes a copy to keep.
 //
+// A value prints in Go syntax, by the verbs of package fmt, as JSON, and to
+// log/slog. [Value.Any] makes a plain Go value of it, [Value.Decode] stores it in a
+// variable, and the option [Bind] calls a func with the arguments of each call.
+// None of them makes a zero of what is absent.
+//
 // # What is followed
 //
 // Pointers are followed as deep as [WithDepth] says, and with them strings,

@@ -30,6 +30,8 @@ var (
 	// ErrSignature: a signature given by [WithSignature] is malformed, or it is not
 	// that of the function.
 	ErrSignature = errors.New("wrong signature")
+	// ErrHandler: the func of [Bind] does not fit the function that is traced.
+	ErrHandler = errors.New("wrong handler")
 	// ErrDebugFile: there is no debug file at the path of [WithDebugFile], or it
 	// does not belong to the binary.
 	ErrDebugFile = errors.New("wrong debug file")

@@ -2,6 +2,7 @@ package uprobe_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -117,6 +118,80 @@ func ExampleCall_Clone() {
 		default: // a slow handler would cost calls
 		}
 	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+}
+
+// Take the arguments of each call in variables. Whether the func fits the traced
+// function is checked before anything is attached, here by Inspect.
+func ExampleBind() {
+	app, remove := buildExample()
+	defer remove()
+	_, err := uprobe.Inspect(app, "main.(*server).serve", uprobe.Bind(func(path string, hits int) {}, "path", "weight"))
+	fmt.Println(err)
+
+	type server struct {
+		Hits  int      // the field hits
+		Names []string `argtap:",cut"` // as many as were captured
+	}
+	_, err = uprobe.Inspect(app, "main.(*server).serve", uprobe.Bind(func(c *uprobe.Call, s *server, path string) {
+		fmt.Println(c.Goroutine(), s.Hits, path)
+	}, "s", "path"))
+	fmt.Println(err)
+	// Output:
+	// function main.(*server).serve: wrong handler: func(string, int) does not fit func (s *main.server) (path string, weight float64): parameter weight: float64, not int
+	// <nil>
+}
+
+// Hear of the calls that a bound func is not given.
+func ExampleWithUnbound() {
+	t, err := uprobe.Trace("./app", "main.computeE", nil,
+		uprobe.Bind(func(iterations int64) { fmt.Println(iterations) }),
+		uprobe.WithUnbound(func(c *uprobe.Call, reason error) { log.Println(c, reason) }),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+}
+
+// Decode a value into variables of a program's own.
+func ExampleValue_Decode() {
+	handler := func(c *uprobe.Call) {
+		var r struct {
+			Method string
+			URL    struct{ Path, RawQuery string }
+			Host   string       `argtap:",optional"` // may be missing
+			Body   uprobe.Value // as it is, absent or not
+		}
+		err := c.Arg(0).Decode(&r)
+		var absent uprobe.Absent
+		switch {
+		case errors.As(err, &absent):
+			log.Printf("not captured: %v", err) // URL.Path: <not resident>
+		case err != nil:
+			log.Fatal(err) // Method: int, not string
+		default:
+			fmt.Println(r.Method, r.URL.Path)
+		}
+	}
+	t, err := uprobe.Trace("./app", "main.handle", handler, uprobe.WithLimits(uprobe.Limits{Depth: 2}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+}
+
+// Show values of a type as people read them.
+func ExampleWithPrinter() {
+	celsius := func(v uprobe.Value) (any, bool) {
+		x, ok := v.Float()
+		return fmt.Sprintf("%.1f °C", x), ok
+	}
+	t, err := uprobe.Trace("./app", "main.measure", func(c *uprobe.Call) { fmt.Println(c) },
+		uprobe.WithPrinter("example.com/app/weather.Celsius", celsius))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package uprobe
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 
 	"github.com/argtap/argtap/abi"
@@ -38,7 +37,7 @@ func (v Value) Format(f fmt.State, verb rune) {
 	p.sharp = verb == 'v' && f.Flag('#')
 	_, p.wide = f.Width()
 	p.value(v, 0)
-	io.WriteString(f, string(p.b))
+	f.Write(p.b)
 }
 
 // formatter prints a value for package fmt.
@@ -132,8 +131,9 @@ func (p *formatter) plain(v Value, depth int) {
 		p.slice(v, depth)
 	case abi.Array:
 		if p.bytes(v.typ) {
-			b := make([]byte, 0, v.Captured())
-			for i := range v.Captured() {
+			n := v.shown(v.Captured())
+			b := make([]byte, 0, n)
+			for i := range n {
 				x, _ := v.Index(i).Uint()
 				b = append(b, byte(x))
 			}

@@ -30,6 +30,8 @@ type Func struct {
 	plan   *capture.Plan
 	// printers show the values of its calls.
 	printers printers
+	// bound are the parameters that the func of Bind takes, by index.
+	bound []int
 	// offset of the entry's site in the file, of the sites of the back edges,
 	// and of the call of morestack if sites.Grow is there.
 	offset  symbols.FileOffset

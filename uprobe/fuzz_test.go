@@ -2,10 +2,13 @@ package uprobe
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
@@ -118,6 +121,14 @@ func decodeAll(t *testing.T, c *Call) {
 	if err := json.Unmarshal(j, &back); err != nil || len(back.Args) != c.NumArgs() {
 		t.Errorf("%v: %s", err, j)
 	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%9q"} {
+		for _, v := range c.Args() {
+			if s := fmt.Sprintf(verb, v); len(s) > 2*maxPrinted {
+				t.Errorf("%s: %d bytes", verb, len(s))
+			}
+		}
+	}
+	decodeInto(t, c)
 	c.LogValue()
 	c.PID()
 	c.TID()
@@ -129,6 +140,36 @@ func decodeAll(t *testing.T, c *Call) {
 	steps := 0
 	for _, v := range c.Args() {
 		walk(t, v, &steps, 0)
+	}
+}
+
+// decodeInto decodes the arguments into variables of types that fit some of them.
+// Nothing may be stored of a value of which Decode says that it is absent.
+func decodeInto(t *testing.T, c *Call) {
+	t.Helper()
+	type part struct {
+		S  string  `argtap:",optional"`
+		Is []int16 `argtap:",cut"`
+	}
+	type parts struct {
+		In  []part
+		P   *part `argtap:",optional"`
+		Arr []part
+		Any any
+	}
+	for name, v := range c.Args() {
+		why, absent := v.Absent()
+		for _, dst := range []any{new(any), new(int8), new(string), new([]byte), new([][]string), new([]*testPoint), new(parts),
+			new(testTree), new(*testTree), new(map[string]any), new(time.Time), new(Value)} {
+			err := v.Decode(dst)
+			if _, ok := dst.(*Value); !ok && absent && (err == nil || !reflect.ValueOf(dst).Elem().IsZero()) {
+				t.Errorf("%s is absent (%s), decoded into %T: %v", name, why, dst, err)
+			}
+			var e *DecodeError
+			if err != nil && !errors.As(err, &e) {
+				t.Errorf("%s into %T: %v is no DecodeError", name, dst, err)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package uprobe
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"sync"
@@ -61,7 +62,10 @@ func newKernel(o *options) (_ *kernel, err error) {
 			"run `ulimit -l unlimited` first, or grant CAP_SYS_RESOURCE: %w", ErrMemlock, err)
 	}
 	if k.cpus, err = ebpf.PossibleCPU(); err != nil {
-		return nil, fmt.Errorf("number of CPUs: %w", err)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: mount sysfs on /sys", err)
+		}
+		return nil, kernelError("number of CPUs", err)
 	}
 	size := uint32(max(os.Getpagesize(), minBuffer))
 	for int(size) < o.buffer {

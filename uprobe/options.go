@@ -68,6 +68,8 @@ type options struct {
 	given     []givenSignature
 	debugFile string
 	printers  printers
+	bound     *binding
+	unbound   func(*Call, error)
 }
 
 func newOptions(opts []Option) (*options, error) {
@@ -122,14 +124,15 @@ func WithPID(pid int) Option {
 // recorded: a signature that they contradict is [ErrSignature].
 func WithSignature(signature string, funcs ...string) Option {
 	return func(o *options) error {
-		o.given = append(o.given, givenSignature{signature, funcs})
+		o.given = append(o.given, givenSignature{text: signature, funcs: funcs})
 		return nil
 	}
 }
 
-// WithDebugFile reads debug information from a file of its own, as
-// "objcopy --only-keep-debug" or "go build" without -ldflags=-s makes it. It must
-// belong to the binary: the build IDs are compared. Without this option a binary
+// WithDebugFile reads debug information from a file of its own: what "objcopy
+// --only-keep-debug" makes of the binary before it is stripped, or the unstripped
+// binary itself. It must belong to the binary: the build IDs are compared, and
+// they differ between two runs of "go build" with and without -ldflags=-s. Without this option a binary
 // that has no debug information is looked up by build ID and .gnu_debuglink
 // where debuggers look: beside the binary, under /usr/lib/debug and in the cache
 // of the debuginfod client.

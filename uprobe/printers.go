@@ -131,12 +131,13 @@ func init() {
 		"net/netip.AddrPort": knownAddrPort,
 		"net/url.URL":        knownURL,
 
-		"math/big.Int":             knownBigInt,
-		"strings.Builder":          knownBuilder,
-		"bytes.Buffer":             knownBuffer,
-		"encoding/json.RawMessage": knownRawMessage,
-		"io/fs.FileMode":           knownFileMode,
-		"os.FileMode":              knownFileMode, // before Go 1.16
+		"math/big.Int":                 knownBigInt,
+		"strings.Builder":              knownBuilder,
+		"bytes.Buffer":                 knownBuffer,
+		"encoding/json.RawMessage":     knownRawMessage,
+		"encoding/json/jsontext.Value": knownRawMessage, // its name since Go 1.27
+		"io/fs.FileMode":               knownFileMode,
+		"os.FileMode":                  knownFileMode, // before Go 1.16
 
 		"errors.errorString": knownError,
 		"fmt.wrapError":      knownError,

@@ -19,10 +19,13 @@ const (
 )
 
 // object is what a back-reference refers to: what lies at an address of the
-// target, as a value of a type. n is the length of a slice.
+// target, as a value of a type. n is the length of a slice. Types are told apart
+// by name and size, because one that was found twice, by way of an interface and
+// without, need not be the same [abi.Type].
 type object struct {
 	addr uint64
-	typ  *abi.Type
+	typ  string
+	size int64
 	n    int
 }
 
@@ -93,35 +96,42 @@ func (v Value) object() (object, bool) {
 	if !ok || addr == 0 {
 		return object{}, false
 	}
-	o := object{addr: addr, typ: v.typ}
+	o := object{addr: addr, typ: v.typ.Name}
 	switch v.typ.Kind {
 	case abi.Pointer:
-		return o, v.typ.Elem != nil && v.typ.Elem.Size > 0
+		if v.typ.Elem != nil {
+			o.size = v.typ.Elem.Size
+		}
+		return o, o.size > 0
 	case abi.Map, abi.Chan:
 		return o, true
 	case abi.Slice:
 		o.n = v.Len()
-		return o, v.typ.Elem != nil && v.typ.Elem.Size > 0 && v.Captured() > 0 && !flat(v.typ.Elem, 0)
+		return o, v.typ.Elem != nil && v.typ.Elem.Size > 0 && v.Captured() > 0 && !flat(v.typ.Elem)
 	}
 	return object{}, false
 }
 
 // flat reports whether values of type t refer to nothing but text.
-func flat(t *abi.Type, depth int) bool {
-	if t == nil || depth > 20 {
+func flat(t *abi.Type) bool {
+	budget := 1000
+	return isFlat(t, &budget)
+}
+
+// isFlat gives up with false after budget steps: structs within structs may have
+// more fields than there is time for.
+func isFlat(t *abi.Type, budget *int) bool {
+	if *budget--; *budget < 0 || t == nil {
 		return false
 	}
 	switch t.Kind {
 	case abi.Pointer, abi.Slice, abi.Map, abi.Interface, abi.Func, abi.Chan, abi.UnsafePointer:
 		return false
 	case abi.Array:
-		return flat(t.Elem, depth+1)
+		return isFlat(t.Elem, budget)
 	case abi.Struct:
-		if len(t.Fields) > 100 {
-			return false // sooner wrong than slow: it is shown once
-		}
 		for i := range t.Fields {
-			if !flat(t.Fields[i].Type, depth+1) {
+			if !isFlat(t.Fields[i].Type, budget) {
 				return false
 			}
 		}
@@ -199,14 +209,18 @@ func (v Value) entries() []entry {
 	for k, e := range v.MapRange() {
 		list = append(list, entry{k, e})
 	}
-	slices.SortStableFunc(list, func(a, b entry) int { return compareKeys(a.key, b.key, 0) })
+	slices.SortStableFunc(list, func(a, b entry) int {
+		budget := 1000
+		return compareKeys(a.key, b.key, &budget)
+	})
 	return list
 }
 
 // compareKeys orders keys: numbers and strings by value, structs and arrays by
-// their parts, interfaces by type first, pointers by address.
-func compareKeys(a, b Value, depth int) int {
-	if a.typ == nil || b.typ == nil || depth > 20 {
+// their parts, interfaces by type first, pointers by address. After budget steps
+// they are as good as equal.
+func compareKeys(a, b Value, budget *int) int {
+	if *budget--; *budget < 0 || a.typ == nil || b.typ == nil {
 		return 0
 	}
 	if a.typ != b.typ {
@@ -239,18 +253,18 @@ func compareKeys(a, b Value, depth int) int {
 		return slices.Compare(x, y)
 	case abi.Struct:
 		for i := range min(a.NumField(), 100) {
-			if c := compareKeys(a.Field(i), b.Field(i), depth+1); c != 0 {
+			if c := compareKeys(a.Field(i), b.Field(i), budget); c != 0 {
 				return c
 			}
 		}
 	case abi.Array:
 		for i := range min(a.Captured(), 100) {
-			if c := compareKeys(a.Index(i), b.Index(i), depth+1); c != 0 {
+			if c := compareKeys(a.Index(i), b.Index(i), budget); c != 0 {
 				return c
 			}
 		}
 	case abi.Interface:
-		return compareKeys(a.Dynamic(), b.Dynamic(), depth+1)
+		return compareKeys(a.Dynamic(), b.Dynamic(), budget)
 	default:
 		x, _ := a.Pointer()
 		y, _ := b.Pointer()

@@ -3,8 +3,10 @@ package uprobe
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
@@ -67,8 +69,10 @@ type executable struct {
 	// debugHow says how it was found.
 	debugFile *symbols.File
 	debugHow  string
-	// noDwarf is why there is no debug information, nil if there is.
+	// noDwarf is why there is no debug information, nil if there is, and refused
+	// are the files that could have it.
 	noDwarf error
+	refused []string
 	g       *gOffsets
 	tls     *int64 // see threadOffset
 	// types is the runtime's type data, noTypes why there is none: see
@@ -128,6 +132,10 @@ func (b *executable) openDWARF(path string, o *options) error {
 			return fmt.Errorf("%w: %w", ErrDebugFile, err)
 		}
 		b.noDwarf = fmt.Errorf("%w; %w", b.noDwarf, err)
+		b.refused = refused(err)
+		for _, why := range b.refused {
+			o.log.Warn("debug file not used", "why", why)
+		}
 		return nil
 	}
 	b.debugFile, b.debugHow = f, how
@@ -136,6 +144,24 @@ func (b *executable) openDWARF(path string, o *options) error {
 		return fmt.Errorf("%w: %w", ErrDebugFile, b.noDwarf)
 	}
 	return nil
+}
+
+// refused returns the debug files that are there, but not used, with the reason.
+func refused(err error) (files []string) {
+	var missing *symbols.NoDebugFileError
+	if !errors.As(err, &missing) {
+		return nil
+	}
+	for _, a := range missing.Tried {
+		switch {
+		case a.Path == "" || errors.Is(a.Err, fs.ErrNotExist):
+		case strings.Contains(a.Err.Error(), a.Path):
+			files = append(files, fmt.Sprintf("debug file: %v", a.Err))
+		default:
+			files = append(files, fmt.Sprintf("debug file %s: %v", a.Path, a.Err))
+		}
+	}
+	return files
 }
 
 func (b *executable) close() {
@@ -251,6 +277,11 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 			if (p.Kind == abi.InRegister || p.Kind == abi.InMemory) && !b.arch.IsFloat(p.Reg) {
 				live = append(live, p.Reg)
 			}
+		}
+	}
+	if o.bound != nil {
+		if f.bound, err = o.bound.check(f); err != nil {
+			return fail(err)
 		}
 	}
 	if err := b.place(f, s, code, live, o); err != nil {

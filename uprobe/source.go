@@ -27,8 +27,8 @@ const (
 	// tracebacks (since Go 1.17), also in stripped binaries. Arguments are shown
 	// as words.
 	SourceArgInfo
-	// SourceNone: nothing describes the function, as with assembly. Its calls
-	// are seen, without arguments.
+	// SourceNone: nothing describes the function, as with most assembly. Its
+	// calls are seen, without arguments.
 	SourceNone
 )
 
@@ -68,21 +68,29 @@ func (d *description) keepsG(a *abi.Arch) bool {
 // describe asks the sources in turn.
 func (b *executable) describe(s symbols.Func, o *options) (*description, error) {
 	noDebugInfo := b.noDwarf
+	var assembly *description
 	if b.dwarf != nil {
 		d, err := b.fromDWARF(s, o)
-		if !errors.Is(err, dwarfargs.ErrNoEntry) {
+		switch {
+		case errors.Is(err, dwarfargs.ErrNoEntry):
+			noDebugInfo = err
+		case err == nil && d.goCode && d.source == SourceNone:
+			assembly = d
+		default:
 			return d, err
 		}
-		noDebugInfo = err
 	}
 	r, err := b.record(s)
+	if assembly != nil && (err != nil || !r.ok) {
+		return assembly, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	if !r.ok { // not of Go
 		return nil, fmt.Errorf("%w: %w", ErrNoDebugInfo, noDebugInfo)
 	}
-	var why []string
+	why := slices.Clone(b.refused)
 	for _, from := range []func(symbols.Func, record, *options) (*description, error){
 		b.fromTypes, b.fromGiven, b.fromArgInfo,
 	} {
@@ -90,6 +98,9 @@ func (b *executable) describe(s symbols.Func, o *options) (*description, error) 
 		var no *errNoSource
 		if !errors.As(err, &no) {
 			if d != nil {
+				if d.why != "" {
+					why = append(why, d.why)
+				}
 				d.why = strings.Join(why, "; ")
 			}
 			return d, err
@@ -98,7 +109,10 @@ func (b *executable) describe(s symbols.Func, o *options) (*description, error) 
 			why = append(why, no.why)
 		}
 	}
-	return &description{source: SourceNone, sig: &abi.Signature{}, goCode: true, why: strings.Join(why, "; ")}, nil
+	if assembly != nil {
+		return assembly, nil
+	}
+	return &description{source: SourceNone, sig: &abi.Signature{}, goCode: !r.fn.Foreign, why: strings.Join(why, "; ")}, nil
 }
 
 // fromDWARF describes a function by its debug information.

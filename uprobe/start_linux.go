@@ -98,7 +98,10 @@ func resolveFile(f *os.File, path string, patterns []string, o *options) (funcs 
 	if err := b.checkMachine(); err != nil {
 		return nil, nil, err
 	}
-	return b.resolve(patterns, o)
+	if funcs, leftOut, err = b.resolve(patterns, o); err == nil {
+		o.warnUnused(funcs)
+	}
+	return funcs, leftOut, err
 }
 
 // supervise waits for the end and carries it out.

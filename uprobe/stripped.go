@@ -3,6 +3,7 @@ package uprobe
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/argtap/argtap/abi"
@@ -20,8 +21,9 @@ type record struct {
 	fn symbols.TableFunc
 	ok bool // there is a table, and the function is in it
 	// info is the table of arguments, nil if there is none. hasInfo says that
-	// the compiler writes one for functions like this: since Go 1.17, for what
-	// is not assembly.
+	// the compiler writes one for functions like this: since Go 1.17, for what it
+	// compiles, and for those functions in assembly, with arguments on the stack,
+	// that Go code declares.
 	info    *arginfo.Info
 	hasInfo bool
 }
@@ -43,14 +45,14 @@ func (b *executable) record(s symbols.Func) (r record, err error) {
 		return r, err
 	}
 	r.fn, r.ok = fn, true
-	if minor, known := b.minor(); !known || minor < 17 || fn.Asm {
+	if minor, known := b.minor(); !known || minor < 17 || fn.Foreign {
 		return r, nil
 	}
 	at, ok, err := table.FuncData(fn, arginfo.FuncData)
 	if err != nil {
 		return r, err
 	}
-	r.hasInfo = true
+	r.hasInfo = ok || !fn.Asm
 	if !ok {
 		return r, nil
 	}
@@ -91,10 +93,20 @@ func (b *executable) convention(s symbols.Func, r record) (regs bool, err error)
 		return false, errors.New("the binary does not say by which Go release it was built, so the calling convention is not known")
 	}
 	regs, known := goruntime.RegABI(version, b.arch.GOARCH)
-	if !known {
+	switch {
+	case !known:
 		return false, fmt.Errorf("the calling convention of %q is not known here", version)
+	case r.fn.Foreign:
+		return false, errors.New("it is no Go function, and signatures are those of Go functions")
+	case !regs || strings.HasSuffix(s.Name, ".abi0"):
+		return false, nil
+	case r.fn.Asm && !r.hasInfo:
+		// cmd/internal/obj/plist.go, Flushplist: only those with arguments on
+		// the stack have the table. Of the others, some take them in registers
+		// (runtime.memmove).
+		return false, errors.New("it is in assembly, and the binary does not say whether it takes arguments in registers")
 	}
-	return regs && !strings.HasSuffix(s.Name, ".abi0") && !r.fn.Asm, nil
+	return !r.fn.Asm, nil
 }
 
 // errNoSource says that a source does not describe a function, and why if that
@@ -136,10 +148,12 @@ func (b *executable) runtimeTypes() (*rtype.Data, error) {
 
 // fromGiven describes a function by a signature of [WithSignature].
 func (b *executable) fromGiven(s symbols.Func, r record, o *options) (*description, error) {
-	text, ok := o.givenFor(s.Name)
-	if !ok {
+	given := o.givenFor(s.Name)
+	if given == nil {
 		return nil, &errNoSource{}
 	}
+	given.used = true
+	text := given.text
 	sig, err := gosig.Parse(text, b.arch)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSignature, err)
@@ -163,11 +177,13 @@ func (b *executable) fromSignature(s symbols.Func, r record, sig *abi.Signature)
 	if strings.Contains(s.Name, "[...]") {
 		return nil, errors.New("it is a generic function, and the binary does not say of which type arguments: it may take a hidden one")
 	}
-	if strings.Contains(s.Name, "[go.shape.") {
-		sig.Dict = abi.DictFirst
-		if sig.Method && minor >= 20 {
-			sig.Dict = abi.DictAfterReceiver
-		}
+	dict, method, ok := dwarfargs.Dictionary(s.Name, minor)
+	if !ok {
+		return nil, errors.New("it is a closure in generic code, and the binary does not say whether it takes a hidden argument")
+	}
+	if sig.Dict = dict; dict != abi.NoDict {
+		// Receiver or not, it is the name that decides where the dictionary is.
+		sig.Method = method
 	}
 	assign := abi.Stack
 	if regs {
@@ -192,11 +208,13 @@ func (b *executable) fromSignature(s symbols.Func, r record, sig *abi.Signature)
 // what was compared in a phrase.
 func (b *executable) compared(s symbols.Func, r record, sig *abi.Signature, as *abi.Assignment, minor int) (string, error) {
 	switch {
+	case r.hasInfo:
+		if err := r.info.Check(arginfo.Func{Symbol: s.Name, Minor: minor, Arch: b.arch, Sig: sig, As: as}); err != nil {
+			return "", err
+		}
+		return "sizes agree", b.savedAs(s, sig, as)
 	case !r.ok || r.fn.Asm:
 		return "not checked", nil
-	case r.hasInfo:
-		err := r.info.Check(arginfo.Func{Symbol: s.Name, Minor: minor, Arch: b.arch, Sig: sig, As: as})
-		return "sizes agree", err
 	case r.fn.Args >= 0:
 		// Before Go 1.17 only the size of arguments and results is there.
 		if want := as.ArgSize + as.ResultSize; int64(r.fn.Args) != want {
@@ -205,6 +223,33 @@ func (b *executable) compared(s symbols.Func, r record, sig *abi.Signature, as *
 		return "size agrees", nil
 	}
 	return "not checked", nil
+}
+
+// savedAs compares an assignment with the registers that the function saves
+// before its stack grows, if it does: it tells, as sizes do not, which arguments
+// are floats.
+func (b *executable) savedAs(s symbols.Func, sig *abi.Signature, as *abi.Assignment) error {
+	spills, err := b.spills(s)
+	if err != nil {
+		return err
+	}
+	saved := make(map[abi.CFAOffset]abi.Reg, len(spills))
+	for _, sp := range spills {
+		saved[sp.Slot] = sp.Reg
+	}
+	for i, p := range sig.Params {
+		slot, ok := as.SpillSlot(i)
+		if !ok {
+			continue
+		}
+		for _, piece := range as.Params[i].AtEntry() {
+			if reg, ok := saved[slot+abi.CFAOffset(piece.Offset)]; ok && reg != piece.Reg {
+				return fmt.Errorf("the function takes parameter %d (%s %s) in register %s, not %s", i+1, p.Name, p.Type,
+					b.arch.RegName(reg), b.arch.RegName(piece.Reg))
+			}
+		}
+	}
+	return nil
 }
 
 // fromArgInfo describes a function by the words that the compiler recorded.
@@ -225,6 +270,17 @@ func (b *executable) fromArgInfo(s symbols.Func, r record, _ *options) (*descrip
 		return nil, err
 	}
 	params := r.info.Params(b.arch, regs, spills)
+	if minor, _ := b.minor(); arginfo.LacksFirst(s.Name, minor) {
+		switch dict, _, ok := dwarfargs.Dictionary(s.Name, minor); {
+		case strings.Contains(s.Name, "[...]"):
+			d.why = "the compiler leaves one out, the first one or a hidden one"
+		case ok && dict == abi.DictFirst: // which is no argument
+		case ok && dict == abi.DictAfterReceiver && len(params) > 0:
+			params[0] = arginfo.Missing() // in place of the dictionary
+		default:
+			params = slices.Insert(params, 0, arginfo.Missing())
+		}
+	}
 	for i, p := range params {
 		name := "_"
 		if r.info.Cut && i == len(params)-1 {

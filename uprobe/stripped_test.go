@@ -10,6 +10,7 @@ import (
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/fixture"
+	"github.com/argtap/argtap/symbols"
 )
 
 // stripHeaders copies a 64-bit ELF file without its section headers: no symbol
@@ -108,5 +109,36 @@ func TestSourceErrors(t *testing.T) {
 		if err == nil || tt.is != nil && !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error %v, want %v with %q", tt.name, err, tt.is, tt.want)
 		}
+	}
+}
+
+// TestRefusedDebugFile: who put a debug file beside the program should learn why
+// it is not used.
+func TestRefusedDebugFile(t *testing.T) {
+	path := fixture.Build(t, fixture.Dir(t, "testdata/inspect"), "-ldflags=-s -w")
+	f, err := symbols.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	id := f.BuildID()
+	if len(id) < 4 {
+		t.Skip("the toolchain writes no GNU build ID")
+	}
+	cache := t.TempDir()
+	t.Setenv("DEBUGINFOD_CACHE_PATH", cache)
+	debug := filepath.Join(cache, id, "debuginfo")
+	if err := os.Mkdir(filepath.Dir(debug), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(debug, []byte("no ELF file"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	fs, err := Inspect(path, "main.three")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fs[0].SourceDetail(); strings.Count(got, debug) != 1 {
+		t.Errorf("%q does not say why %s is not used", got, debug)
 	}
 }

@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/argtap/argtap/abi"
@@ -284,8 +285,11 @@ func (p *printer) interfaceText(v Value, depth int) {
 	convert := false
 	if _, ok := v.readable(inText); !ok {
 		switch v.typ.Kind {
-		case abi.Bool, abi.Int, abi.Float64, abi.Complex128, abi.String:
+		case abi.Bool, abi.Int, abi.Complex128, abi.String:
 			convert = v.typ.Name != v.typ.Kind.String()
+		case abi.Float64:
+			x, _ := v.Float()
+			convert = v.typ.Name != "float64" || x == math.Trunc(x) || x != x // 2 is an int
 		case abi.Int8, abi.Int16, abi.Int32, abi.Int64, abi.Float32, abi.Complex64,
 			abi.Uint, abi.Uint8, abi.Uint16, abi.Uint32, abi.Uint64, abi.Uintptr:
 			convert = true

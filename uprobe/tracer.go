@@ -29,6 +29,7 @@ type Tracer struct {
 
 	delivered atomic.Uint64
 	malformed atomic.Uint64
+	unbound   atomic.Uint64
 }
 
 // Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered, but
@@ -57,6 +58,9 @@ type Stats struct {
 	LostMalformed uint64
 	// Filtered is the number of calls that a condition kept back.
 	Filtered uint64
+	// Unbound is the number of those calls that were delivered of which an
+	// argument that the func of [Bind] takes was absent, so that it was not called.
+	Unbound uint64
 }
 
 // Trace traces the function fn of an executable file: handler is called for
@@ -70,18 +74,19 @@ type Stats struct {
 // pattern, in which * stands for any run of characters and ? for one:
 // "main.(*Server).*" selects the methods of *Server. Functions that a pattern
 // selects but that cannot be traced are left out: see [Tracer.LeftOut].
-// [WithFuncs] adds further functions.
+// [WithFuncs] adds further functions. With the option [Bind], which calls a func
+// with the arguments in Go variables, handler may be nil.
 //
 // Trace returns when the probes are in place. The tracer runs until Close,
 // until the context or the process given as options end, or until an error:
 // see [Tracer.Wait].
 func Trace(binary, fn string, handler func(*Call), opts ...Option) (*Tracer, error) {
-	if handler == nil {
-		return nil, errors.New("no handler given: pass a function that is called for each call")
-	}
 	o, err := newOptions(opts)
 	if err != nil {
 		return nil, err
+	}
+	if handler == nil && o.bound == nil {
+		return nil, errors.New("no handler given: pass a function that is called for each call, or the option Bind")
 	}
 	if err := context.Cause(o.ctx); err != nil {
 		return nil, err
@@ -95,6 +100,9 @@ func Trace(binary, fn string, handler func(*Call), opts ...Option) (*Tracer, err
 		handler: handler,
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
+	}
+	if o.bound != nil {
+		t.handler = t.bind(handler)
 	}
 	if err := t.start(binary, patterns); err != nil {
 		return nil, err
@@ -160,6 +168,7 @@ func (t *Tracer) Stats() Stats {
 	s := t.kernel.losses()
 	s.Delivered = t.delivered.Load()
 	s.LostMalformed = t.malformed.Load()
+	s.Unbound = t.unbound.Load()
 	s.Lost = s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed
 	s.Calls = s.Delivered + s.Lost + s.Filtered
 	return s

@@ -230,6 +230,25 @@ func TestAnyCut(t *testing.T) {
 	}
 }
 
+// TestAnyCircle: what contains itself ends in a reference.
+func TestAnyCircle(t *testing.T) {
+	circle := &testTree{Val: 1}
+	circle.Left = circle
+	v := one(t, Limits{Depth: 4}, circle)
+	at, _ := v.Pointer()
+	want := map[string]any{"Val": int64(1), "Left": Ref(at)}
+	if got := v.Any(); !reflect.DeepEqual(got, want) || fmt.Sprint(got) != fmt.Sprintf("map[Left:%#x Val:1]", at) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := (Cut{"ab", 3}).String(); got != "ab…(3)" {
+		t.Error(got)
+	}
+	var err error = Absent{"too deep"}
+	if err.Error() != "<too deep>" {
+		t.Error(err)
+	}
+}
+
 func TestLogValue(t *testing.T) {
 	for _, tt := range []struct {
 		x    any

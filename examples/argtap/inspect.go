@@ -84,7 +84,7 @@ func (in *inspector) function(name string) error {
 	if in.version != "" {
 		version = ", " + in.version
 	}
-	fmt.Fprintln(in.out, in.style.paint(bold, f.Name()))
+	fmt.Fprintln(in.out, in.style.paint(bold, printable(f.Name())))
 	about := table{style: in.style, indent: "  "}
 	fact := func(name, text string) { about.row(cell{name, dim}, cell{text, ""}) }
 	signature := f.Signature().String()
@@ -120,7 +120,7 @@ func (in *inspector) function(name string) error {
 	what := "arguments: name, type, location at entry, debug information, what is missing"
 	switch {
 	case !f.SignatureKnown():
-		what = "arguments unknown: nothing describes those of assembly"
+		what = "arguments unknown: nothing describes those of assembly and of C"
 	case len(f.Params()) == 0:
 		what = "no arguments"
 	}

@@ -33,7 +33,7 @@ func list(args []string) error {
 	}
 	w := bufio.NewWriter(os.Stdout)
 	for _, name := range names {
-		w.WriteString(name)
+		w.WriteString(printable(name))
 		w.WriteByte('\n')
 	}
 	return w.Flush()

@@ -82,7 +82,7 @@ func status(err error) int {
 // complain prints an error in one line.
 func complain(err error) {
 	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
-	fmt.Fprintf(os.Stderr, "argtap: %s\n", text)
+	fmt.Fprintf(os.Stderr, "argtap: %s\n", printable(text))
 }
 
 func run(args []string) error {

@@ -45,7 +45,7 @@ func newSink(f *os.File, r *request) *sink {
 	case st.terminal:
 		s.format = st.appendCall
 	default:
-		s.format = func(b []byte, c *uprobe.Call) []byte { return c.AppendText(b) }
+		s.format = func(b []byte, c *uprobe.Call) []byte { return printableFrom(c.AppendText(b), len(b)) }
 	}
 	s.timer = time.AfterFunc(time.Hour, s.flush)
 	s.timer.Stop()
@@ -58,8 +58,8 @@ func (s style) appendCall(b []byte, c *uprobe.Call) []byte {
 	b = append(b, s.paint(dim, fmt.Sprintf("%s  g%-6d", when, c.Goroutine()))...)
 	b = append(b, "  "...)
 	name := c.Name()
-	b = append(b, s.paint(cyan, name)...)
-	return append(b, c.String()[len(name):]...)
+	b = append(b, s.paint(cyan, printable(name))...)
+	return append(b, printable(c.String()[len(name):])...)
 }
 
 // call takes a call.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -54,7 +57,37 @@ type table struct {
 	rows   [][]cell
 }
 
-func (t *table) row(cells ...cell) { t.rows = append(t.rows, cells) }
+func (t *table) row(cells ...cell) {
+	for i := range cells {
+		cells[i].text = printable(cells[i].text)
+	}
+	t.rows = append(t.rows, cells)
+}
+
+// printable escapes control characters. Names come from binaries, which nobody
+// vouches for; they must not begin new lines or command the terminal.
+func printable(text string) string {
+	if strings.IndexFunc(text, unicode.IsControl) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsControl(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// printableFrom is [printable] for what stands in b behind the first n bytes.
+func printableFrom(b []byte, n int) []byte {
+	if bytes.IndexFunc(b[n:], unicode.IsControl) < 0 {
+		return b
+	}
+	return append(b[:n], printable(string(b[n:]))...)
+}
 
 // maxColumn bounds the width to which a column is padded, so that one long
 // name does not push everything off the screen.

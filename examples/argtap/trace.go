@@ -137,7 +137,7 @@ func trace(args []string) error {
 
 // announce says on standard error what is traced.
 func announce(r *request, t *uprobe.Tracer) {
-	what := t.Funcs()[0].Name()
+	what := printable(t.Funcs()[0].Name())
 	if n := len(t.Funcs()); n > 1 {
 		what = fmt.Sprintf("%d functions", n)
 	}

@@ -97,7 +97,7 @@ func Expect(f Func) (*Info, error) {
 	if len(args) == 0 {
 		return nil, nil
 	}
-	if strings.Contains(f.Symbol, "[") && (f.Minor == 0 || f.Minor >= 18) {
+	if LacksFirst(f.Symbol, f.Minor) {
 		args = args[1:]
 	}
 	e := emitter{ptrSize: f.Arch.PtrSize}
@@ -114,6 +114,12 @@ func Expect(f Func) (*Info, error) {
 		in.Cut = true
 	}
 	return in, nil
+}
+
+// LacksFirst reports whether the compiler leaves the first argument out of the
+// table of the function that is called symbol: see [Expect].
+func LacksFirst(symbol string, minor int) bool {
+	return strings.Contains(symbol, "[") && (minor == 0 || minor >= 18)
 }
 
 // argument is an argument with the place that the table gives it.

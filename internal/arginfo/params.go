@@ -90,6 +90,12 @@ func stackEnd(list []Component) (end int64) {
 	return end
 }
 
+// Missing returns what stands for an argument that the table leaves out: see
+// [Info.Components].
+func Missing() Param {
+	return Param{Type: rest, Location: abi.Location{{Kind: abi.Nowhere, Reason: abi.Cut}}, Cut: true}
+}
+
 // placer makes parameters of components.
 type placer struct {
 	arch   *abi.Arch

@@ -37,8 +37,10 @@ type pending struct {
 	depth int // pointers that may still be followed
 	nest  int // slices within slices so far
 	times int // how often the program may come here in one hit
-	// looped says that the image is one of the elements of a slice.
+	// looped says that the image is one of the elements of a slice, or that it is
+	// reached from one by so many hops through pointers.
 	looped bool
+	hops   int
 }
 
 // param lays out parameter i at record offset off and returns the offset
@@ -235,6 +237,11 @@ func (b *builder) bound(p pending, next *pending, r *Ref, elem *abi.Type) abi.Re
 			return abi.TooDeep
 		}
 		next.depth--
+		if p.looped {
+			if next.hops++; next.hops > maxHops {
+				return abi.TooDeep
+			}
+		}
 	case RefSlice:
 		if elem.Size > int64(b.limits.Bytes) {
 			r.Large = true
@@ -247,6 +254,7 @@ func (b *builder) bound(p pending, next *pending, r *Ref, elem *abi.Type) abi.Re
 		r.Limit = b.limits.Elems
 		if elem.HasPointers() {
 			next.looped = true
+			next.hops = 0
 			next.nest++
 			if next.nest > maxNest {
 				return abi.TooDeep

@@ -37,6 +37,10 @@ const (
 	maxDepth = 4
 	// maxNest bounds slices within slices: two levels are followed.
 	maxNest = 2
+	// maxHops bounds the pointers that are followed from an element of a slice,
+	// up to the next slice. Each takes a piece of the stack of the function that
+	// a loop calls; all functions of a program share 512 bytes.
+	maxHops = 2
 	// innerElems bounds the inner of two nested slices: what one hit may read
 	// grows with the product of both bounds.
 	innerElems = 16

@@ -55,9 +55,15 @@ func (g *gen) exactG(f *Func) bool {
 	return f.reservedG() || f.G.Kind == GThread && Usable(f.G, g.opts)
 }
 
-// stackG is the place on the program's stack where threadG leaves the g for the
-// header: below a record that is built on the stack, and below all levels.
-const stackG = -maxOnStack - 8
+// stackG returns the place on the program's stack where threadG leaves the g for
+// the header: below a record that is built there, or where chunks have the
+// cursor later. Programs with loops have little stack to spare.
+func stackG(p *capture.Plan) int16 {
+	if fitsStack(p) && !p.Variable() {
+		return -maxOnStack - 8
+	}
+	return stackCursor
+}
 
 // threadG reads the g from the thread's local storage to the stack.
 //
@@ -94,9 +100,10 @@ func (g *gen) goroutine(f *Func) {
 		return
 	}
 	if f.G.Kind == GThread {
-		g.threadG(f, stackG)
+		at := stackG(f.Plan)
+		g.threadG(f, at)
 		g.note("g.goid")
-		g.emit(asm.LoadMem(asm.R3, asm.RFP, stackG, asm.DWord))
+		g.emit(asm.LoadMem(asm.R3, asm.RFP, at, asm.DWord))
 	} else {
 		g.note("g.goid")
 		g.loadReg(asm.R3, f.G.Reg)

@@ -284,6 +284,9 @@ func TestVerifierAcceptsRandom(t *testing.T) {
 			f := r.fn(uint32(id))
 			if seed%4 == 0 {
 				f = r.heavy(uint32(id))
+				if r.arch == abi.AMD64 {
+					f.G = probegen.G{Kind: probegen.GThread, TLS: -8} // takes stack
+				}
 			}
 			if f.Mark = probegen.Mark(r.IntN(8)); f.Mark > probegen.SkipGrown {
 				f.Mark = probegen.NoMark

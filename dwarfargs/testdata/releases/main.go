@@ -231,6 +231,14 @@ func Escapes(n int, w wide, s string) *int {
 	return &n
 }
 
+// EscapesAtOnce has pointers to its copies that need no place in the frame.
+//
+//go:noinline
+func EscapesAtOnce(a int, s string, v small) *int {
+	func() { use(&s, &v) }()
+	return &a
+}
+
 //go:noinline
 func EscapingResult(a int) (r wide, n int) {
 	psink = &n
@@ -330,7 +338,7 @@ func main() {
 	use(ZeroSize(1, empty{}, 2, [0]int32{}, 3, empty{}), ZeroSizeFirst(empty{}, 1, ""), ZeroSizeOnly(empty{}, [0]int32{}, empty{}))
 	use(Ints(1, 2, 3, 4, 5), Longs(1, 2, 3, 4, 5), Floats(1, 2, 3, 4, 5), Structs(padded{}, small{}, wide{}, mixed{}, one{}))
 	use(Arrays(one{}, [2]int64{}, [0]int{}, empty{}, [3]byte{}), Many(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, ""))
-	use(Words(nil, nil, nil, nil, nil, nil, 0), Dead("", nil, 1), Leaf(1, "", nil), Escapes(1, wide{}, ""), Loop(9, ""), Slices(nil, nil))
+	use(Words(nil, nil, nil, nil, nil, nil, 0), Dead("", nil, 1), Leaf(1, "", nil), Escapes(1, wide{}, ""), EscapesAtOnce(1, "", small{}), Loop(9, ""), Slices(nil, nil))
 	Unused(1, "", nil, wide{})
 	use(EscapingResult(1))
 	use(closures(1, "")(2))
