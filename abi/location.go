@@ -58,6 +58,10 @@ const (
 	// function is not known, and the debug information does not confirm the
 	// place by itself.
 	UnknownRelease
+	// CutObjects: as many objects of the call were captured as the limits allow.
+	CutObjects
+	// CutRecord: as many bytes of the call were captured as the limits allow.
+	CutRecord
 	reasonCount
 )
 
@@ -79,6 +83,8 @@ var reasonText = [reasonCount]string{
 	"kernel lacks bpf_loop (Linux 5.17)",
 	"the debug information may leave out a value before it",
 	"the calling convention of this Go release is not known",
+	"cut at the limit on objects of a call",
+	"cut at the limit on bytes of a call",
 }
 
 // String returns the reason as users see it.

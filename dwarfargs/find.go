@@ -98,7 +98,7 @@ func (d *Data) typeNamed(name string, depth int, wanted func(tag) bool) (*abi.Ty
 		return nil, fmt.Errorf("type %s: %w", name, ErrNoEntry)
 	}
 	r := d.newTypeReader()
-	t, err := r.read(off, min(max(depth, 0), maxDepth), 0)
+	t, err := r.read(off, hopsFor(depth), 0)
 	if err == nil {
 		err = r.commit()
 	}

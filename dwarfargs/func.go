@@ -150,14 +150,14 @@ func (f *Func) Signature() *abi.Signature {
 // its Name only says where to look first, and whether it is an ABI0 symbol.
 // Types are read to depth pointer hops: 0 reads none of the types that
 // pointers, slices, maps and channels of the parameters lead to, but leaves
-// stubs (kind Invalid, with a name).
+// stubs (kind Invalid, with a name). [Whole] reads them all.
 //
 // The error is [ErrNoEntry] if DWARF has no function at fn.Entry, as for
 // assembly and linker-made code, [ErrClosed], or a [*DecodeError].
 func (d *Data) Func(fn symbols.Func, depth int) (*Func, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f, err := d.readFunc(fn, min(max(depth, 0), maxDepth))
+	f, err := d.readFunc(fn, hopsFor(depth))
 	if err != nil {
 		return nil, fmt.Errorf("func %s: %w", fn.Name, err)
 	}
@@ -300,21 +300,34 @@ func (n *funcName) isReceiver(t *abi.Type) bool {
 	return have == n.recv || strings.HasSuffix(have, "."+n.recv)
 }
 
-// readProducer takes apart what cmd/link writes (ld/dwarf.go, "Go cmd/compile
-// "), with the flags of cmd/internal/dwarf: "-N", "-l", "-shared", "regabi".
+// goProducer takes apart what cmd/link writes (ld/dwarf.go, "Go cmd/compile "):
+// the version, and the flags of cmd/internal/dwarf: "-N", "-l", "-shared",
+// "regabi". ok is false for another compiler.
+func goProducer(producer string) (version, flags string, ok bool) {
+	rest, ok := strings.CutPrefix(producer, "Go cmd/compile ")
+	if !ok {
+		return "", "", false
+	}
+	version, flags, _ = strings.Cut(rest, ";")
+	switch v := strings.Fields(version); {
+	case len(v) > 1 && v[0] == "devel":
+		version = v[0] + " " + v[1]
+	case len(v) > 0:
+		version = v[0]
+	default:
+		version = ""
+	}
+	return version, flags, true
+}
+
+// readProducer notes the release and how it was asked to compile.
 func (f *Func) readProducer() {
-	rest, ok := strings.CutPrefix(f.Producer, "Go cmd/compile ")
+	version, flags, ok := goProducer(f.Producer)
 	if !ok {
 		return
 	}
-	version, flags, _ := strings.Cut(rest, ";")
-	switch v := strings.Fields(version); {
-	case len(v) > 1 && v[0] == "devel":
-		f.GoVersion = v[0] + " " + v[1]
-	case len(v) > 0:
-		f.GoVersion = v[0]
-	}
-	f.release = parseRelease(f.GoVersion)
+	f.GoVersion = version
+	f.release = parseRelease(version)
 	for _, flag := range strings.Fields(flags) {
 		switch flag {
 		case "-N":

@@ -25,6 +25,19 @@ const (
 	maxDepth = 64
 )
 
+// Whole is the depth to read types to if all that pointers lead to is wanted.
+// Each type is then there once, so that types which refer to themselves are
+// cycles.
+const Whole = 1 << 30
+
+// hopsFor returns the hops for a depth that the user asks for.
+func hopsFor(depth int) int {
+	if depth >= Whole {
+		return Whole
+	}
+	return min(max(depth, 0), maxDepth)
+}
+
 // typeKey identifies a type as it was read: to a number of pointer hops.
 // Because that number is part of the key, a type never changes once it is
 // returned, what a call gets does not depend on the calls before it, and types
@@ -131,7 +144,10 @@ func (r *typeReader) pointee(u *unit, e *die, name attrID, hops int) (*abi.Type,
 	if err != nil || !ok {
 		return nil, err
 	}
-	if hops > 0 {
+	switch {
+	case hops == Whole:
+		return r.promise(off, Whole)
+	case hops > 0:
 		return r.promise(off, hops-1)
 	}
 	key := typeKey{off, -1}
@@ -166,7 +182,7 @@ func (r *typeReader) fill(n *typeNode, nest int) error {
 		return decodeErr(".debug_info", e.off, fmt.Errorf("type %s: kind %d: not known", t.Name, kind))
 	}
 	t.Kind = abi.Kind(kind)
-	t.RuntimeType = e.uint(attrGoRuntimeType)
+	t.RuntimeType = r.d.runtimeType(u, e)
 	if size := e.uint(attrByteSize); size <= maxTypeSize {
 		t.Size = int64(size)
 	} else {

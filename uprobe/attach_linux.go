@@ -40,7 +40,7 @@ func entrySites(funcs []*Func) []entrySite {
 	add := func(id int, f *Func, p *site.Probe, off symbols.FileOffset, mark probegen.Mark) {
 		all = append(all, entrySite{probegen.Func{
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
-			CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g,
+			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g,
 		}, f, off})
 	}
 	for i, f := range funcs {
@@ -117,6 +117,9 @@ func (k *kernel) adapt(funcs []*Func) {
 	limits := k.opts.limits
 	limits.NoLoops = true
 	for _, f := range funcs {
+		if f.plan.Walk != nil {
+			continue // it takes fewer steps
+		}
 		p := capture.Build(f.arch, f.inputs, limits)
 		p.Goroutine = f.plan.Goroutine
 		f.plan = p
@@ -144,7 +147,7 @@ func (e *onceError) get() error {
 }
 
 func (k *kernel) genOptions(b bundle) probegen.Options {
-	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack}
+	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, NoLoops: !k.caps.loops, ThreadStack: k.caps.threadStack}
 	for i := range b {
 		if b[i].G.Kind == probegen.GThread {
 			o.ThreadBase = k.threadBaseOrNone()

@@ -18,6 +18,7 @@ type Call struct {
 	fn *Func
 	// data is the record. Its layout is fn.plan's.
 	data []byte
+	heap *heap // nil unless the record has one
 	// epoch is the wall-clock time at which CLOCK_MONOTONIC was zero.
 	epoch time.Time
 }
@@ -30,7 +31,16 @@ func newCall(fn *Func, data []byte, epoch time.Time) (Call, bool) {
 	if len(data) < fn.plan.Fixed {
 		return Call{}, false
 	}
-	return Call{fn: fn, data: data, epoch: epoch}, true
+	c := Call{fn: fn, data: data, epoch: epoch}
+	c.heap = c.newHeap()
+	return c, true
+}
+
+func (c *Call) newHeap() *heap {
+	if c.fn.plan.Walk == nil {
+		return nil
+	}
+	return &heap{walk: c.fn.plan.Walk, data: c.data, fixed: c.fn.plan.Fixed}
 }
 
 // Func returns the function that was called. It is valid without limit.
@@ -66,7 +76,7 @@ func (c *Call) Arg(i int) Value {
 	v := Value{
 		data: c.data, typ: p.Image.Type, img: p.Image,
 		base: uint32(p.Offset), slots: uint32(p.Slots),
-		small: c.fn.plan.PtrSize == 4, printers: c.fn.printers,
+		small: c.fn.plan.PtrSize == 4, printers: c.fn.printers, heap: c.heap,
 	}
 	if failed := order.Uint64(c.data[capture.OffFailed:]) &^ 1; failed != 0 {
 		v.img = c.withFailed(i, p.Image, failed)
@@ -125,7 +135,9 @@ func (c *Call) Args() iter.Seq2[string, Value] {
 
 // Clone returns a copy of the call that stays valid.
 func (c *Call) Clone() *Call {
-	return &Call{fn: c.fn, data: slices.Clone(c.data), epoch: c.epoch}
+	k := &Call{fn: c.fn, data: slices.Clone(c.data), epoch: c.epoch}
+	k.heap = k.newHeap()
+	return k
 }
 
 // String returns the call in Go-like syntax: "main.computeE(iterations=100)".

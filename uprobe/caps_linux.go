@@ -65,7 +65,7 @@ func (c capabilities) lacks() []lacking {
 			l = append(l, lacking{feature, since, effect})
 		}
 	}
-	add(c.loops, "bpf_loop", "5.17", "what the elements of slices refer to is not followed")
+	add(c.loops, "bpf_loop", "5.17", "what the elements of slices refer to is not followed, nor what only a walk finds: more than one pointer, interfaces")
 	add(c.sleepable, "sleepable uprobe programs", "6.0",
 		"values on pages that are not in memory are absent; hits that the kernel passes over because BPF runs on the same CPU are not counted")
 	add(c.cookies, "attach cookies", "5.15", "each site has a program of its own, so attaching takes longer")

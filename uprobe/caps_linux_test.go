@@ -311,7 +311,7 @@ func traceOne(t *testing.T, target *capsTarget, fn, command string, opts ...Opti
 	n := 0
 	tr, err := Trace(target.path, fn, func(c *Call) {
 		n++
-		arg = c.Arg(0).String()
+		arg = c.Arg(c.NumArgs() - 1).String()
 	}, opts...)
 	if err != nil {
 		t.Fatalf("%+v", err)
@@ -352,6 +352,23 @@ func TestLoops(t *testing.T) {
 		followed := strings.Contains(got, "X: 1") && strings.Contains(got, "X: 3")
 		if c.loops != followed || !c.loops && strings.Count(got, abi.NeedsLoops.String()) != 2 {
 			t.Errorf("a slice of two pointers is %s, with %+v", got, c)
+		}
+	})
+}
+
+// TestWalkInEveryWay: a walk needs nothing but what every kernel has, but without
+// bpf_loop it does not get far.
+func TestWalkInEveryWay(t *testing.T) {
+	needRoot(t)
+	target := startCaps(t, buildFixture(t, "caps"))
+	forEachWay(t, func(t *testing.T, lack []string) {
+		c := probeCapabilities().without(lack)
+		for _, n := range []int{1, 3, 20, 60} {
+			got, _ := traceOne(t, target, "main.chain", fmt.Sprint("chain ", n), withoutFeatures(lack...), WithDepth(100))
+			links, cut := strings.Count(got, "main.link{"), strings.Contains(got, abi.NeedsLoops.String())
+			if cut == (links == n) || links > n || cut && (c.loops || n < 60) || links < min(n, 20) {
+				t.Errorf("of a chain of %d, %d links are there: %s, with %+v", n, links, got, c)
+			}
 		}
 	})
 }
@@ -498,6 +515,14 @@ func TestConcurrentHits(t *testing.T) {
 			return fmt.Sprintf("%d []*main.item{%s, %s, %s}", id, item(id, 0), item(id, 1), item(id, 2))
 		},
 	}
+	want["main.chain"] = func(id int) string {
+		text, open := fmt.Sprintf("%d &main.link{ID: %d, Next: ", id, id), ", Any: nil}"
+		for i := range 7 {
+			text += fmt.Sprintf("&main.link{ID: %d, Next: ", id+i+1)
+			open = fmt.Sprintf(`, Any: "any %d"}`, id) + open
+		}
+		return text + "(*main.link)(first)" + open
+	}
 	if !probeCapabilities().loops {
 		want["main.list"] = func(id int) string { return fmt.Sprintf("%d %d", id, 3) }
 	}
@@ -514,6 +539,9 @@ func TestConcurrentHits(t *testing.T) {
 		if c.Name() == "main.list" && strings.Count(args[1], abi.NeedsLoops.String()) == 3 {
 			args[1] = "3"
 		}
+		if p, ok := c.Arg(1).Pointer(); ok && c.Name() == "main.chain" {
+			args[1] = strings.Replace(args[1], fmt.Sprintf("%#x", p), "first", 1)
+		}
 		got := strings.Join(args, " ")
 		id, ok := c.Arg(0).Int()
 		if !ok || id < 0 || id >= threads*perThread || got != want[c.Name()](int(id)) {
@@ -523,7 +551,7 @@ func TestConcurrentHits(t *testing.T) {
 			return
 		}
 		seen[c.Name()][id]++
-	}, WithFuncs("main.throng", "main.list"), WithLimits(Limits{Depth: 3}), WithBufferSize(128<<20))
+	}, WithFuncs("main.throng", "main.list", "main.chain"), WithLimits(Limits{Depth: 10}), WithBufferSize(256<<20))
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}
@@ -545,7 +573,7 @@ func TestConcurrentHits(t *testing.T) {
 	s := tr.Stats()
 	if wrong+twice != 0 || missing != int(s.LostBusy) || s.LostRing+s.LostMalformed != 0 {
 		t.Errorf("of %d calls %d are wrong, %d missing, %d there more than once; %+v",
-			3*threads*perThread, wrong, missing, twice, s)
+			4*threads*perThread, wrong, missing, twice, s)
 	}
 	t.Logf("%+v", s)
 }

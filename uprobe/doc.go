@@ -26,6 +26,16 @@
 // variable, and the option [Bind] calls a func with the arguments of each call.
 // None of them makes a zero of what is absent.
 //
+// # What is followed
+//
+// Pointers are followed as deep as [WithDepth] says, and with them strings,
+// slices and what interfaces hold. Each object is captured once, at the time
+// of the call, so that shared data and cycles show as what they are. [Limits]
+// bound all that; what is cut says by which limit. What shape all data has when
+// it is read is up to the program: a writer on another thread may tear it. Then
+// a value may show what was there before and after at once, but only bytes that
+// were where it says, and no more of them than the limits allow.
+//
 // # What is counted
 //
 // Every call is delivered or counted as lost, by cause: see [Stats].

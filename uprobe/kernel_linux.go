@@ -30,6 +30,7 @@ type kernel struct {
 	pid uint32
 
 	calls, scratch, lossMap, repeats, grown *ebpf.Map
+	walk, types, rows, dynamic              *ebpf.Map // see needWalkMaps
 	ring                                    *ringbuf.Reader
 	progs                                   []*ebpf.Program
 
@@ -105,7 +106,11 @@ func (k *kernel) selectPID() {
 // needMaps makes the maps that not every tracer needs.
 func (k *kernel) needMaps(funcs []*Func) (err error) {
 	for _, f := range funcs {
-		if f.plan.Variable() && k.scratch == nil {
+		if f.plan.Walk != nil {
+			if err := k.needWalkMaps(f.plan.Walk.Types); err != nil {
+				return err
+			}
+		} else if f.plan.Variable() && k.scratch == nil {
 			elements, size := probegen.Scratch(k.cpus)
 			if k.scratch, err = ebpf.NewMap(&ebpf.MapSpec{
 				Name: "argtap_scratch", Type: ebpf.Array, KeySize: 4,
@@ -142,6 +147,7 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 	for sym, m := range map[string]*ebpf.Map{
 		probegen.MapCalls: k.calls, probegen.MapScratch: k.scratch,
 		probegen.MapLosses: k.lossMap, probegen.MapRepeats: k.repeats, probegen.MapGrown: k.grown,
+		probegen.MapWalk: k.walk, probegen.MapTypes: k.types, probegen.MapRows: k.rows, probegen.MapDynamic: k.dynamic,
 	} {
 		if m == nil {
 			continue
@@ -230,7 +236,7 @@ func (k *kernel) close() {
 		p.Close()
 	}
 	k.progs = nil
-	for _, m := range []*ebpf.Map{k.calls, k.scratch, k.lossMap, k.repeats, k.grown} {
+	for _, m := range []*ebpf.Map{k.calls, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic} {
 		if m != nil {
 			m.Close()
 		}

@@ -21,14 +21,24 @@ type Limits struct {
 	// Bytes is the size in bytes of the largest single value that is captured
 	// whole. Default 4096, at most 8192.
 	Bytes int
-	// Depth is the number of pointers that are followed one after another.
-	// Default 1, at most 4; negative for none.
+	// Depth is the number of pointers that are followed one after another, not
+	// counting those within strings, slices and interfaces. Default 3, at most
+	// 100; negative for none.
 	Depth int
+	// Objects is the number of things captured that pointers, strings, slices and
+	// interfaces lead to, over all of a call. Default 256, at most 1024. What is
+	// captured by straight-line code is bounded by its shape instead.
+	Objects int
+	// Record is the number of bytes captured of a call in all. Default 16384, at
+	// most 32768.
+	Record int
 }
 
 // capture returns the limits of a plan.
 func (l Limits) capture() capture.Limits {
-	return capture.Limits{String: l.String, Elems: l.Elems, Bytes: l.Bytes, Depth: l.Depth}
+	return capture.Limits{
+		String: l.String, Elems: l.Elems, Bytes: l.Bytes, Depth: l.Depth, Objects: l.Objects, Record: l.Record,
+	}
 }
 
 const (
@@ -50,6 +60,7 @@ type options struct {
 	buffer int
 	delay  time.Duration
 	log    *slog.Logger
+	whole  bool // read types to their ends
 	first  bool // probe the first instruction; for measurements
 	// lack names kernel features to do without; for tests.
 	lack []string
@@ -151,6 +162,18 @@ func WithContext(ctx context.Context) Option {
 func WithLimits(l Limits) Option {
 	return func(o *options) error {
 		o.limits = l.capture()
+		return nil
+	}
+}
+
+// WithDepth sets the number of pointers that are followed one after another, and
+// leaves the other limits as they are: see [Limits].
+func WithDepth(n int) Option {
+	return func(o *options) error {
+		o.limits.Depth = n
+		if n == 0 {
+			o.limits.Depth = -1
+		}
 		return nil
 	}
 }

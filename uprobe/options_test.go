@@ -22,13 +22,13 @@ func TestOptions(t *testing.T) {
 	ctx := context.WithValue(t.Context(), reflect.TypeFor[int](), 1)
 	log := slog.New(slog.DiscardHandler)
 	o, err = newOptions([]Option{
-		WithFuncs("a", "b"), WithFuncs("c"), WithPID(7), WithContext(ctx), WithLimits(Limits{1, 2, 3, 4}),
+		WithFuncs("a", "b"), WithFuncs("c"), WithPID(7), WithContext(ctx), WithLimits(Limits{1, 2, 3, 4, 5, 6}),
 		WithBufferSize(8192), WithDelay(time.Millisecond), WithLogger(log),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fmt.Sprint(o.funcs) != "[a b c]" || o.pid != 7 || o.ctx != ctx || o.limits != (capture.Limits{String: 1, Elems: 2, Bytes: 3, Depth: 4}) ||
+	if fmt.Sprint(o.funcs) != "[a b c]" || o.pid != 7 || o.ctx != ctx || o.limits != (capture.Limits{String: 1, Elems: 2, Bytes: 3, Depth: 4, Objects: 5, Record: 6}) ||
 		o.buffer != 8192 || o.delay != time.Millisecond || o.log != log {
 		t.Errorf("%+v", o)
 	}

@@ -79,6 +79,8 @@ type executable struct {
 	// runtimeTypes.
 	types   *rtype.Data
 	noTypes error
+	// walkTypes is the type table of the walks, nil if there are none.
+	walkTypes *capture.Types
 }
 
 func openBinary(path string, opts []Option) (*executable, *options, error) {
@@ -235,12 +237,18 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 			return nil, nil, first
 		}
 	}
+	b.findDynamic(o)
 	return funcs, leftOut, nil
 }
 
 // typeDepth is how many pointers deep types are read. It is more than is
 // followed, so that a pointer that is not followed still has a type.
-func typeDepth(l capture.Limits) int { return l.WithDefaults().Depth + 2 }
+func typeDepth(o *options) int {
+	if o.whole {
+		return wholeTypes
+	}
+	return o.limits.WithDefaults().Depth + 2
+}
 
 // function works out one function.
 func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
@@ -280,6 +288,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 		return fail(err)
 	}
 	f.plan = capture.Build(b.arch, f.inputs, o.limits)
+	b.walkPlan(s, f, o)
 	if f.g = b.findG(f, d, code); f.g.Kind != probegen.GNone {
 		f.plan.Goroutine = b.gOffsets().goid
 		f.schedPC = b.gOffsets().schedPC

@@ -117,7 +117,7 @@ func (b *executable) describe(s symbols.Func, o *options) (*description, error) 
 
 // fromDWARF describes a function by its debug information.
 func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error) {
-	f, err := b.dwarf.Func(s, typeDepth(o.limits))
+	f, err := b.dwarf.Func(s, typeDepth(o))
 	if err != nil {
 		return nil, err
 	}

@@ -124,7 +124,7 @@ func (b *executable) fromTypes(s symbols.Func, r record, o *options) (*descripti
 	if err != nil {
 		return nil, &errNoSource{fmt.Sprintf("runtime type data: %v", err)}
 	}
-	sig, err := types.Method(s.Entry, typeDepth(o.limits))
+	sig, err := types.Method(s.Entry, typeDepth(o))
 	if errors.Is(err, rtype.ErrNoType) {
 		return nil, &errNoSource{}
 	}

@@ -24,6 +24,10 @@ type Value struct {
 	why         abi.Reason // why there is no value at all
 	small       bool       // the target's words have 4 bytes, not 8
 	printers    printers   // of the tracer
+	// heap has what the value refers to, if the record has one, and depth is the
+	// number of pointers by which the value was reached there.
+	heap  *heap
+	depth uint8
 }
 
 func absent(t *abi.Type, r abi.Reason) Value { return Value{typ: t, why: r} }
@@ -432,6 +436,9 @@ func (v Value) elems() (first Value, n int64, r abi.Reason) {
 		return Value{}, 0, abi.NotFollowed
 	case length == 0:
 		return Value{}, 0, abi.Present
+	}
+	if v.heap != nil {
+		return v.heap.elems(v, length)
 	}
 	ref, ok := v.img.Ref(v.off)
 	if !ok {

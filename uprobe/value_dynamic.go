@@ -16,7 +16,10 @@ func (v Value) Dynamic() Value {
 	if r := v.reason(); r != abi.Present {
 		return absent(nil, r)
 	}
-	return absent(nil, abi.NotFollowed)
+	if v.heap == nil || v.word(0) == 0 {
+		return absent(nil, abi.NotFollowed)
+	}
+	return v.heap.dynamic(v)
 }
 
 // MapRange returns the captured entries of a map, in the order in which they

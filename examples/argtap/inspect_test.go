@@ -86,7 +86,7 @@ func TestInspect(t *testing.T) {
 			"    u\t[]uint16\t[CFA+0]:24\t",
 		"    x\tfloat64\tX0:8\tagree\tregister not readable\n",
 		"    v\tmain.pair\tRAX:1 X1:4\tagree\t.f: register not readable\n",
-		"    err\terror\tRBX:8 RCX:8\tagree\tinterface as raw words\n",
+		"    err\terror\tRBX:8 RCX:8\tagree\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("output lacks\n%s", want)

@@ -10,6 +10,13 @@ import (
 // maxMissing is how many missing parts of one parameter are shown.
 const maxMissing = 6
 
+// shownPointers is through how many pointers missing parts are looked for, and
+// maxPath how long their names get: types may refer to themselves.
+const (
+	shownPointers = 1
+	maxPath       = 200
+)
+
 // missing returns what of a parameter is known not to be captured, and why:
 // nothing if it is captured whole.
 func (in *inspector) missing(p uprobe.Param) []string {
@@ -27,7 +34,7 @@ func (in *inspector) missing(p uprobe.Param) []string {
 		}
 		parts = append(parts, fmt.Sprintf("%s: %s", partAt(p.Type, piece.Offset), why))
 	}
-	return undecoded(parts, p.Type, "", 1)
+	return undecoded(parts, p.Type, "", shownPointers)
 }
 
 // few shortens what [inspector.missing] returns.
@@ -69,13 +76,13 @@ func partAt(t *abi.Type, offset int64) string {
 }
 
 // undecoded appends to parts those parts of a value of type t that are shown
-// as raw words only. It looks through as many pointers as are followed.
+// as raw words only. It looks through as many pointers as it is told.
 func undecoded(parts []string, t *abi.Type, path string, pointers int) []string {
-	if t == nil || len(parts) > 64 {
+	if t == nil || len(parts) > 64 || len(path) > maxPath {
 		return parts
 	}
 	switch t.Kind {
-	case abi.Interface, abi.Map, abi.Chan, abi.Func, abi.UnsafePointer:
+	case abi.Map, abi.Chan, abi.Func, abi.UnsafePointer:
 		if path != "" {
 			path += ": "
 		}

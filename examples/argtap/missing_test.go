@@ -48,14 +48,17 @@ func TestUndecoded(t *testing.T) {
 		{Name: "errs", Type: &abi.Type{Kind: abi.Slice, Elem: e}},
 		{Name: "n", Type: i},
 	}
+	itself := &abi.Type{Name: "main.T", Kind: abi.Slice, Size: 24}
+	itself.Elem = itself
 	for _, test := range []struct {
 		typ  *abi.Type
 		want string
 	}{
 		{i, ""},
-		{e, "interface as raw words"},
-		{ptr, ".m: map as raw words, .errs[]: interface as raw words"},
-		{&abi.Type{Kind: abi.Slice, Elem: ptr}, ""}, // these are not followed
+		{e, ""},
+		{ptr, ".m: map as raw words"},
+		{&abi.Type{Kind: abi.Slice, Elem: ptr}, ""}, // these are not looked through
+		{itself, ""},
 		{&abi.Type{Kind: abi.Array, Len: 0, Elem: e}, ""},
 		{&abi.Type{Kind: abi.Array, Len: 2, Elem: m}, "[]: map as raw words"},
 	} {

@@ -21,7 +21,10 @@ func newMachine() *bpfsim.Machine {
 		}},
 		Elements: map[string]int{"elements": 3},
 		Hash:     bpfsim.Hash{KeySize: 8, ValueSize: 1, MaxEntries: 2},
-		Ring:     bpfsim.Ring{Size: 64},
+		Hashes: map[string]*bpfsim.Hash{"hash": {KeySize: 4, ValueSize: 8, MaxEntries: 1, Entries: map[string][]byte{
+			"\x07\x00\x00\x00": {45, 0, 0, 0, 0, 0, 0, 0},
+		}}},
+		Ring: bpfsim.Ring{Size: 64},
 	}
 }
 
@@ -141,9 +144,15 @@ func TestRun(t *testing.T) {
 		{"element", lookup("array", 0), 42},
 		{"element of several", lookup("elements", 2), 44},
 		{"no element", lookup("elements", 3), 0},
+		{"entry", lookup("hash", 7), 45},
+		{"no entry", lookup("hash", 8), 0},
 		{"full ring", asm.Instructions{
 			mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 57), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call(),
 		}, 0},
+		{"function", asm.Instructions{
+			asm.Mov.Imm(asm.R1, 5), asm.Mov.Imm(asm.R6, 1), asm.Call.Label("callee"), asm.Add.Reg(asm.R0, asm.R6), asm.Return(),
+			asm.Mov.Reg(asm.R0, asm.R1).WithSymbol("callee"), asm.Mov.Imm(asm.R6, 100),
+		}, 6},
 		{"loop", asm.Instructions{
 			asm.Mov.Imm(asm.R1, 0), asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord),
 			asm.Mov.Imm(asm.R1, 5),
@@ -181,6 +190,14 @@ func TestFaults(t *testing.T) {
 		{"unwritten register", asm.Instructions{asm.Mov.Reg(asm.R0, asm.R3)}, "register 3 was not written"},
 		{"register lost in a call", asm.Instructions{asm.Mov.Imm(asm.R2, 1), asm.FnKtimeGetNs.Call(), asm.Add.Reg(asm.R0, asm.R2)}, "register 2"},
 		{"no result", asm.Instructions{}, "register 0"},
+		{"register lost in a function", asm.Instructions{
+			asm.Mov.Imm(asm.R1, 5), asm.Call.Label("callee"), asm.Add.Reg(asm.R0, asm.R1), asm.Return(),
+			asm.Mov.Imm(asm.R0, 0).WithSymbol("callee"),
+		}, "register 1"},
+		{"register of the caller", asm.Instructions{
+			asm.Mov.Imm(asm.R6, 5), asm.Call.Label("callee"), asm.Return(),
+			asm.Mov.Reg(asm.R0, asm.R6).WithSymbol("callee"),
+		}, "register 6"},
 		{"unwritten stack", asm.Instructions{asm.LoadMem(asm.R0, asm.RFP, -8, asm.DWord)}, "not written"},
 		{"above the stack", asm.Instructions{asm.LoadMem(asm.R0, asm.RFP, 0, asm.DWord)}, "it has 512"},
 		{"below the stack", asm.Instructions{asm.StoreMem(asm.RFP, -520, asm.R1, asm.DWord)}, "8 bytes at"},
@@ -191,6 +208,7 @@ func TestFaults(t *testing.T) {
 		{"behind an array", asm.Instructions{asm.LoadMapValue(asm.R1, 0, 60).WithReference("array"), asm.LoadMem(asm.R0, asm.R1, 0, asm.DWord)}, "it has 64"},
 		{"behind an element", append(lookup("elements", 1), asm.FnGetSmpProcessorId.Call(), asm.LoadMem(asm.R0, asm.R6, 1, asm.DWord)), "it has 8"},
 		{"element of a hash", lookup("map", 0), "no array"},
+		{"behind an entry", append(lookup("hash", 7), asm.LoadMem(asm.R0, asm.R6, 8, asm.Byte)), "it has 8"},
 		{"value of several", asm.Instructions{asm.LoadMapValue(asm.R1, 0, 0).WithReference("elements")}, "of one element"},
 		{"write to fp", asm.Instructions{asm.Add.Imm(asm.RFP, -8)}, "write to register 10"},
 		{"record kept", asm.Instructions{mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 8), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call()}, "not submitted"},

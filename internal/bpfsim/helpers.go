@@ -165,13 +165,17 @@ func (r *run) mapName(handle uint64) (string, error) {
 	return r.prog.maps[handle&^handleMask], nil
 }
 
-// element looks up an element of an array. Hash maps are never looked up.
+// element looks up an element of an array, or an entry of one of the hash maps
+// in Hashes.
 func (r *run) element(a *callArgs) (uint64, error) {
 	name, err := r.mapName(a.arg(1))
 	if err != nil {
 		return 0, err
 	}
 	elements, ok := r.arrays[name]
+	if h := r.Hashes[name]; h != nil && !ok {
+		return r.entry(h, a)
+	}
 	if !ok {
 		return 0, fmt.Errorf("no array %q", name)
 	}
@@ -183,6 +187,22 @@ func (r *run) element(a *callArgs) (uint64, error) {
 		return elements[i], nil
 	}
 	return 0, nil
+}
+
+// entry looks up an entry of a hash map. Its value stays where it is until the
+// program ends.
+func (r *run) entry(h *Hash, a *callArgs) (uint64, error) {
+	key, err := r.at(a.arg(2), h.KeySize, false)
+	if err != nil {
+		return 0, err
+	}
+	value, ok := h.Entries[string(key)]
+	if !ok {
+		return 0, nil
+	}
+	addr := r.add(&region{name: "hash entry", data: value})
+	r.entries = append(r.entries, addr)
+	return addr, nil
 }
 
 func (r *run) hash(a *callArgs, update bool) (uint64, error) {

@@ -10,8 +10,8 @@ import (
 // for a. It never fails: what does not fit becomes a hole or an unfollowed
 // reference, with its reason.
 func Build(a *abi.Arch, inputs []Input, limits Limits) *Plan {
-	b := &builder{limits: limits.WithDefaults(), plan: &Plan{PtrSize: int(a.PtrSize)}, bits: 1}
-	off := HeaderSize
+	b := &builder{limits: limits.WithDefaults(), plan: &Plan{PtrSize: int(a.PtrSize)}, bits: 1, base: HeaderSize}
+	off := b.base
 	for i, in := range inputs {
 		off = b.param(i, in, off)
 	}
@@ -25,6 +25,7 @@ type builder struct {
 	plan   *Plan
 	// bits is the next free bit of the failure word. Bit 0 is the goroutine.
 	bits  int
+	base  int // the size of the header
 	queue []pending
 	refs  int
 	cost  int
@@ -46,7 +47,7 @@ type pending struct {
 // behind it.
 func (b *builder) param(i int, in Input, off int) int {
 	img := &Image{Type: in.Type, Size: min(max(in.Type.Size, 0), int64(b.limits.Bytes))}
-	if left := int64(maxImages - (off - HeaderSize)); img.Size > left {
+	if left := int64(maxImages - (off - b.base)); img.Size > left {
 		img.Size = max(left, 0)
 	}
 	b.plan.Params = append(b.plan.Params, Param{Name: in.Name, Image: img, Offset: off})
@@ -191,7 +192,7 @@ func (b *builder) ref(p pending, r Ref, width int64, elem *abi.Type) {
 	case elem == nil || elem.Size < 0:
 		r.Reason = abi.UnknownType
 	case elem.Kind == abi.Invalid:
-		r.Reason = abi.UnknownType
+		r.Reason, r.Stub = abi.UnknownType, true
 		if p.depth <= 0 || r.Kind == RefSlice {
 			r.Reason = abi.TooDeep
 		}
@@ -243,6 +244,7 @@ func (b *builder) bound(p pending, next *pending, r *Ref, elem *abi.Type) abi.Re
 		}
 	case RefSlice:
 		if elem.Size > int64(b.limits.Bytes) {
+			r.Large = true
 			return abi.Cut
 		}
 		if elem.Size == 1 {

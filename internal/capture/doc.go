@@ -26,6 +26,25 @@
 //	                  count × Elem.Slots slots. First come those of all
 //	                  parameters, then those of what they refer to.
 //
+// # Walks
+//
+// Where the shape of what is captured is known only when the program runs, the
+// references of a record are not part of the plan. The plan then has a [Walk],
+// and the record ends in a heap instead of slots and chunks:
+//
+//	offset 0        header ([WalkHeaderSize] bytes)
+//	WalkHeaderSize  the images of the parameters, each aligned to 8
+//	Fixed           objects, in the order in which they were found; each is a
+//	                  header ([ObjectHeader] bytes) with the address in the
+//	                  target, the type's number and the count, followed by
+//	                  count × [Image.Size] bytes, padded to 8
+//
+// The type table ([Types]) says for each type where its references are. What a
+// reference leads to is the object with its address and the type of its
+// elements, so that objects are there once, whoever refers to them. One that is
+// not there is too deep, cut by a limit that the header's flags name, or not
+// readable: then it is there with a count of 0.
+//
 // A plan without Refs has no chunks: its record has a fixed size and is
 // written in place. All integers are in the target's byte order, which is that
 // of the machine that traces it.

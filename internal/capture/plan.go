@@ -14,8 +14,14 @@ type Limits struct {
 	Bytes int
 	// Depth is the number of pointers that are followed one after another;
 	// strings and slices inside what was reached do not count. Default 1,
-	// negative for none.
+	// negative for none. A walk follows 3 unless told otherwise.
 	Depth int
+	// Objects is the number of objects captured of one call where references are
+	// followed by a walk. Default 256, at most 1024.
+	Objects int
+	// Record is the size in bytes of the record of a walk. Default 16384, at most
+	// 32768.
+	Record int
 	// NoLoops leaves out what only a loop reaches, the references inside the
 	// elements of slices: for kernels without bpf_loop (before Linux 5.17).
 	NoLoops bool
@@ -66,6 +72,8 @@ func (l Limits) WithDefaults() Limits {
 	def(&l.Bytes, defaultBytes, maxBytes)
 	def(&l.String, defaultString, l.Bytes)
 	def(&l.Elems, defaultElems, 1024)
+	def(&l.Objects, defaultObjects, MaxObjects)
+	def(&l.Record, defaultWalk, MaxWalk)
 	return l
 }
 
@@ -94,10 +102,13 @@ type Plan struct {
 	Goroutine int64
 	// MaxRecord bounds the size of a record in bytes.
 	MaxRecord int
+	// Walk is how references are followed where no straight-line code can. It is
+	// nil if the plan is static.
+	Walk *Walk
 }
 
-// Variable reports whether records have chunks, and so differ in size.
-func (p *Plan) Variable() bool { return p.Slots > 0 }
+// Variable reports whether records have chunks or a heap, and so differ in size.
+func (p *Plan) Variable() bool { return p.Slots > 0 || p.Walk != nil }
 
 // Param is a parameter in a record.
 type Param struct {
@@ -170,6 +181,9 @@ type Ref struct {
 	// is not followed, for Reason; elements of size zero need not be.
 	Slot   int
 	Reason abi.Reason
+	// Stub says that the type of the elements was not read, because it lies too
+	// deep, and Large that they are larger than what is captured of a value.
+	Stub, Large bool
 	// Limit is the number of elements that are captured at most.
 	Limit int
 	Elem  *Image

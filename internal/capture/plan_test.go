@@ -22,6 +22,10 @@ func TestWithDefaults(t *testing.T) {
 		{l{String: -1, Elems: -1, Bytes: -1, Depth: math.MinInt}, l{}},
 	} {
 		got := tt.in.WithDefaults()
+		if got.Objects != 256 || got.Record != 16<<10 {
+			t.Errorf("%+v: %+v", tt.in, got)
+		}
+		got.Objects, got.Record = 0, 0
 		if got != tt.want {
 			t.Errorf("%+v: %+v, want %+v", tt.in, got, tt.want)
 		}

@@ -5,7 +5,8 @@ import "github.com/argtap/argtap/abi"
 // Offsets of the header's fields in a record, in bytes.
 const (
 	OffPlan      = 0  // u32: Plan.ID
-	OffKind      = 4  // u32: what was hit, [KindEntry]
+	OffKind      = 4  // u16: what was hit, [KindEntry]
+	OffFlags     = 6  // u16: of a walk, [FlagObjects] and others
 	OffTime      = 8  // u64: ns of CLOCK_MONOTONIC at the hit
 	OffPIDTID    = 16 // u64: process (thread group) ID << 32 | thread ID
 	OffGoroutine = 24 // u64: goroutine ID

@@ -21,6 +21,12 @@
 // 6.0, and until then a uprobe program runs with preemption disabled (and never
 // sleeps), so no other runs on its CPU in the middle of it.
 //
+// # Walks
+//
+// A plan with a walk has no code for its references. One function, called by
+// bpf_loop, takes a step: it looks at the next reference of the record and
+// appends what that leads to. See [capture.Walk] and gen.walk.
+//
 // # How the verifier is kept short
 //
 // The kernel's verifier follows every path. Paths must therefore meet again in
@@ -47,6 +53,7 @@
 //
 //	several functions in one program: the attach cookie  5.15  give Entry one function
 //	elements of slices that refer to more: bpf_loop      5.17  capture.Limits.NoLoops
+//	walks: bpf_loop                                      5.17  a static plan
 //	scratch memory: atomic exchange                      5.12  Options.NoAtomics
 //	    on arm64, where the compiler came later          5.18
 //	Options.Sleepable: bpf_copy_from_user in uprobes     6.0   leave it out

@@ -32,8 +32,11 @@ type gen struct {
 	// callbacks generate the functions that follow the program.
 	callbacks []func()
 	losses    [lossCount]bool
-	machine   *machine
-	arch      *abi.Arch
+	// walker is the walk that the function of the steps serves, which all
+	// functions share. nil if none walks.
+	walker  *capture.Walk
+	machine *machine
+	arch    *abi.Arch
 }
 
 func (g *gen) start(funcs []Func) error {
@@ -178,8 +181,10 @@ func (g *gen) entry(f *Func) {
 	}
 	g.mark(f)
 	switch {
+	case p.Walk != nil:
+		g.takeScratch(&walkScratch)
 	case p.Variable():
-		g.takeScratch()
+		g.takeScratch(&chunkScratch)
 	case fitsStack(p):
 		g.notef("a record of %d bytes on the stack", p.Fixed)
 		g.emit(
@@ -192,9 +197,12 @@ func (g *gen) entry(f *Func) {
 	g.header(f)
 	g.images(f)
 	switch {
+	case p.Walk != nil:
+		g.walk(f)
+		g.sendScratch(&walkScratch)
 	case p.Variable():
 		g.chunks(p)
-		g.sendScratch()
+		g.sendScratch(&chunkScratch)
 	case fitsStack(p):
 		g.sendStack(p)
 	default:

@@ -88,12 +88,8 @@ type planCase struct {
 	abi0   bool      // amd64, arm64: the stack ABI
 }
 
-// fn makes the function: the parameters by the calling convention, and g in the
-// register that is reserved for it, if there is one.
-func (c planCase) fn(id uint32) probegen.Func {
-	if c.arch == nil {
-		c.arch = abi.AMD64
-	}
+// inputs are the parameters and their places.
+func (c planCase) inputs() []capture.Input {
 	sig := &abi.Signature{}
 	memo := map[*abi.Type]*abi.Type{}
 	for _, t := range c.params {
@@ -120,6 +116,16 @@ func (c planCase) fn(id uint32) probegen.Func {
 		}
 		in = append(in, capture.Input{Name: string(rune('a' + i)), Type: p.Type, Location: loc})
 	}
+	return in
+}
+
+// fn makes the function: the parameters by the calling convention, and g in the
+// register that is reserved for it, if there is one.
+func (c planCase) fn(id uint32) probegen.Func {
+	if c.arch == nil {
+		c.arch = abi.AMD64
+	}
+	in := c.inputs()
 	f := probegen.Func{
 		ID: id, Cookie: id, Name: "main." + c.name, Arch: c.arch, Plan: capture.Build(c.arch, in, c.limits),
 		CFA: c.arch.CFAAtEntry, Skip: probegen.Never,

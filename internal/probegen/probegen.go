@@ -58,16 +58,8 @@ const (
 const maxElement = 4 << 20
 
 // Scratch returns the number and the size in bytes of the elements of MapScratch
-// for a machine with the given number of possible CPUs. The areas of all CPUs
-// are one element, which is reached fastest, or where that would be too large
-// those of each CPU are.
-func Scratch(cpus int) (elements, size int) {
-	const one = areasPerCPU * scratchArea
-	if cpus*one <= maxElement {
-		return 1, cpus * one
-	}
-	return cpus, one
-}
+// for a machine with the given number of possible CPUs.
+func Scratch(cpus int) (elements, size int) { return chunkScratch.elements(cpus) }
 
 // RepeatKeySize is the size of a key of MapRepeats and MapGrown: g, SP, and
 // process with plan.
@@ -87,6 +79,9 @@ type Options struct {
 	// NoAtomics is for kernels that refuse [AtomicsProgram]. See the package
 	// comment.
 	NoAtomics bool
+	// NoLoops is for kernels without bpf_loop: walks then take few steps. Plans
+	// must have been made with capture.Limits.NoLoops.
+	NoLoops bool
 	// ThreadStack keeps the kernel from placing the program's stack in memory
 	// of the CPU, which threads that are preempted would share: see threadStack.
 	// Kernels that know no such stack need not accept it.
@@ -114,6 +109,9 @@ type Func struct {
 	Name   string
 	Arch   *abi.Arch
 	Plan   *capture.Plan
+	// Site is the address of the probed instruction as the binary states it. A
+	// plan with a walk needs it.
+	Site uint64
 	// CFA is the distance from SP up to the CFA at the probe site, in bytes.
 	CFA int64
 	// G is where the g is at the probe site. Marks that belong to a call of

@@ -54,23 +54,49 @@ func (g *gen) reserve(p *capture.Plan) {
 	)
 }
 
+// scratch is a kind of scratch memory.
+type scratch struct {
+	name   string // of the map
+	area   int    // the size of an area in bytes
+	record int    // where its record begins
+	most   int    // bytes of a record
+}
+
+var (
+	chunkScratch = scratch{MapScratch, scratchArea, scratchRecord, capture.VarMax + 2*capture.MaxChunk}
+	walkScratch  = scratch{MapWalk, walkArea, walkRecord, capture.MaxWalk}
+)
+
+// elements returns the number and the size in bytes of the elements of the map
+// for a machine with the given number of possible CPUs. The areas of all CPUs
+// are one element, which is reached fastest, or where that would be too large
+// those of each CPU are.
+func (s *scratch) elements(cpus int) (elements, size int) {
+	one := areasPerCPU * s.area
+	if cpus*one <= maxElement {
+		return 1, cpus * one
+	}
+	return cpus, one
+}
+
 // takeScratch takes one of the scratch areas of this CPU.
-func (g *gen) takeScratch() {
+func (g *gen) takeScratch(s *scratch) {
+	lock := int16(s.record - scratchRecord + scratchLock)
 	got := g.fresh("got")
 	g.losses[LossBusy] = true
 	g.note("take a scratch area")
 	g.emit(asm.FnGetSmpProcessorId.Call())
-	if elements, _ := Scratch(g.opts.CPUs); elements == 1 {
+	if elements, _ := s.elements(g.opts.CPUs); elements == 1 {
 		g.emit(
 			asm.JGE.Imm(asm.R0, int32(g.opts.CPUs), lossLabel(LossBusy)),
-			asm.Mul.Imm(asm.R0, int32(areasPerCPU*scratchArea)),
-			asm.LoadMapValue(regRecord, 0, 0).WithReference(MapScratch),
+			asm.Mul.Imm(asm.R0, int32(areasPerCPU*s.area)),
+			asm.LoadMapValue(regRecord, 0, 0).WithReference(s.name),
 			asm.Add.Reg(regRecord, asm.R0),
 		)
 	} else {
 		g.emit(
 			asm.StoreMem(asm.RFP, -8, asm.R0, asm.Word),
-			asm.LoadMapPtr(asm.R1, 0).WithReference(MapScratch),
+			asm.LoadMapPtr(asm.R1, 0).WithReference(s.name),
 			asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -8),
 			asm.FnMapLookupElem.Call(),
 			asm.JEq.Imm(asm.R0, 0, lossLabel(LossBusy)),
@@ -78,12 +104,12 @@ func (g *gen) takeScratch() {
 		)
 	}
 	if g.opts.NoAtomics {
-		g.emit(asm.Add.Imm(regRecord, scratchRecord))
+		g.emit(asm.Add.Imm(regRecord, int32(s.record)))
 		return
 	}
 	g.emit(
 		asm.Mov.Imm(asm.R1, 1),
-		xchg(regRecord, asm.R1, scratchLock),
+		xchg(regRecord, asm.R1, lock),
 	)
 	// The address of the second area is the first's plus the old lock word
 	// times its size: both paths then reach the label with the same range, and
@@ -91,26 +117,26 @@ func (g *gen) takeScratch() {
 	g.emit(
 		asm.And.Imm(asm.R1, 1),
 		asm.Mov.Reg(asm.R2, asm.R1),
-		asm.Mul.Imm(asm.R2, int32(scratchArea)),
+		asm.Mul.Imm(asm.R2, int32(s.area)),
 		asm.Add.Reg(regRecord, asm.R2),
 		asm.JEq.Imm(asm.R1, 0, got),
 		asm.Mov.Imm(asm.R1, 1),
-		xchg(regRecord, asm.R1, scratchLock),
+		xchg(regRecord, asm.R1, lock),
 		asm.JNE.Imm(asm.R1, 0, lossLabel(LossBusy)),
 	)
 	g.label(got)
-	g.emit(asm.Add.Imm(regRecord, scratchRecord))
+	g.emit(asm.Add.Imm(regRecord, int32(s.record)))
 }
 
 // sendScratch sends the record and gives the scratch area back.
-func (g *gen) sendScratch() {
+func (g *gen) sendScratch(s *scratch) {
 	g.losses[LossRing] = true
 	skip := g.fresh("toolong")
 	g.note("send the record with its true length")
 	g.emit(
 		asm.LoadMem(asm.R3, regRecord, scratchCursor-scratchRecord, asm.DWord),
 		asm.Mov.Imm(asm.R0, -1),
-		asm.JGT.Imm(asm.R3, capture.VarMax+2*capture.MaxChunk, skip),
+		asm.JGT.Imm(asm.R3, int32(s.most), skip),
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
 		asm.Mov.Reg(asm.R2, regRecord),
 		asm.Mov.Imm(asm.R4, 0),

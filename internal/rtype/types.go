@@ -15,6 +15,19 @@ const (
 	maxDepth = 64
 )
 
+// Whole is the depth to read types to if all that pointers lead to is wanted.
+// Each type is then there once, so that types which refer to themselves are
+// cycles.
+const Whole = 1 << 30
+
+// hopsFor returns the hops for a depth that the user asks for.
+func hopsFor(depth int) int {
+	if depth >= Whole {
+		return Whole
+	}
+	return min(max(depth, 0), maxDepth)
+}
+
 // typeKey identifies a type as it was read: to a number of pointer hops, -1 for
 // a stub. So a type never changes once it is returned, and what a call gets does
 // not depend on the calls before it.
@@ -89,7 +102,10 @@ func (r *typeReader) read(off offset, hops, nest int) (*abi.Type, error) {
 // pointee returns the type at off, one pointer hop away from one that is read
 // to the given number of hops.
 func (r *typeReader) pointee(off offset, hops int) (*abi.Type, error) {
-	key := typeKey{off, max(hops-1, -1)}
+	key := typeKey{off, Whole}
+	if hops != Whole {
+		key.hops = max(hops-1, -1)
+	}
 	if t := r.known[key]; t != nil {
 		return t, nil
 	}

@@ -41,7 +41,7 @@ func refs(p []*point) {
 	sink = len(p)
 }
 
-// crowd, throng and list are called by many threads at once, with arguments that
+// crowd, throng, list and chain are called by many threads at once, with arguments that
 // say which call it is.
 //
 //go:noinline
@@ -68,13 +68,39 @@ func list(id int, items []*item) {
 	sink = id + len(items)
 }
 
+//go:noinline
+func chain(id int, l *link) {
+	if id < 0 {
+		grow()
+	}
+	sink = id
+}
+
+// link is a link of a chain, the last of which leads to the first.
+type link struct {
+	ID   int
+	Next *link
+	Any  any
+}
+
+func newChain(id, n int) *link {
+	first := &link{ID: id}
+	last := first
+	for i := 1; i < n; i++ {
+		last.Next = &link{ID: id + i, Any: fmt.Sprint("any ", id)}
+		last = last.Next
+	}
+	last.Next = first
+	return first
+}
+
 type item struct {
 	ID   int
 	Name string
 	P    *point
 }
 
-// race has n threads call the three as often as perThread says.
+// race has n threads call the four as often as perThread says.
 func race(n, perThread int) {
 	// All of them are to run at the same time, whatever the number of CPUs.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
@@ -88,6 +114,7 @@ func race(n, perThread int) {
 				throng(id, id+2e9, -id, 5*id)
 				name := fmt.Sprint("item ", id)
 				list(id, []*item{{id, name, &point{id, 1}}, {id + 1, name, &point{id, 2}}, {id + 2, name, &point{id, 3}}})
+				chain(id, newChain(id, 8))
 			}
 		})
 	}
@@ -150,6 +177,8 @@ func do(command string) (answer string, err error) {
 		return fmt.Sprint(cmd.Process.Pid), err
 	case "text": // on a page that was never touched
 		return unread()
+	case "chain":
+		chain(7, newChain(7, n))
 	case "refs":
 		refs([]*point{{1, 2}, {3, 4}})
 	default:

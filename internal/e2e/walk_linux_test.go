@@ -1,0 +1,245 @@
+package e2e
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/fixture"
+	"github.com/argtap/argtap/uprobe"
+)
+
+//go:embed testdata/walk/main.go
+var walkSource string
+
+// shape prints values such that programs can print the same of their own:
+// numbers, quoted strings, [elements], {fields}, dynamic type:value for
+// interfaces, &address and the value for pointers, ^address where the same was
+// printed already, and (?) for what is not there.
+type shape struct {
+	b    []byte
+	seen map[string]bool
+	why  map[string]int // reasons of absence
+}
+
+func shapeOf(v uprobe.Value) (string, map[string]int) {
+	s := shape{seen: map[string]bool{}, why: map[string]int{}}
+	s.value(v)
+	return string(s.b), s.why
+}
+
+func (s *shape) printf(format string, args ...any) {
+	s.b = append(s.b, fmt.Sprintf(format, args...)...)
+}
+
+func (s *shape) absent(reason string) {
+	s.why[reason]++
+	s.printf("(?)")
+}
+
+func (s *shape) value(v uprobe.Value) {
+	if reason, absent := v.Absent(); absent {
+		s.absent(reason)
+		return
+	}
+	switch k := v.Kind(); k {
+	case abi.Bool:
+		x, _ := v.Bool()
+		s.printf("%t", x)
+	case abi.Int, abi.Int8, abi.Int16, abi.Int32, abi.Int64:
+		x, _ := v.Int()
+		s.printf("%d", x)
+	case abi.Uint, abi.Uint8, abi.Uint16, abi.Uint32, abi.Uint64, abi.Uintptr:
+		x, _ := v.Uint()
+		s.printf("%d", x)
+	case abi.Float32, abi.Float64:
+		x, _ := v.Float()
+		s.printf("%v", x)
+	case abi.Complex64, abi.Complex128:
+		x, _ := v.Complex()
+		s.printf("%v", x)
+	case abi.String:
+		x, ok := v.Str()
+		switch {
+		case !ok:
+			s.absent("string")
+		case len(x) < v.Len():
+			s.printf("%q…(%d)", x, v.Len())
+		default:
+			s.printf("%q", x)
+		}
+	case abi.Slice, abi.Array:
+		if v.IsNil() {
+			s.printf("nil")
+			return
+		}
+		s.printf("[")
+		for i := range v.Captured() {
+			if i > 0 {
+				s.printf(" ")
+			}
+			s.value(v.Index(i))
+		}
+		if n := v.Captured(); n < v.Len() {
+			reason, _ := v.Index(n).Absent()
+			s.why[reason]++
+			s.printf("…(%d)", v.Len())
+		}
+		s.printf("]")
+	case abi.Struct:
+		s.printf("{")
+		for i := range v.NumField() {
+			if i > 0 {
+				s.printf(" ")
+			}
+			s.value(v.Field(i))
+		}
+		s.printf("}")
+	case abi.Pointer:
+		p, _ := v.Pointer()
+		key := fmt.Sprintf("%#x %s", p, v.TypeName())
+		switch {
+		case p == 0:
+			s.printf("nil")
+		case s.seen[key]:
+			s.printf("^%#x", p)
+		default:
+			s.seen[key] = true
+			s.printf("&%#x", p)
+			s.value(v.Elem())
+		}
+	case abi.Interface:
+		if v.IsNil() {
+			s.printf("nil")
+			return
+		}
+		d := v.Dynamic()
+		s.printf("%s:", d.TypeName())
+		s.value(d)
+	default:
+		s.printf("?")
+	}
+}
+
+// walked is what a program said of a call, and what was captured of it.
+type walked struct {
+	name string
+	args []string
+	why  []map[string]int
+}
+
+func (w walked) String() string { return w.name + "\t" + strings.Join(w.args, "\t") }
+
+// runWalk traces the functions of testdata/walk and runs it.
+func runWalk(t *testing.T, path string, opts ...uprobe.Option) (want, got []walked) {
+	t.Helper()
+	handler := func(c *uprobe.Call) {
+		w := walked{name: c.Name()}
+		for _, v := range c.Args() {
+			s, why := shapeOf(v)
+			w.args, w.why = append(w.args, s), append(w.why, why)
+		}
+		got = append(got, w)
+	}
+	var funcs []string
+	for _, f := range []string{"list", "trees", "shared", "slices", "anys", "errs", "arrays", "pointers", "named", "dangling"} {
+		funcs = append(funcs, "main."+f)
+	}
+	tr := trace(t, path, funcs, handler, opts...)
+	cmd := exec.Command(path)
+	cmd.Stdin = strings.NewReader("go\n")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.Bytes())
+	}
+	closeAll(t, tr)
+	for line := range strings.Lines(string(out)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		want = append(want, walked{name: f[0], args: f[1:]})
+	}
+	return want, got
+}
+
+// TestWalk compares graphs of all kinds with what the program says of them.
+func TestWalk(t *testing.T) {
+	needRoot(t)
+	for _, b := range builds {
+		t.Run(b.name, func(t *testing.T) {
+			path := fixture.Build(t, fixture.Source{"main.go": walkSource}, b.flags...)
+			want, got := runWalk(t, path, uprobe.WithLimits(uprobe.Limits{Depth: 100, Objects: 1024, Record: 32 << 10}))
+			if len(got) != len(want) {
+				t.Fatalf("%d calls, want %d", len(got), len(want))
+			}
+			for i := range want {
+				if g, w := got[i].String(), want[i].String(); g != w {
+					t.Errorf("call %d:\n got %s\nwant %s\nbecause %v", i, g, w, got[i].why)
+				}
+			}
+		})
+	}
+}
+
+// walkCalls returns what was captured of the calls of one function, and what the
+// program said of them.
+func walkCalls(t *testing.T, name string, want, got []walked) (w, g []walked) {
+	t.Helper()
+	for i := range want {
+		if i < len(got) && want[i].name == name && got[i].name == name {
+			w, g = append(w, want[i]), append(g, got[i])
+		}
+	}
+	if len(w) == 0 {
+		t.Fatalf("no call of %s", name)
+	}
+	return w, g
+}
+
+// TestWalkLimits: what is cut says by which limit, and the rest is right.
+func TestWalkLimits(t *testing.T) {
+	needRoot(t)
+	path := fixture.Build(t, fixture.Source{"main.go": walkSource})
+	for _, tt := range []struct {
+		name   string
+		opts   []uprobe.Option
+		fn     string
+		call   int
+		nodes  int // that are there
+		reason string
+	}{
+		{"default depth", nil, "main.list", 3, 3, "too deep"},
+		{"depth", []uprobe.Option{uprobe.WithDepth(7)}, "main.list", 3, 7, "too deep"},
+		{"no depth", []uprobe.Option{uprobe.WithDepth(0)}, "main.list", 3, 0, "too deep"},
+		// 13 objects: nodes, and their names, of which every seventh is empty.
+		{"objects", []uprobe.Option{uprobe.WithLimits(uprobe.Limits{Depth: 100, Objects: 13})}, "main.list", 3, 7, "cut at the limit on objects of a call"},
+		// The record begins with 56 bytes; each node takes 48, and each name 24.
+		{"bytes", []uprobe.Option{uprobe.WithLimits(uprobe.Limits{Depth: 100, Record: 56 + 10*72})}, "main.list", 3, 11, "cut at the limit on bytes of a call"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want, got := runWalk(t, path, tt.opts...)
+			w, g := walkCalls(t, tt.fn, want, got)
+			text, whole := g[tt.call].args[0], w[tt.call].args[0]
+			nodes := strings.Count(text, "{")
+			if nodes != tt.nodes {
+				t.Errorf("%d nodes, want %d: %s", nodes, tt.nodes, text)
+			}
+			for r := range g[tt.call].why[0] {
+				if r != tt.reason && r != "string" {
+					t.Errorf("absent: %s, want %s", r, tt.reason)
+				}
+			}
+			if g[tt.call].why[0][tt.reason] == 0 {
+				t.Errorf("absent: %v, want %s", g[tt.call].why, tt.reason)
+			}
+			// Before the first thing that is absent all is as it was passed.
+			if there, _, _ := strings.Cut(text, "(?)"); !strings.HasPrefix(whole, there) {
+				t.Errorf("got %s\nwant a beginning of %s", there, whole)
+			}
+		})
+	}
+}
