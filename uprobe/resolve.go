@@ -237,7 +237,6 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 			return nil, nil, first
 		}
 	}
-	b.findDynamic(o)
 	return funcs, leftOut, nil
 }
 

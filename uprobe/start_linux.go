@@ -100,6 +100,7 @@ func resolveFile(f *os.File, path string, patterns []string, o *options) (funcs 
 	}
 	if funcs, leftOut, err = b.resolve(patterns, o); err == nil {
 		o.warnUnused(funcs)
+		b.findDynamic(o)
 	}
 	return funcs, leftOut, err
 }
