@@ -23,7 +23,9 @@ type abbrev struct {
 	tag      tag
 	children bool
 	hasLowPC bool
-	attrs    []attrSpec
+	// hasRuntimeType says that a DIE of it is of a type with a descriptor.
+	hasRuntimeType bool
+	attrs          []attrSpec
 	// skip passes over a DIE's attributes in few steps: fixed widths are merged.
 	skip []skipStep
 }
@@ -123,6 +125,7 @@ func readAbbrevs(c cursor, f format) (*abbrevs, error) {
 			}
 			a.attrs = append(a.attrs, spec)
 			a.hasLowPC = a.hasLowPC || spec.name == attrLowPC
+			a.hasRuntimeType = a.hasRuntimeType || spec.name == attrGoRuntimeType
 		}
 		if code == uint64(len(t.dense)) {
 			t.dense = append(t.dense, a)

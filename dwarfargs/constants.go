@@ -74,6 +74,7 @@ const (
 	attrGoElem          attrID = 0x2902
 	attrGoEmbeddedField attrID = 0x2903
 	attrGoRuntimeType   attrID = 0x2904
+	attrGoPackageName   attrID = 0x2905
 	attrGoDictIndex     attrID = 0x2906
 )
 

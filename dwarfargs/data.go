@@ -43,6 +43,8 @@ type Data struct {
 	arch *abi.Arch // nil if package abi does not know it
 	src  source
 	info *section
+	// typesBase returns the address of runtime.types; nil if nobody knows.
+	typesBase func() (uint64, bool)
 
 	sectionsMu sync.Mutex
 	sections   map[string]*section
@@ -55,6 +57,8 @@ type Data struct {
 	abbrevs  map[abbrevKey]*abbrevs
 	entries  map[uint64]entryDIE // the functions that were walked past, by entry address
 	types    map[typeKey]*abi.Type
+
+	runtimeTypes *RuntimeTypes // nil until asked for
 }
 
 // openData is Open for any source of sections.

@@ -300,21 +300,34 @@ func (n *funcName) isReceiver(t *abi.Type) bool {
 	return have == n.recv || strings.HasSuffix(have, "."+n.recv)
 }
 
-// readProducer takes apart what cmd/link writes (ld/dwarf.go, "Go cmd/compile
-// "), with the flags of cmd/internal/dwarf: "-N", "-l", "-shared", "regabi".
+// goProducer takes apart what cmd/link writes (ld/dwarf.go, "Go cmd/compile "):
+// the version, and the flags of cmd/internal/dwarf: "-N", "-l", "-shared",
+// "regabi". ok is false for another compiler.
+func goProducer(producer string) (version, flags string, ok bool) {
+	rest, ok := strings.CutPrefix(producer, "Go cmd/compile ")
+	if !ok {
+		return "", "", false
+	}
+	version, flags, _ = strings.Cut(rest, ";")
+	switch v := strings.Fields(version); {
+	case len(v) > 1 && v[0] == "devel":
+		version = v[0] + " " + v[1]
+	case len(v) > 0:
+		version = v[0]
+	default:
+		version = ""
+	}
+	return version, flags, true
+}
+
+// readProducer notes the release and how it was asked to compile.
 func (f *Func) readProducer() {
-	rest, ok := strings.CutPrefix(f.Producer, "Go cmd/compile ")
+	version, flags, ok := goProducer(f.Producer)
 	if !ok {
 		return
 	}
-	version, flags, _ := strings.Cut(rest, ";")
-	switch v := strings.Fields(version); {
-	case len(v) > 1 && v[0] == "devel":
-		f.GoVersion = v[0] + " " + v[1]
-	case len(v) > 0:
-		f.GoVersion = v[0]
-	}
-	f.release = parseRelease(f.GoVersion)
+	f.GoVersion = version
+	f.release = parseRelease(version)
 	for _, flag := range strings.Fields(flags) {
 		switch flag {
 		case "-N":

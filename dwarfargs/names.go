@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/typename"
 )
 
 // funcName is what the name of a Go function tells.
@@ -112,7 +113,7 @@ func receiverType(name string) string {
 	if _, literal := literalReceiver(name); literal {
 		return rest
 	}
-	return unescape(pkg) + "." + rest
+	return typename.Unescape(pkg) + "." + rest
 }
 
 // hasTypeArgs reports whether the name has type arguments, in full or as
@@ -176,38 +177,10 @@ func unitNames(symbol string) []string {
 	if pkg == "" {
 		return nil
 	}
-	if plain := unescape(pkg); plain != pkg {
+	if plain := typename.Unescape(pkg); plain != pkg {
 		return []string{plain, pkg}
 	}
 	return []string{pkg}
-}
-
-func unescape(path string) string {
-	if !strings.Contains(path, "%") {
-		return path
-	}
-	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		if path[i] == '%' && i+2 < len(path) {
-			if hi, lo := unhex(path[i+1]), unhex(path[i+2]); hi >= 0 && lo >= 0 {
-				b.WriteByte(byte(hi<<4 | lo))
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(path[i])
-	}
-	return b.String()
-}
-
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	}
-	return -1
 }
 
 // stripTypeArgs removes type arguments: "Stack[go.shape.int]" is "Stack".

@@ -15,7 +15,7 @@ func Open(f *symbols.File) (*Data, error) {
 	if !ok {
 		return nil, fmt.Errorf("dwarf: architecture %s: not supported", f.GOARCH())
 	}
-	return openData(func(name string) (rawSection, bool) {
+	d, err := openData(func(name string) (rawSection, bool) {
 		s, ok := f.Section(name)
 		if !ok {
 			return rawSection{}, false
@@ -29,4 +29,15 @@ func Open(f *symbols.File) (*Data, error) {
 		}
 		return raw, true
 	}, t)
+	if err != nil {
+		return nil, err
+	}
+	d.typesBase = func() (uint64, bool) {
+		md, err := f.ModuleData()
+		if err != nil {
+			return 0, false
+		}
+		return uint64(md.Types), true
+	}
+	return d, nil
 }

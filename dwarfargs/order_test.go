@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	random "github.com/argtap/argtap/internal/fixture"
+	"github.com/argtap/argtap/internal/typename"
 )
 
 // sourceOrder returns the names of the parameters of all functions of the
@@ -136,7 +137,7 @@ func fieldNames(names []string, list *ast.FieldList, blanks bool) []string {
 // believed.
 func sameOrder(source [][]string, fd *Func, entry, ret []Resolved) (known bool, err error) {
 	pkg, _ := splitPackage(fd.Name)
-	if len(source) == 0 || fd.Wrapper || unescape(pkg) != fd.Unit { // another unit: linked to this name
+	if len(source) == 0 || fd.Wrapper || typename.Unescape(pkg) != fd.Unit { // another unit: linked to this name
 		return false, nil
 	}
 	var names, none []string

@@ -166,7 +166,7 @@ func (r *typeReader) fill(n *typeNode, nest int) error {
 		return decodeErr(".debug_info", e.off, fmt.Errorf("type %s: kind %d: not known", t.Name, kind))
 	}
 	t.Kind = abi.Kind(kind)
-	t.RuntimeType = e.uint(attrGoRuntimeType)
+	t.RuntimeType = r.d.runtimeType(u, e)
 	if size := e.uint(attrByteSize); size <= maxTypeSize {
 		t.Size = int64(size)
 	} else {

@@ -24,6 +24,7 @@ type unit struct {
 
 	// From the unit's DIE.
 	name, producer string
+	packageName    string // of a Go package, as its source has it
 	language       uint64
 	lowPC          uint64
 	hasLowPC       bool
@@ -178,6 +179,9 @@ func (d *Data) readRootDIE(u *unit) error {
 		return err
 	}
 	if u.producer, err = d.str(u, &e, attrProducer); err != nil {
+		return err
+	}
+	if u.packageName, err = d.str(u, &e, attrGoPackageName); err != nil {
 		return err
 	}
 	if u.lowPC, u.hasLowPC, err = d.address(u, &e, attrLowPC); err != nil {

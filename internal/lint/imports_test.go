@@ -36,13 +36,14 @@ var rules = map[string]rule{
 	"abi":     {},
 	"symbols": {},
 
-	"dwarfargs":          {own: []string{"abi", "symbols", "internal/arginfo"}, foreign: []string{delve, compress}},
+	"dwarfargs":          {own: []string{"abi", "symbols", "internal/arginfo", "internal/typename"}, foreign: []string{delve, compress}},
 	"internal/site":      {own: []string{"abi", "symbols"}, foreign: []string{arch}},
 	"internal/capture":   {own: []string{"abi"}},
 	"internal/goruntime": {},
+	"internal/typename":  {},
 	"internal/arginfo":   {own: []string{"abi"}},
 	"internal/gosig":     {own: []string{"abi"}},
-	"internal/rtype":     {own: []string{"abi", "symbols", "internal/goruntime"}},
+	"internal/rtype":     {own: []string{"abi", "symbols", "internal/goruntime", "internal/typename"}},
 	// btf only describes the functions that instructions belong to.
 	"internal/probegen": {own: []string{"abi", "internal/capture"}, foreign: []string{ebpf + "/asm", ebpf + "/btf"}},
 
