@@ -25,6 +25,9 @@ type descriptor struct {
 	kind  abi.Kind
 	tflag uint8
 	align uint8
+	// direct says that an interface's data word is the value, rather than a
+	// pointer to it.
+	direct bool
 }
 
 // reader reads type data in one layout.
@@ -43,6 +46,11 @@ func (r reader) descriptor(off offset) (descriptor, error) {
 		off: off, size: r.word(b), str: offset(r.order.Uint32(b[r.layout.str():])),
 		kind:  abi.Kind(b[r.layout.kind()] & kindMask),
 		tflag: b[r.layout.tflag()], align: b[r.layout.align()],
+	}
+	if r.directInTFlag {
+		t.direct = t.tflag&flagDirect != 0
+	} else {
+		t.direct = b[r.layout.kind()]&kindDirect != 0
 	}
 	switch {
 	case t.kind == abi.Invalid || t.kind > abi.UnsafePointer:

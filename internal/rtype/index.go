@@ -33,6 +33,8 @@ type methodIndex struct {
 	// entries, and there may be 100 000.
 	keys    []uint64
 	entries []entry
+	// types are the descriptors that were found, in order.
+	types []offset32
 }
 
 // entry is a method of a type.
@@ -82,7 +84,8 @@ func (r reader) index(m *Module) (*methodIndex, error) {
 		return nil, x.broken
 	}
 	slices.Sort(x.keys)
-	return &methodIndex{slices.Clip(x.keys), slices.Clip(x.entries)}, nil
+	slices.Sort(x.types)
+	return &methodIndex{slices.Clip(x.keys), slices.Clip(x.entries), slices.Clip(x.types)}, nil
 }
 
 // push marks a descriptor to be visited.
@@ -154,6 +157,7 @@ func (x *indexer) visit(off offset) error {
 	if err != nil {
 		return err
 	}
+	x.types = append(x.types, offset32(off))
 	u, ok, err := x.uncommon(d)
 	if err != nil {
 		return err

@@ -26,12 +26,18 @@ type layout struct {
 	// varint says that a name's length is a varint, rather than two bytes, the
 	// higher first.
 	varint bool
+	// blankInPackage says that names of types have the package before blank
+	// fields, too.
+	blankInPackage bool
 	// embeddedInName says that bit 1<<3 of a field name's flags marks an
 	// embedded field, rather than bit 0 of its offset, which is doubled then.
 	embeddedInName bool
 	// contiguous says that all descriptors stand one behind the other at the
 	// begin of the type data; there are no type links.
 	contiguous bool
+	// directInTFlag says that a bit of tflag marks types whose values
+	// interfaces hold directly, rather than one of kind.
+	directInTFlag bool
 }
 
 // release is a row of the table of releases: what it changed, until the next.
@@ -50,15 +56,18 @@ var releases = []release{
 	{from: 11, mapWords: 3, mapBytes: 8},
 	// hasher before the sizes.
 	{from: 14, mapWords: 4, mapBytes: 8},
-	// name.readvarint.
-	{from: 17, mapWords: 4, mapBytes: 8, layout: layout{varint: true}},
+	// name.readvarint; cmd/compile/internal/types/fmt.go, fldconv, instead of
+	// cmd/compile/internal/gc/fmt.go.
+	{from: 17, mapWords: 4, mapBytes: 8, layout: layout{varint: true, blankInPackage: true}},
 	// structfield.offset, name.embedded.
-	{from: 19, mapWords: 4, mapBytes: 8, layout: layout{varint: true, embeddedInName: true}},
+	{from: 19, mapWords: 4, mapBytes: 8, layout: layout{varint: true, blankInPackage: true, embeddedInName: true}},
 	// SwissMapType: key, elem, group, hasher, three sizes; flags.
-	{from: 24, mapWords: 7, mapBytes: 4, layout: layout{varint: true, embeddedInName: true}},
+	{from: 24, mapWords: 7, mapBytes: 4, layout: layout{varint: true, blankInPackage: true, embeddedInName: true}},
+	// TFlagDirectIface.
+	{from: 26, mapWords: 7, mapBytes: 4, layout: layout{varint: true, blankInPackage: true, embeddedInName: true, directInTFlag: true}},
 	// MapType: three words more. moduledata.typedesclen (runtime/symtab.go),
 	// moduleTypelinks (runtime/type.go).
-	{from: 27, mapWords: 10, mapBytes: 4, layout: layout{varint: true, embeddedInName: true, contiguous: true}},
+	{from: 27, mapWords: 10, mapBytes: 4, layout: layout{varint: true, blankInPackage: true, embeddedInName: true, contiguous: true, directInTFlag: true}},
 }
 
 // newest is the last minor release that was read for the table.
@@ -105,7 +114,12 @@ const (
 	flagUncommon  = 1 << 0
 	flagExtraStar = 1 << 1
 	flagNamed     = 1 << 2
+	flagDirect    = 1 << 5 // from Go 1.26
 )
+
+// kindDirect is the bit of a descriptor's kind that marks types whose values
+// interfaces hold directly, up to Go 1.25.
+const kindDirect = 1 << 5
 
 // Bits of a name's first byte.
 const (
@@ -122,8 +136,7 @@ const (
 	imethodSize  = 8
 )
 
-// kindMask takes the flags off a descriptor's kind: 1<<5 for values that
-// interfaces hold directly up to Go 1.25, 1<<6 for programs of the garbage
+// kindMask takes the flags off a descriptor's kind: kindDirect, 1<<6 for programs of the garbage
 // collector up to Go 1.23, 1<<7 for types without pointers up to 1.13.
 const kindMask = 1<<5 - 1
 

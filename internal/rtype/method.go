@@ -58,12 +58,8 @@ func New(mem Memory, a *abi.Arch, version string, m Module) (*Data, error) {
 func (d *Data) Method(code symbols.VirtAddr, depth int) (*abi.Signature, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.indexed {
-		d.index, d.err = d.r.index(&d.mod)
-		d.indexed = true
-	}
-	if d.err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoType, d.err)
+	if err := d.makeIndex(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoType, err)
 	}
 	text := uint64(code - d.mod.Text)
 	if code < d.mod.Text || text > maxData || text == 0 {
@@ -90,6 +86,30 @@ func (d *Data) Method(code symbols.VirtAddr, depth int) (*abi.Signature, error) 
 		}
 	}
 	return sig, nil
+}
+
+// makeIndex goes through all types, once. Data.mu is held.
+func (d *Data) makeIndex() error {
+	if !d.indexed {
+		d.index, d.err = d.r.index(&d.mod)
+		d.indexed = true
+	}
+	return d.err
+}
+
+// keep publishes the types that r has read. Data.mu is held.
+func (d *Data) keep(r *typeReader) error {
+	if err := r.finish(); err != nil {
+		return err
+	}
+	if len(d.known)+len(r.fresh) > keptTypes {
+		clear(d.known)
+		return nil
+	}
+	for k, n := range r.fresh {
+		d.known[k] = n.t
+	}
+	return nil
 }
 
 // signature reads the signature of a method.
@@ -122,17 +142,7 @@ func (d *Data) signature(e entry, depth int) (*abi.Signature, error) {
 		}
 		sig.Results = append(sig.Results, abi.Param{Name: "~r" + strconv.Itoa(i), Type: t})
 	}
-	if err := r.finish(); err != nil {
-		return nil, err
-	}
-	if len(d.known)+len(r.fresh) > keptTypes {
-		clear(d.known)
-	} else {
-		for k, n := range r.fresh {
-			d.known[k] = n.t
-		}
-	}
-	return sig, nil
+	return sig, d.keep(r)
 }
 
 // receiver returns the type of a method's receiver.

@@ -14,6 +14,10 @@ const (
 	maxTypeName = 1 << 16
 	// maxTypeNest bounds types within types.
 	maxTypeNest = 128
+	// shapes is the package that shapes of type arguments are in
+	// (cmd/compile/internal/types.ShapePkg). Its name has a dot, and its path
+	// is not escaped.
+	shapes = "go.shape"
 )
 
 var errTooDeep = errors.New("nested too deep")
@@ -111,7 +115,10 @@ func (w *nameWriter) named(t descriptor) error {
 		if err != nil {
 			return err
 		}
-		if _, local, ok := strings.Cut(text, "."); ok && path.text != "" {
+		if local, ok := strings.CutPrefix(text, shapes+"."); ok && path.text == shapes {
+			w.b.WriteString(shapes + ".")
+			text = local
+		} else if _, local, ok := strings.Cut(text, "."); ok && path.text != "" {
 			w.b.WriteString(escape(path.text))
 			w.b.WriteByte('.')
 			text = local
@@ -292,7 +299,7 @@ func (w *nameWriter) member(pkg string, n name) error {
 		}
 		pkg = p.text
 	}
-	if !n.exported && pkg != "" {
+	if !n.exported && pkg != "" && (n.text != "_" || w.r.blankInPackage) {
 		w.b.WriteString(escape(pkg))
 		w.b.WriteByte('.')
 	}

@@ -1,4 +1,5 @@
-// Command types prints where the descriptors of types are.
+// Command types prints where the descriptors of types are, and whether an
+// interface holds a value directly (d) or by a pointer (i).
 package main
 
 import (
@@ -49,8 +50,11 @@ func values() []interface{} {
 	return append([]interface{}{
 		true, 1, int8(1), int16(1), int32(1), int64(1), uint(1), uint8(1), uint16(1), uint32(1), uint64(1), uintptr(1),
 		float32(1), 1.5, complex64(1), complex(1, 2), "s", unsafe.Pointer(nil),
-		[]byte{1}, []string{"a"}, [3]int{}, [1]*point{}, map[string]int{}, named{}, make(chan int), make(chan<- string), func(int) string { return "" },
-		point{}, &point{}, single{}, padded{}, [1]single{}, &list{}, list{}, local{}, []local{}, &local{},
+		[]byte{1}, []string{"a"}, [3]int{}, [1]*point{{}}, [1]uintptr{1}, [0]*point{}, map[string]int{}, named{}, make(chan int), make(chan<- string), func(int) string { return "" },
+		point{}, &point{}, single{&point{}}, padded{p: &point{}}, [1]single{{&point{}}}, struct {
+			_ [0]int
+			p *point
+		}{p: &point{}}, &list{}, list{}, local{}, []local{}, &local{},
 		errors.New("x"), &os.PathError{}, syscall.Errno(2), time.Time{}, time.Second, &url.URL{}, r, &r, new(shape), &sync.Mutex{},
 		struct {
 			A int `json:"a b"`
@@ -61,11 +65,22 @@ func values() []interface{} {
 }
 
 func main() {
-	fmt.Printf("%x main.main\n", reflect.ValueOf(main).Pointer())
+	fmt.Printf("%x d main.main\n", reflect.ValueOf(main).Pointer())
 	for _, v := range values() {
 		if _, ok := v.(shape); ok {
 			fmt.Fprintln(os.Stderr, "has an area")
 		}
-		fmt.Printf("%x %T\n", (*eface)(unsafe.Pointer(&v)).typ, v)
+		e := (*eface)(unsafe.Pointer(&v))
+		fmt.Printf("%x %c %T\n", e.typ, held(e, reflect.ValueOf(v)), v)
 	}
+}
+
+// held tells by the second word of an interface whether it is the value.
+func held(e *eface, v reflect.Value) rune {
+	p := reflect.New(v.Type())
+	p.Elem().Set(v)
+	if v.Type().Size() == unsafe.Sizeof(e.data) && *(*uintptr)(unsafe.Pointer(p.Pointer())) == e.data {
+		return 'd'
+	}
+	return 'i'
 }
