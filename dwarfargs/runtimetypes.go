@@ -71,11 +71,11 @@ func (x *RuntimeTypes) index() error {
 			}
 			return false, x.indexUnit(u)
 		})
+		if len(x.entries) > 0 {
+			break // what cannot be read of other units keeps nobody from these
+		}
 		if err != nil {
 			return err
-		}
-		if len(x.entries) > 0 {
-			break
 		}
 	}
 	slices.SortFunc(x.entries, func(a, b runtimeEntry) int {
@@ -262,8 +262,9 @@ func (x *RuntimeTypes) readPackages() error {
 		}
 		return false, nil
 	})
-	if err == nil {
-		x.packages = packages
+	if err != nil && len(packages) == 0 {
+		return err
 	}
-	return err
+	x.packages = packages
+	return nil
 }
