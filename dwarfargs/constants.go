@@ -25,6 +25,7 @@ const (
 	tagBaseType         tag = 0x24
 	tagConstType        tag = 0x26
 	tagSubprogram       tag = 0x2e
+	tagVariable         tag = 0x34
 	tagVolatileType     tag = 0x35
 	tagRestrictType     tag = 0x37
 	tagUnspecifiedType  tag = 0x3b
@@ -76,6 +77,7 @@ const (
 	attrGoRuntimeType   attrID = 0x2904
 	attrGoPackageName   attrID = 0x2905
 	attrGoDictIndex     attrID = 0x2906
+	attrGoClosureOffset attrID = 0x2907
 )
 
 type form uint32

@@ -275,6 +275,15 @@ func FuzzInfo(f *testing.F) {
 		}
 		d.Struct("main.T", 2)
 		d.Inlined("main.f")
+		checkHostileTypes(t, d)
+		if c, err := d.Closure(symbols.Func{Name: "main.f", Entry: 0x1000, Size: 64}, 2); err == nil {
+			for _, v := range c.Vars {
+				if v.Type == nil || v.Offset < 8 {
+					t.Fatalf("captured variable %+v", v)
+				}
+			}
+		}
+		d.Closure(symbols.Func{Name: "main.T.M-fm", Entry: 0x1000}, 2)
 	})
 }
 
@@ -313,4 +322,21 @@ func FuzzLoclist(f *testing.F) {
 			t.Fatalf("%d bytes of expressions in %d", size, len(b))
 		}
 	})
+}
+
+// checkHostileTypes reads all types that have descriptors.
+func checkHostileTypes(t *testing.T, d *Data) {
+	types, err := d.RuntimeTypes()
+	if err != nil {
+		return
+	}
+	for r, err := range types.All() {
+		if err != nil {
+			break
+		}
+		if typ, err := types.At(r.Offset, 1); err == nil && (typ == nil || r.Offset == 0) {
+			t.Fatalf("type %v at %#x", typ, r.Offset)
+		}
+	}
+	types.Named("*main.T")
 }

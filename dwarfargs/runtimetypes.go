@@ -61,21 +61,23 @@ func (d *Data) RuntimeTypes() (*RuntimeTypes, error) {
 	return d.runtimeTypes, nil
 }
 
-// index fills in entries. Go's linker puts all types into the unit named
-// runtime that has the most; the others are only gone through if that has none.
+// index fills in entries. Go's linker puts all types into one unit, named
+// runtime (cmd/link/internal/ld/dwarf.go, runtimeCU); the others are only gone
+// through if that has none.
 func (x *RuntimeTypes) index() error {
 	for _, hinted := range []bool{true, false} {
 		_, err := x.d.eachUnit(func(u *unit) (bool, error) {
 			if !u.isGo() || hinted != (u.name == "runtime") {
 				return false, nil
 			}
-			return false, x.indexUnit(u)
+			err := x.indexUnit(u)
+			return len(x.entries) > 0, err
 		})
+		if len(x.entries) > 0 {
+			break // what cannot be read of other units keeps nobody from these
+		}
 		if err != nil {
 			return err
-		}
-		if len(x.entries) > 0 {
-			break
 		}
 	}
 	slices.SortFunc(x.entries, func(a, b runtimeEntry) int {
@@ -262,8 +264,9 @@ func (x *RuntimeTypes) readPackages() error {
 		}
 		return false, nil
 	})
-	if err == nil {
-		x.packages = packages
+	if err != nil && len(packages) == 0 {
+		return err
 	}
-	return err
+	x.packages = packages
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -170,10 +171,17 @@ func TestPackageNames(t *testing.T) {
 	}
 }
 
-// BenchmarkRuntimeTypes goes through the types of the go command, or of the
-// program in ARGTAP_BINARY.
+// bigBinary is the program in ARGTAP_BINARY, or the go command.
+func bigBinary(b *testing.B) string {
+	if path := os.Getenv("ARGTAP_BINARY"); path != "" {
+		return path
+	}
+	return goCommand(b)
+}
+
+// BenchmarkRuntimeTypes goes through the types of a program.
 func BenchmarkRuntimeTypes(b *testing.B) {
-	path := goCommand(b)
+	path := bigBinary(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		_, d := open(b, path)
@@ -187,7 +195,7 @@ func BenchmarkRuntimeTypes(b *testing.B) {
 }
 
 func BenchmarkNamed(b *testing.B) {
-	_, d := open(b, goCommand(b))
+	_, d := open(b, bigBinary(b))
 	types, err := d.RuntimeTypes()
 	if err != nil {
 		b.Fatal(err)

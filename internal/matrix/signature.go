@@ -18,7 +18,7 @@ import (
 // Signatures writes the signatures of a program's functions as somebody would
 // who has the source and traces the file without debug information: with all
 // types declared in line. Those of generic functions are left out, and what
-// pointers behind a first one point at. The keys are the names that the
+// is behind more pointers than are followed. The keys are the names that the
 // program announces.
 func Signatures(p fixture.Program) (map[string]string, error) {
 	fset := token.NewFileSet()
@@ -111,6 +111,9 @@ func resolve(fset *token.FileSet, pkg *types.Package, files []*ast.File, text st
 	return "", err
 }
 
+// maxPointers is more pointers than any of the limits has followed.
+const maxPointers = 5
+
 // inline writes a type without any that is declared. pointers counts those
 // that lead to it, depth bounds types that contain themselves.
 func inline(t types.Type, pointers, depth int) string {
@@ -119,7 +122,7 @@ func inline(t types.Type, pointers, depth int) string {
 	}
 	switch t := t.(type) {
 	case *types.Pointer:
-		if pointers++; pointers > 2 {
+		if pointers++; pointers > maxPointers {
 			return "*byte" // not followed
 		}
 		return "*" + inline(t.Elem(), pointers, depth)

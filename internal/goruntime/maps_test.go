@@ -1,0 +1,439 @@
+package goruntime_test
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/argtap/argtap/internal/fixture"
+	"github.com/argtap/argtap/internal/goruntime"
+	"github.com/argtap/argtap/symbols"
+)
+
+func TestMain(m *testing.M) { os.Exit(fixture.Main(m)) }
+
+// mapCase is a type of maps, with the expressions for entry i.
+type mapCase struct {
+	key, elem string
+	k, e      string
+	n         int // entries at most
+}
+
+var mapCases = []mapCase{
+	{key: "int64", elem: "int64", k: "int64(i)", e: "int64(-i)", n: 2500},
+	{key: "string", elem: "string", k: "name(i)", e: "name(-i)", n: 2000},
+	{key: "uint8", elem: "bool", k: "uint8(i)", e: "i%2 == 0", n: 256},
+	{key: "[200]uint8", elem: "int32", k: "[200]uint8{byte(i), byte(i >> 8)}", e: "int32(i)", n: 300},
+	{key: "int32", elem: "[200]uint8", k: "int32(i)", e: "[200]uint8{byte(i)}", n: 300},
+	{key: "[129]uint8", elem: "[129]uint8", k: "[129]uint8{byte(i), byte(i >> 8)}", e: "[129]uint8{byte(i)}", n: 120},
+	{key: "[128]uint8", elem: "[128]uint8", k: "[128]uint8{byte(i), byte(i >> 8)}", e: "[128]uint8{byte(i)}", n: 120},
+	{key: "struct {}", elem: "int64", k: "struct{}{}", e: "int64(i)", n: 2},
+	{key: "int64", elem: "struct {}", k: "int64(i)", e: "struct{}{}", n: 1000},
+	{key: "struct {}", elem: "struct {}", k: "struct{}{}", e: "struct{}{}", n: 2},
+	{key: "float64", elem: "int32", k: "number(i)", e: "int32(i)", n: 700},
+	{key: "interface {}", elem: "interface {}", k: "interface{}(i)", e: "interface{}(name(i))", n: 300},
+	{key: "*int64", elem: "[]string", k: "new(int64)", e: "[]string{name(i)}", n: 120},
+	{key: "uint16", elem: "complex128", k: "uint16(i)", e: "complex(float64(i), 1)", n: 120},
+	{key: "[3]uint8", elem: "uint64", k: "[3]uint8{byte(i), byte(i >> 8)}", e: "uint64(i)", n: 120},
+	{key: "int16", elem: "[0]int64", k: "int16(i)", e: "[0]int64{}", n: 120},
+}
+
+// mapsSource is testdata/maps with a function for each case.
+func mapsSource(t testing.TB) fixture.Source {
+	src := maps.Clone(fixture.Dir(t, "testdata/maps"))
+	var b strings.Builder
+	b.WriteString("package main\n\nimport \"unsafe\"\n\nfunc maps() {\n")
+	for i := range mapCases {
+		fmt.Fprintf(&b, "\tmap%d()\n", i)
+	}
+	b.WriteString("}\n")
+	for i, c := range mapCases {
+		fmt.Fprintf(&b, `
+func map%[1]d() {
+	var m map[%[2]s]%[3]s
+	sink = append(sink, &m)
+	var kz %[2]s
+	var ez %[3]s
+	state := func() {
+		begin("map %[1]d", *(*unsafe.Pointer)(unsafe.Pointer(&m)), len(m))
+		for k, e := range m {
+			bytes(unsafe.Pointer(&k), unsafe.Sizeof(k))
+			out.WriteString(" ")
+			bytes(unsafe.Pointer(&e), unsafe.Sizeof(e))
+			out.WriteString("\n")
+		}
+		end()
+	}
+	_, _ = kz, ez
+	state()
+	m = make(map[%[2]s]%[3]s)
+	var keys []%[2]s
+	for i := 0; i < %[6]d; i++ {
+		k := %[4]s
+		keys = append(keys, k)
+		m[k] = %[5]s
+		if show(i) {
+			state()
+		}
+	}
+	state()
+	for i, k := range keys {
+		if i%%3 > 0 {
+			delete(m, k)
+			if i %% 100 == 1 {
+				state()
+			}
+		}
+	}
+	state()
+	// Maps that stay as large, while entries come and go.
+	for i := 0; i < 2*%[6]d; i++ {
+		k := %[4]s
+		m[k] = %[5]s
+		if i %% 2 == 0 {
+			delete(m, k)
+		}
+		if show(i) {
+			state()
+		}
+	}
+	for k := range m {
+		delete(m, k)
+	}
+	state()
+	m = make(map[%[2]s]%[3]s, %[6]d)
+	state()
+	for i := 0; i < 10 && i < %[6]d; i++ {
+		m[%[4]s] = %[5]s
+	}
+	state()
+}
+`, i, c.key, c.elem, c.k, c.e, c.n)
+	}
+	src["cases.go"] = b.String()
+	return src
+}
+
+// process is a run of testdata/maps that waits.
+type process struct {
+	in  io.Writer
+	out *bufio.Reader
+}
+
+func start(t *testing.T, path string) *process {
+	t.Helper()
+	cmd := exec.Command(path)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	return &process{in, bufio.NewReader(out)}
+}
+
+// state is something that the program has made.
+type state struct {
+	what []string // "map" and its number, or "chan", its capacity and whether it is closed
+	addr uint64
+	n    int
+	elem []string // in hexadecimal, by key if it has one, with a dot behind each
+}
+
+// next reads the next state; nil at the end.
+func (p *process) next(t *testing.T) *state {
+	t.Helper()
+	line, err := p.out.ReadString('\n')
+	if err == io.EOF {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(line)
+	s := &state{what: f[:len(f)-2]}
+	if _, err := fmt.Sscanf(strings.Join(f[len(f)-2:], " "), "%x %d", &s.addr, &s.n); err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	for {
+		line, err := p.out.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line == "end\n" {
+			return s
+		}
+		s.elem = append(s.elem, strings.TrimSpace(line))
+	}
+}
+
+// read reads memory of the process.
+func (p *process) read(t *testing.T, addr uint64, n int64) []byte {
+	t.Helper()
+	fmt.Fprintf(p.in, "%x %d\n", addr, n)
+	line, err := p.out.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(strings.TrimSpace(line))
+	if err != nil || int64(len(b)) != n {
+		t.Fatalf("%d bytes at %#x: %s", n, addr, line)
+	}
+	return b
+}
+
+// goOn lets the process make the next state.
+func (p *process) goOn() { io.WriteString(p.in, "go on\n") }
+
+// build is a way to build with a release.
+type variant struct{ release, arch, experiment string }
+
+// variants are the local toolchain's, or those of all releases.
+func variants() []variant {
+	list := []variant{{"", "amd64", ""}, {"", "386", ""}}
+	if os.Getenv("ARGTAP_TOOLCHAINS") == "" {
+		return list
+	}
+	for _, r := range releases {
+		for _, arch := range []string{"amd64", "386"} {
+			list = append(list, variant{strings.TrimPrefix(r, "go"), arch, ""})
+		}
+	}
+	return append(list, variant{"1.24.13", "amd64", "noswissmap"}, variant{"1.25.11", "386", "noswissmap"},
+		variant{"1.27.4", "amd64", "mapsplitgroup"}, variant{"1.27.4", "386", "mapsplitgroup"})
+}
+
+func (v variant) build(t *testing.T, src fixture.Source) (path, version string) {
+	t.Helper()
+	var flags []string
+	if v.experiment != "" {
+		flags = append(flags, "GOEXPERIMENT="+v.experiment)
+	}
+	path = fixture.BuildWith(t, fixture.Toolchain{Release: v.release, Arch: v.arch}, src, flags...)
+	f, err := symbols.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	version, _ = f.GoVersion()
+	if v.experiment != "" && !strings.Contains(version, v.experiment) {
+		t.Fatalf("version %q, built with %s", version, v.experiment)
+	}
+	return path, version
+}
+
+func (v variant) ptrSize() int {
+	if v.arch == "386" {
+		return 4
+	}
+	return 8
+}
+
+// sizes returns the size and alignment of the types of the cases.
+func (v variant) sizeOf(typ string) goruntime.TypeSize {
+	ptr := int64(v.ptrSize())
+	basic := map[string]goruntime.TypeSize{
+		"int64": {8, ptr}, "uint64": {8, ptr}, "float64": {8, ptr}, "complex128": {16, ptr}, "uint8": {1, 1}, "bool": {1, 1},
+		"int16": {2, 2}, "uint16": {2, 2}, "int32": {4, 4}, "string": {2 * ptr, ptr}, "interface {}": {2 * ptr, ptr},
+		"[]string": {3 * ptr, ptr}, "*int64": {ptr, ptr}, "struct {}": {0, 1}, "[0]int64": {0, ptr},
+	}
+	if s, ok := basic[typ]; ok {
+		return s
+	}
+	var n int64
+	fmt.Sscanf(typ, "[%d]uint8", &n)
+	return goruntime.TypeSize{Size: n, Align: 1}
+}
+
+// seen counts what the states of one program were like.
+type seen struct {
+	states, nilMaps, small, growing, overflow, tables, chans, wrapped, closed, indirect int
+}
+
+// TestMaps compares what the bytes of maps and channels say with what the
+// programs say that are in them, for every release.
+func TestMaps(t *testing.T) {
+	for _, v := range variants() {
+		t.Run(fmt.Sprintf("%s/%s/%s", v.release, v.arch, v.experiment), func(t *testing.T) {
+			path, version := v.build(t, mapsSource(t))
+			minor, _ := goruntime.Release(version)
+			chans, err := goruntime.NewChanLayout(minor, binary.LittleEndian, v.ptrSize())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var layouts []*goruntime.MapLayout
+			for _, c := range mapCases {
+				l, err := goruntime.NewMapLayout(version, binary.LittleEndian, v.ptrSize(), v.sizeOf(c.key), v.sizeOf(c.elem))
+				if err != nil {
+					t.Fatal(err)
+				}
+				layouts = append(layouts, l)
+			}
+			var c seen
+			p := start(t, path)
+			for s := p.next(t); s != nil && !t.Failed(); s = p.next(t) {
+				c.states++
+				if s.what[0] == "chan" {
+					c.checkChan(t, p, s, chans)
+				} else {
+					var i int
+					fmt.Sscan(s.what[1], &i)
+					c.checkMap(t, p, s, layouts[i], v, mapCases[i])
+				}
+				p.goOn()
+			}
+			t.Logf("%+v", c)
+			swiss := layouts[0].Swiss
+			if c.states < 1000 || c.nilMaps != len(mapCases) || c.small < 100 || c.indirect < 100 || c.chans < 100 || c.wrapped < 10 || c.closed != 6 ||
+				swiss && (c.tables < 20 || c.growing+c.overflow > 0) || !swiss && (c.growing < 50 || c.overflow < 100) {
+				t.Error("not all states that there are")
+			}
+		})
+	}
+}
+
+func (c *seen) checkMap(t *testing.T, p *process, s *state, l *goruntime.MapLayout, v variant, mc mapCase) {
+	t.Helper()
+	if s.addr == 0 {
+		c.nilMaps++
+		return
+	}
+	header := p.read(t, s.addr, l.HeaderSize)
+	overflow, growing, tables := 0, false, 0
+	parts := func(part goruntime.Part, addr uint64, size int64) []byte {
+		switch part {
+		case goruntime.PartOverflow:
+			overflow++
+		case goruntime.PartTable:
+			tables++
+		case goruntime.PartBuckets:
+			growing = growing || addr == word(header[l.BucketMap.OldBuckets:], v)
+		}
+		return p.read(t, addr, size)
+	}
+	entries, st, err := l.Entries(header, parts)
+	if err != nil {
+		t.Errorf("%v, map[%s]%s of %d: %v\n%x", s.what, mc.key, mc.elem, s.n, err, header)
+		return
+	}
+	if st.Missing || st.Len != uint64(s.n) || st.Found != uint64(s.n) {
+		t.Errorf("%v of %d: %+v", s.what, s.n, st)
+	}
+	// Maps that are ranged over do not change, so the order may differ only.
+	var have []string
+	ks, es := v.sizeOf(mc.key).Size, v.sizeOf(mc.elem).Size
+	for i, e := range entries {
+		key, elem := e.Key, e.Elem
+		if l.IndirectKey {
+			key = p.read(t, e.KeyAddr, ks)
+		}
+		if l.IndirectElem {
+			elem = p.read(t, e.ElemAddr, es)
+		}
+		if i == 0 && ks > 0 && es > 0 {
+			// The addresses are those of the bytes.
+			k, e := p.read(t, e.KeyAddr, ks), p.read(t, e.ElemAddr, es)
+			if string(k) != string(key) || string(e) != string(elem) {
+				t.Errorf("%v: at the addresses of the first entry are %x and %x", s.what, k, e)
+			}
+		}
+		have = append(have, fmt.Sprintf("%x. %x.", key, elem))
+	}
+	slices.Sort(have)
+	slices.Sort(s.elem)
+	if !slices.Equal(have, s.elem) {
+		t.Errorf("%v, map[%s]%s of %d:\n%q\nwant\n%q", s.what, mc.key, mc.elem, s.n, have, s.elem)
+	}
+	count := func(n *int, when bool) {
+		if when {
+			*n++
+		}
+	}
+	count(&c.growing, growing && !l.Swiss)
+	count(&c.overflow, overflow > 0)
+	count(&c.tables, tables > 1)
+	count(&c.small, s.n <= 8)
+	count(&c.indirect, l.IndirectKey || l.IndirectElem)
+	c.checkBroken(t, header, parts, l, st)
+}
+
+// checkBroken changes what was read, as a writer may while it is being read.
+func (c *seen) checkBroken(t *testing.T, header []byte, parts goruntime.Parts, l *goruntime.MapLayout, st goruntime.MapState) {
+	t.Helper()
+	if c.states%50 != 0 {
+		return
+	}
+	at, bit := l.SwissMap.Writing, byte(1)
+	if !l.Swiss {
+		at, bit = l.BucketMap.Flags, 4
+	}
+	b := slices.Clone(header)
+	b[at] |= bit
+	if e, _, err := l.Entries(b, parts); e != nil || err == nil || !strings.Contains(err.Error(), goruntime.ErrWriting.Error()) {
+		t.Errorf("while it is written to: %v", err)
+	}
+	b = slices.Clone(header)
+	b[0]++
+	if e, _, err := l.Entries(b, parts); e != nil || err == nil {
+		t.Errorf("one entry too many: %v", err)
+	}
+	if e, _, err := l.Entries(header[:l.HeaderSize-1], parts); e != nil || err == nil {
+		t.Errorf("a short map: %v", err)
+	}
+	none := func(goruntime.Part, uint64, int64) []byte { return nil }
+	if e, got, err := l.Entries(header, none); len(e) != 0 || err != nil || got.Missing != (st.Len > 0) && st.Len > 0 || got.Len != st.Len {
+		t.Errorf("without parts: %d entries, %+v, %v", len(e), got, err)
+	}
+}
+
+func (c *seen) checkChan(t *testing.T, p *process, s *state, l *goruntime.ChanLayout) {
+	t.Helper()
+	ch, err := l.Read(p.read(t, s.addr, l.Size))
+	if err != nil {
+		t.Errorf("%v: %v", s.what, err)
+		return
+	}
+	want := fmt.Sprintf("%s %s %d", s.what[1], s.what[2], s.n)
+	if have := fmt.Sprint(ch.Cap, ch.Closed, ch.Len); have != want || ch.Timer || ch.ElemSize != 6 {
+		t.Errorf("%+v, want %s", ch, want)
+	}
+	var have []string
+	for i := range ch.Len {
+		have = append(have, fmt.Sprintf("%x.", p.read(t, ch.Buf+6*ch.Slot(i), 6)))
+	}
+	if !slices.Equal(have, s.elem) {
+		t.Errorf("%+v: %q, want %q", ch, have, s.elem)
+	}
+	c.chans++
+	if ch.Closed {
+		c.closed++
+	}
+	if ch.Len > 1 && ch.Slot(ch.Len-1) < ch.Slot(0) {
+		c.wrapped++
+	}
+}
+
+func word(b []byte, v variant) uint64 {
+	if v.ptrSize() == 4 {
+		return uint64(binary.LittleEndian.Uint32(b))
+	}
+	return binary.LittleEndian.Uint64(b)
+}
