@@ -58,8 +58,8 @@ const (
 	//
 	// The rule: every part that DWARF does not leave out is below the stack
 	// pointer of the entry, or the expression is that of
-	// createHeapDerefLocationList, with a place below the CFA. For Go 1.17 see
-	// [SpillSlot].
+	// createHeapDerefLocationList, with such a place, or with that of the
+	// return address on 386, which stands for none. For Go 1.17 see [SpillSlot].
 	OwnFrame
 	// Reassigned: DWARF names the place of another argument. The function
 	// assigns one to the other (x, y = y, x), or finds them equal, and the

@@ -107,9 +107,13 @@ func (p *Param) compare(got abi.Location, want *expected) (c comparison) {
 // Some parts are left out, and it does not show which: see byPlace. No part of
 // what is in registers is, but for lists with repeated parts.
 func (c *comparison) compareOdd(p *Param, want *expected, parts int) {
-	// A pointer that never gets a word of the frame has the offset 0, which
-	// without a frame pointer is the return address's.
-	if at, ok := p.heapPointer(); ok && at <= -abi.CFAOffset(p.ptr) {
+	// A pointer that never gets a word of the frame has the offset 0, which is
+	// the return address's on 386, where no frame pointer lies between.
+	lowest := want.sp - abi.CFAOffset(p.ptr)
+	if p.ptr == 4 {
+		lowest = -4
+	}
+	if at, ok := p.heapPointer(); ok && at <= lowest {
 		c.ownFrame++
 		return
 	}
