@@ -117,9 +117,6 @@ func (k *kernel) adapt(funcs []*Func) {
 	limits := k.opts.limits
 	limits.NoLoops = true
 	for _, f := range funcs {
-		if f.plan.Walk != nil {
-			continue // it takes fewer steps
-		}
 		p := capture.Build(f.arch, f.inputs, limits)
 		p.Goroutine = f.plan.Goroutine
 		f.plan = p
@@ -147,7 +144,7 @@ func (e *onceError) get() error {
 }
 
 func (k *kernel) genOptions(b bundle) probegen.Options {
-	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, NoLoops: !k.caps.loops, ThreadStack: k.caps.threadStack}
+	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack}
 	for i := range b {
 		if b[i].G.Kind == probegen.GThread {
 			o.ThreadBase = k.threadBaseOrNone()

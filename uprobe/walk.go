@@ -164,8 +164,6 @@ func (h *heap) missing(v Value, hops int) abi.Reason {
 	switch {
 	case int(v.depth)+hops > h.walk.Depth:
 		return abi.TooDeep
-	case flags&capture.FlagSteps != 0:
-		return abi.NeedsLoops
 	case flags&capture.FlagObjects != 0:
 		return abi.CutObjects
 	case flags&capture.FlagBytes != 0:

@@ -149,10 +149,6 @@ func TestRun(t *testing.T) {
 		{"full ring", asm.Instructions{
 			mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 57), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call(),
 		}, 0},
-		{"function", asm.Instructions{
-			asm.Mov.Imm(asm.R1, 5), asm.Mov.Imm(asm.R6, 1), asm.Call.Label("callee"), asm.Add.Reg(asm.R0, asm.R6), asm.Return(),
-			asm.Mov.Reg(asm.R0, asm.R1).WithSymbol("callee"), asm.Mov.Imm(asm.R6, 100),
-		}, 6},
 		{"loop", asm.Instructions{
 			asm.Mov.Imm(asm.R1, 0), asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord),
 			asm.Mov.Imm(asm.R1, 5),
@@ -190,14 +186,6 @@ func TestFaults(t *testing.T) {
 		{"unwritten register", asm.Instructions{asm.Mov.Reg(asm.R0, asm.R3)}, "register 3 was not written"},
 		{"register lost in a call", asm.Instructions{asm.Mov.Imm(asm.R2, 1), asm.FnKtimeGetNs.Call(), asm.Add.Reg(asm.R0, asm.R2)}, "register 2"},
 		{"no result", asm.Instructions{}, "register 0"},
-		{"register lost in a function", asm.Instructions{
-			asm.Mov.Imm(asm.R1, 5), asm.Call.Label("callee"), asm.Add.Reg(asm.R0, asm.R1), asm.Return(),
-			asm.Mov.Imm(asm.R0, 0).WithSymbol("callee"),
-		}, "register 1"},
-		{"register of the caller", asm.Instructions{
-			asm.Mov.Imm(asm.R6, 5), asm.Call.Label("callee"), asm.Return(),
-			asm.Mov.Reg(asm.R0, asm.R6).WithSymbol("callee"),
-		}, "register 6"},
 		{"unwritten stack", asm.Instructions{asm.LoadMem(asm.R0, asm.RFP, -8, asm.DWord)}, "not written"},
 		{"above the stack", asm.Instructions{asm.LoadMem(asm.R0, asm.RFP, 0, asm.DWord)}, "it has 512"},
 		{"below the stack", asm.Instructions{asm.StoreMem(asm.RFP, -520, asm.R1, asm.DWord)}, "8 bytes at"},

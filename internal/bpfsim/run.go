@@ -27,7 +27,6 @@ const (
 	pseudoMapFD    = 1
 	pseudoMapValue = 2
 	pseudoFunc     = 4
-	pseudoCall     = 1
 
 	atomicAdd  = 0x00
 	atomicXchg = 0xe1
@@ -149,19 +148,6 @@ func (r *run) step(pc int, f *frame, depth int) (int, error) {
 			return 0, err
 		}
 		return pc + 2, f.set(in.dst, v)
-	case in.op == opCall && in.src == pseudoCall:
-		callee := new(frame)
-		for r := byte(1); r <= 5; r++ {
-			if v, err := f.get(r); err == nil {
-				callee.set(r, v)
-			}
-		}
-		ret, err := r.call(pc+1+int(in.imm), callee, depth+1)
-		if err != nil {
-			return 0, err
-		}
-		f.init &^= 0x3f
-		return pc + 1, f.set(0, ret)
 	case in.op == opCall:
 		if in.src != 0 {
 			return 0, errUnknown

@@ -53,8 +53,6 @@ const (
 const (
 	FlagObjects = 1 << iota
 	FlagBytes
-	// FlagSteps: the kernel has no loops, and the program no more steps.
-	FlagSteps
 )
 
 // walkDepth returns how many pointers a walk follows.

@@ -110,7 +110,7 @@ func (v variant) String() string {
 }
 
 func (v variant) options(l *loader) probegen.Options {
-	return probegen.Options{CPUs: l.cpus, Sleepable: v.sleepable, NoAtomics: v.noAtomics, NoLoops: v.noLoops, ThreadBase: 4936, ThreadStack: l.multi}
+	return probegen.Options{CPUs: l.cpus, Sleepable: v.sleepable, NoAtomics: v.noAtomics, ThreadBase: 4936, ThreadStack: l.multi}
 }
 
 // variants are those whose programs this kernel must load.

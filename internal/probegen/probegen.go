@@ -79,9 +79,6 @@ type Options struct {
 	// NoAtomics is for kernels that refuse [AtomicsProgram]. See the package
 	// comment.
 	NoAtomics bool
-	// NoLoops is for kernels without bpf_loop: walks then take few steps. Plans
-	// must have been made with capture.Limits.NoLoops.
-	NoLoops bool
 	// ThreadStack keeps the kernel from placing the program's stack in memory
 	// of the CPU, which threads that are preempted would share: see threadStack.
 	// Kernels that know no such stack need not accept it.

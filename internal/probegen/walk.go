@@ -48,15 +48,13 @@ const (
 )
 
 const (
-	// visitedSlots is the size of the table of visited objects: twice as many as
-	// there may be.
+	// visitedSlots is the size of the table of visited objects, a power of two.
 	// A slot has 8 bytes: the number of the hit, and in the low 24 bits the
 	// record offset of an object. What another hit left is free.
-	visitedBits  = 11
-	visitedSlots = 1 << visitedBits
+	visitedSlots = 2 * capture.MaxObjects
 	visitedAt    = -walkStates - 8*visitedSlots
 	// probes is in how many slots an object may be.
-	probes = 8
+	probes = 6
 
 	walkRecord = walkStates + 8*visitedSlots
 	// walkArea has room for what the verifier takes to be the end of a record.
@@ -64,8 +62,6 @@ const (
 	// maxSteps is more than a record can need: two steps for each word, one for
 	// each object.
 	maxSteps = capture.MaxWalk/4 + capture.MaxObjects
-	// branchSteps is how many steps a walk has without bpf_loop.
-	branchSteps = 128
 )
 
 // WalkScratch returns the number and the size in bytes of the elements of
@@ -113,21 +109,8 @@ func (g *gen) walk(f *Func) {
 		g.walker = w
 		g.callbacks = append(g.callbacks, func() { g.step(callback, w) })
 	}
-	g.emit(asm.StoreMem(asm.RFP, -8, regRecord, asm.DWord))
-	if g.opts.NoLoops {
-		g.fewSteps(callback)
-	} else {
-		g.allSteps(callback)
-	}
 	g.emit(
-		asm.LoadMem(asm.R1, regRecord, walkFlags, asm.DWord),
-		asm.StoreMem(regRecord, capture.OffFlags, asm.R1, asm.Half),
-	)
-}
-
-// allSteps calls the step until it is done. The context is on the stack.
-func (g *gen) allSteps(callback string) {
-	g.emit(
+		asm.StoreMem(asm.RFP, -8, regRecord, asm.DWord),
 		asm.Mov.Imm(asm.R1, maxSteps),
 		asm.Instruction{
 			OpCode: asm.LoadImmOp(asm.DWord), Dst: asm.R2, Src: asm.PseudoFunc, Constant: -1,
@@ -136,28 +119,9 @@ func (g *gen) allSteps(callback string) {
 		asm.Add.Imm(asm.R3, -8),
 		asm.Mov.Imm(asm.R4, 0),
 		asm.FnLoop.Call(),
-	)
-}
-
-// fewSteps calls the step by a loop of branches, which the verifier walks through
-// once for each turn.
-func (g *gen) fewSteps(callback string) {
-	again, done := g.fresh("again"), g.fresh("done")
-	g.emit(asm.Mov.Imm(regSize, branchSteps))
-	g.label(again)
-	g.emit(
-		asm.Mov.Imm(asm.R1, 0),
-		asm.Mov.Reg(asm.R2, asm.RFP),
-		asm.Add.Imm(asm.R2, -8),
-		asm.Call.Label(callback),
-		asm.JNE.Imm(asm.R0, 0, done),
-		asm.Sub.Imm(regSize, 1),
-		asm.JNE.Imm(regSize, 0, again),
 		asm.LoadMem(asm.R1, regRecord, walkFlags, asm.DWord),
-		asm.Or.Imm(asm.R1, capture.FlagSteps),
-		asm.StoreMem(regRecord, walkFlags, asm.R1, asm.DWord),
+		asm.StoreMem(regRecord, capture.OffFlags, asm.R1, asm.Half),
 	)
-	g.label(done)
 }
 
 // load and store move a word of the walk's state.
@@ -377,7 +341,7 @@ func (g *gen) follow(types int) {
 		// Fibonacci hashing of the address, and something of the type.
 		asm.LoadImm(asm.R2, -0x61c8864680b583eb, asm.DWord),
 		asm.Mul.Reg(asm.R2, regAddr),
-		asm.RSh.Imm(asm.R2, 64-visitedBits),
+		asm.RSh.Imm(asm.R2, 40),
 		asm.Mul.Imm(asm.R1, 0x9e5),
 		asm.Add.Reg(asm.R2, asm.R1),
 	)
@@ -405,11 +369,9 @@ func (g *gen) follow(types int) {
 		g.emit(asm.JEq.Reg(asm.R1, asm.R3, "found"))
 		g.label(next)
 		if i < probes-1 {
-			// Further away each time: triangular numbers.
-			g.emit(asm.Add.Imm(asm.R2, int32(i+1)))
+			g.emit(asm.Add.Imm(asm.R2, 1))
 		} else {
-			// All are taken: the last one is given up. What it stood for may be
-			// appended once more.
+			// All are taken: the last one is given up.
 			g.emit(asm.Ja.Label("insert"))
 		}
 	}

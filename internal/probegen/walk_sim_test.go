@@ -82,7 +82,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 	if testing.Short() {
 		rounds = 50
 	}
-	var shorts, sent, objects, tombs, cutObjects, cutBytes, dynamic, deep, most int
+	var sent, objects, tombs, cutObjects, cutBytes, dynamic, deep, most int
 	for seed := range rounds {
 		r := newRandom(uint64(seed), a)
 		limits := capture.Limits{}
@@ -112,15 +112,6 @@ func testWalks(t *testing.T, a *abi.Arch) {
 		enterWalk(m, types)
 		if r.one(3) {
 			o.Sleepable, o.NoAtomics, m.NoAtomics = false, true, true
-		}
-		if r.one(4) {
-			o.NoLoops, m.NoLoops = true, true
-			for i := range funcs {
-				if funcs[i].Plan.Walk == nil {
-					funcs = funcs[:i]
-					break
-				}
-			}
 		}
 		prog := load(t, funcs, o)
 		w := r.world()
@@ -166,19 +157,6 @@ func testWalks(t *testing.T, a *abi.Arch) {
 				continue
 			}
 			wm := want.walk(f, walkBias)
-			if o.NoLoops && binary.LittleEndian.Uint16(got[0][capture.OffFlags:])&capture.FlagSteps != 0 {
-				// As far as it came, it is right.
-				shorts++
-				want.data[capture.OffFlags] = got[0][capture.OffFlags]
-				want.data, want.unused = want.data[:len(got[0])], want.unused[:len(got[0])]
-				for at := f.Plan.Fixed; at < len(got[0]); {
-					b := want.data[at:]
-					want.unused[at+capture.ObjectType+3] = true // a shorter way may be found later
-					id := binary.LittleEndian.Uint32(b[capture.ObjectType:]) & (1<<capture.ObjectTypeBits - 1)
-					size, _, _ := wm.typ(id)
-					at += capture.ObjectHeader + int(capture.Align8(size*int64(binary.LittleEndian.Uint32(b[capture.ObjectCount:]))))
-				}
-			}
 			if err := diff(got[0], want); err != nil {
 				t.Fatalf("seed %d, %+v: %v\n%s", seed, f.Plan.Walk, err, describe(f))
 			}
@@ -203,8 +181,8 @@ func testWalks(t *testing.T, a *abi.Arch) {
 			}
 		}
 	}
-	t.Logf("%d records, %d objects, at most %d, %d not readable, %d of dynamic types, %d deep; cut by objects %d, by bytes %d, by steps %d",
-		sent, objects, most, tombs, dynamic, deep, cutObjects, cutBytes, shorts)
+	t.Logf("%d records, %d objects, at most %d, %d not readable, %d of dynamic types, %d deep; cut by objects %d, by bytes %d",
+		sent, objects, most, tombs, dynamic, deep, cutObjects, cutBytes)
 	// The test is worth little if chance does not reach all of these.
 	if objects < 2*sent || tombs < sent/5 || dynamic < sent/20 || deep < sent/10 || cutObjects < sent/50 || cutBytes < sent/50 {
 		t.Error("too uniform")
