@@ -96,8 +96,6 @@ func TestWalkValues(t *testing.T) {
 			`(*main.node)(0xa0 <cut at the limit on objects of a call>)`},
 		{"bytes", func(r *walkRecord) { order.PutUint16(r.data[capture.OffFlags:], capture.FlagBytes) },
 			`(*main.node)(0xa0 <cut at the limit on bytes of a call>)`},
-		{"steps", func(r *walkRecord) { order.PutUint16(r.data[capture.OffFlags:], capture.FlagSteps) },
-			`(*main.node)(0xa0 <kernel lacks bpf_loop (Linux 5.17)>)`},
 		{"too deep", func(r *walkRecord) { r.object(0xa0, nodeType, 3, 1, zero(0xb0)...) },
 			`&main.node{next: (*main.node)(0xb0 <too deep>), name: ""` + rest},
 		{"string", func(r *walkRecord) {

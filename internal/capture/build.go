@@ -11,6 +11,7 @@ import (
 // reference, with its reason.
 func Build(a *abi.Arch, inputs []Input, limits Limits) *Plan {
 	b := &builder{limits: limits.WithDefaults(), plan: &Plan{PtrSize: int(a.PtrSize)}, bits: 1, base: HeaderSize}
+	b.short = limits.NoLoops && limits.walkDepth() > b.limits.Depth
 	off := b.base
 	for i, in := range inputs {
 		off = b.param(i, in, off)
@@ -29,6 +30,8 @@ type builder struct {
 	queue []pending
 	refs  int
 	cost  int
+	// short says that a walk would go deeper, but the kernel has no loops for one.
+	short bool
 }
 
 // pending is an image whose references are still to be found.
@@ -234,6 +237,9 @@ func (b *builder) bound(p pending, next *pending, r *Ref, elem *abi.Type) abi.Re
 	switch r.Kind {
 	case RefPointer:
 		if p.depth <= 0 {
+			if b.short {
+				return abi.NeedsLoops
+			}
 			return abi.TooDeep
 		}
 		next.depth--

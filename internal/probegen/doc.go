@@ -53,6 +53,7 @@
 //
 //	several functions in one program: the attach cookie  5.15  give Entry one function
 //	elements of slices that refer to more: bpf_loop      5.17  capture.Limits.NoLoops
+//	walks: bpf_loop                                      5.17  capture.Build instead
 //	walks: bpf_loop                                      5.17  a static plan
 //	scratch memory: atomic exchange                      5.12  Options.NoAtomics
 //	    on arm64, where the compiler came later          5.18

@@ -48,13 +48,15 @@ const (
 )
 
 const (
-	// visitedSlots is the size of the table of visited objects, a power of two.
+	// visitedSlots is the size of the table of visited objects: twice as many as
+	// there may be.
 	// A slot has 8 bytes: the number of the hit, and in the low 24 bits the
 	// record offset of an object. What another hit left is free.
-	visitedSlots = 2 * capture.MaxObjects
+	visitedBits  = 11
+	visitedSlots = 1 << visitedBits
 	visitedAt    = -walkStates - 8*visitedSlots
 	// probes is in how many slots an object may be.
-	probes = 6
+	probes = 8
 
 	walkRecord = walkStates + 8*visitedSlots
 	// walkArea has room for what the verifier takes to be the end of a record.
@@ -341,7 +343,7 @@ func (g *gen) follow(types int) {
 		// Fibonacci hashing of the address, and something of the type.
 		asm.LoadImm(asm.R2, -0x61c8864680b583eb, asm.DWord),
 		asm.Mul.Reg(asm.R2, regAddr),
-		asm.RSh.Imm(asm.R2, 40),
+		asm.RSh.Imm(asm.R2, 64-visitedBits),
 		asm.Mul.Imm(asm.R1, 0x9e5),
 		asm.Add.Reg(asm.R2, asm.R1),
 	)
@@ -369,9 +371,11 @@ func (g *gen) follow(types int) {
 		g.emit(asm.JEq.Reg(asm.R1, asm.R3, "found"))
 		g.label(next)
 		if i < probes-1 {
-			g.emit(asm.Add.Imm(asm.R2, 1))
+			// Further away each time: triangular numbers.
+			g.emit(asm.Add.Imm(asm.R2, int32(i+1)))
 		} else {
-			// All are taken: the last one is given up.
+			// All are taken: the last one is given up. What it stood for may be
+			// appended once more.
 			g.emit(asm.Ja.Label("insert"))
 		}
 	}
