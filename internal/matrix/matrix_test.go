@@ -192,7 +192,7 @@ func TestSignatures(t *testing.T) {
 	for name, want := range map[string]string{
 		"main.variadic":  "func(a int, rest ...string) (int)",
 		"main.Big.Sum":   "func (b struct{a int; b int; c int; d int; e int; f int; g int; h int; i int; j int}) f(n int) (int)",
-		"main.linked":    "func(l *struct{next *struct{next *byte; val string}; val string}) (int)",
+		"main.linked":    "func(l *struct{next *struct{next *struct{next *struct{next *struct{next *byte; val string}; val string}; val string}; val string}; val string}) (int)",
 		"main.rawFields": "func(a struct{e error; n int; m map[int]int}, after string) (int)",
 	} {
 		if sigs[name] != want {
