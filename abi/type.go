@@ -54,6 +54,30 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind%d", uint8(k))
 }
 
+// Size returns the bytes of every type of the kind, given those of a pointer;
+// -1 where the kind does not tell, as for structs.
+func (k Kind) Size(ptrSize int64) int64 {
+	switch k {
+	case Bool, Int8, Uint8:
+		return 1
+	case Int16, Uint16:
+		return 2
+	case Int32, Uint32, Float32:
+		return 4
+	case Int64, Uint64, Float64, Complex64:
+		return 8
+	case Complex128:
+		return 16
+	case Int, Uint, Uintptr, Chan, Func, Map, Pointer, UnsafePointer:
+		return ptrSize
+	case Interface, String:
+		return 2 * ptrSize
+	case Slice:
+		return 3 * ptrSize
+	}
+	return -1
+}
+
 // Type is a Go type as data: what argument assignment, capture and decoding
 // need to know of it. Types form a graph that may have cycles through Elem
 // (pointers, slices, maps, channels), never through Fields or array elements.

@@ -111,7 +111,7 @@ func TestDelve(t *testing.T) {
 					return false, nil
 				}
 				ev := evaluator{order: d.order, addrSize: u.addrSize, frameBase: []byte{byte(op.DW_OP_call_frame_cfa)}}
-				return false, d.walk(u, func(tg tag, _ bool) bool { return tg == tagFormalParameter }, func(e *die) (bool, error) {
+				return false, d.walk(u, func(a *abbrev) bool { return a.tag == tagFormalParameter }, func(e *die) (bool, error) {
 					loc, err := d.location(u, e)
 					if err != nil {
 						return false, err

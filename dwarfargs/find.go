@@ -37,7 +37,7 @@ func (d *Data) Inlined(name string) (bool, error) {
 	// Its code, if it has any, is in a DIE that refers to the abstract one.
 	_, err = d.eachUnit(func(u *unit) (bool, error) {
 		var rerr error
-		err := d.walk(u, func(tag tag, has bool) bool { return tag == tagSubprogram && has }, func(e *die) (bool, error) {
+		err := d.walk(u, func(a *abbrev) bool { return a.tag == tagSubprogram && a.hasLowPC }, func(e *die) (bool, error) {
 			off, ok, err := d.ref(u, e, attrAbstractOrigin)
 			rerr = err
 			concrete = concrete || ok && off == abstract
@@ -125,7 +125,7 @@ func (d *Data) mentions(u *unit, name string) (bool, error) {
 // eachNamed calls f with the DIEs of the unit that have the name and a wanted
 // tag, until f returns false.
 func (d *Data) eachNamed(u *unit, name string, wanted func(tag) bool, f func(*die) (bool, error)) error {
-	return d.walk(u, func(t tag, _ bool) bool { return wanted(t) }, func(e *die) (bool, error) {
+	return d.walk(u, func(a *abbrev) bool { return wanted(a.tag) }, func(e *die) (bool, error) {
 		v, ok := e.get(attrName)
 		same := ok && string(v.b) == name
 		if ok && v.form != formString {
@@ -143,8 +143,8 @@ func (d *Data) eachNamed(u *unit, name string, wanted func(tag) bool, f func(*di
 }
 
 // walk calls f with the DIEs of the unit, at any depth, whose shape is wanted,
-// by tag and whether there is a low_pc, until f returns false.
-func (d *Data) walk(u *unit, wanted func(tag, bool) bool, f func(*die) (bool, error)) error {
+// until f returns false.
+func (d *Data) walk(u *unit, wanted func(*abbrev) bool, f func(*die) (bool, error)) error {
 	c := d.cursor(d.info, u.die, u.end)
 	var e die
 	for depth := 0; c.more(); {
@@ -161,7 +161,7 @@ func (d *Data) walk(u *unit, wanted func(tag, bool) bool, f func(*die) (bool, er
 			c.fail(errNoAbbrev)
 			break
 		}
-		if wanted(a.tag, a.hasLowPC) {
+		if wanted(a) {
 			c.off = at
 			if err := u.readDIE(&c, &e); err != nil {
 				return err

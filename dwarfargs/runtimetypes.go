@@ -89,41 +89,15 @@ func (x *RuntimeTypes) index() error {
 
 // indexUnit takes down the types of one unit.
 func (x *RuntimeTypes) indexUnit(u *unit) error {
-	c := x.d.cursor(x.d.info, u.die, u.end)
-	var e die
-	for depth := 0; c.more(); {
-		at := c.off
-		code := c.uleb()
-		if code == 0 {
-			if depth--; depth <= 0 {
-				break
+	return x.d.walk(u, func(a *abbrev) bool { return a.hasRuntimeType }, func(e *die) (bool, error) {
+		if off := x.d.runtimeType(u, e); off > 0 && off <= maxTypeOffset {
+			if len(x.entries) == maxRuntimeTypes {
+				return false, decodeErr(".debug_info", e.off, fmt.Errorf("more than %d types with descriptors", maxRuntimeTypes))
 			}
-			continue
+			x.entries = append(x.entries, runtimeEntry{uint32(off), uint32(e.off)})
 		}
-		a := u.abbrevs.get(code)
-		if a == nil {
-			c.fail(errNoAbbrev)
-			break
-		}
-		if a.hasRuntimeType {
-			c.off = at
-			if err := u.readDIE(&c, &e); err != nil {
-				return err
-			}
-			if off := x.d.runtimeType(u, &e); off > 0 && off <= maxTypeOffset {
-				if len(x.entries) == maxRuntimeTypes {
-					return decodeErr(".debug_info", at, fmt.Errorf("more than %d types with descriptors", maxRuntimeTypes))
-				}
-				x.entries = append(x.entries, runtimeEntry{uint32(off), uint32(at)})
-			}
-		} else {
-			c.skipAttrs(a, u.format)
-		}
-		if a.children {
-			depth++
-		}
-	}
-	return c.err
+		return true, nil
+	})
 }
 
 // runtimeType returns where the descriptor of a type is, from runtime.types; 0

@@ -342,21 +342,10 @@ func isPointerShape(name string) bool {
 // basicSize returns the bytes of a kind that DW_TAG_base_type describes, 0 for
 // any other.
 func basicSize(k abi.Kind, ptr int64) int64 {
-	switch k {
-	case abi.Bool, abi.Int8, abi.Uint8:
-		return 1
-	case abi.Int16, abi.Uint16:
-		return 2
-	case abi.Int32, abi.Uint32, abi.Float32:
-		return 4
-	case abi.Int64, abi.Uint64, abi.Float64, abi.Complex64:
-		return 8
-	case abi.Complex128:
-		return 16
-	case abi.Int, abi.Uint, abi.Uintptr:
-		return ptr
+	if k < abi.Bool || k > abi.Complex128 {
+		return 0
 	}
-	return 0
+	return k.Size(ptr)
 }
 
 // scalarAlign returns the Go alignment of a basic type: that of its size, of

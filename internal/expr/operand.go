@@ -312,7 +312,7 @@ func basicTypes(ptrSize int64) map[string]*abi.Type {
 		if k > abi.Complex128 && k != abi.String {
 			continue
 		}
-		size := kindSize(k, ptrSize)
+		size := k.Size(ptrSize)
 		align := size
 		if k >= abi.Complex64 {
 			align /= 2
@@ -321,27 +321,4 @@ func basicTypes(ptrSize int64) map[string]*abi.Type {
 	}
 	types["byte"], types["rune"] = types["uint8"], types["int32"]
 	return types
-}
-
-// kindSize returns the size of all types of a kind, -1 if they differ.
-func kindSize(k abi.Kind, ptrSize int64) int64 {
-	switch k {
-	case abi.Bool, abi.Int8, abi.Uint8:
-		return 1
-	case abi.Int16, abi.Uint16:
-		return 2
-	case abi.Int32, abi.Uint32, abi.Float32:
-		return 4
-	case abi.Int64, abi.Uint64, abi.Float64, abi.Complex64:
-		return 8
-	case abi.Complex128:
-		return 16
-	case abi.Int, abi.Uint, abi.Uintptr, abi.Chan, abi.Func, abi.Map, abi.Pointer, abi.UnsafePointer:
-		return ptrSize
-	case abi.Interface, abi.String:
-		return 2 * ptrSize
-	case abi.Slice:
-		return 3 * ptrSize
-	}
-	return -1
 }

@@ -49,7 +49,7 @@ func (c *checker) complete(pos token.Pos, t *abi.Type) (*abi.Type, error) {
 		t = full
 	}
 	ok := t.Size >= 0 && t.Size <= maxSize
-	if want := kindSize(t.Kind, c.Arch.PtrSize); want >= 0 {
+	if want := t.Kind.Size(c.Arch.PtrSize); want >= 0 {
 		ok = ok && t.Size == want
 	}
 	switch t.Kind {

@@ -138,7 +138,7 @@ func (r *typeReader) fill(n *typeNode, nest int) error {
 	}
 	t.Kind, t.Size, t.Align = d.kind, int64(d.size), int64(d.align)
 	t.RuntimeType = uint64(d.off)
-	if want := sizeOf(d.kind, r.layout.ptr); want >= 0 && t.Size != want {
+	if want := d.kind.Size(r.layout.ptr); want >= 0 && t.Size != want {
 		return bad(d.off, "type %s: %d bytes for kind %s", t.Name, t.Size, t.Kind)
 	}
 	if err := r.parts(d, t, n.key.hops, nest); err != nil {
@@ -207,27 +207,4 @@ func (r *typeReader) parts(d descriptor, t *abi.Type, hops, nest int) error {
 		}
 	}
 	return err
-}
-
-// sizeOf returns the bytes of types of a kind, -1 where the kind does not tell.
-func sizeOf(k abi.Kind, ptr int64) int64 {
-	switch k {
-	case abi.Bool, abi.Int8, abi.Uint8:
-		return 1
-	case abi.Int16, abi.Uint16:
-		return 2
-	case abi.Int32, abi.Uint32, abi.Float32:
-		return 4
-	case abi.Int64, abi.Uint64, abi.Float64, abi.Complex64:
-		return 8
-	case abi.Complex128:
-		return 16
-	case abi.String, abi.Interface:
-		return 2 * ptr
-	case abi.Slice:
-		return 3 * ptr
-	case abi.Array, abi.Struct:
-		return -1
-	}
-	return ptr
 }
