@@ -262,6 +262,9 @@ func (r *Result) compare(at string, p program, traced map[string]uprobe.Source, 
 		r.Extra += report.Extra
 		for reason, n := range report.Absent {
 			count(&r.Absent, reason, n)
+			if strings.HasPrefix(reason, "kernel: ") && compareNumbers(r.Kernel, firstLoops) >= 0 {
+				r.fail("%s: %d values are absent because of a kernel that lacks nothing: %s", at, n, reason)
+			}
 		}
 		for _, text := range report.Implausible() {
 			r.fail("%s: %s", at, specific.ReplaceAllString(text, "N"))
@@ -271,6 +274,9 @@ func (r *Result) compare(at string, p program, traced map[string]uprobe.Source, 
 		}
 	}
 }
+
+// firstLoops is the first kernel that has bpf_loop.
+const firstLoops = "5.17"
 
 // blanks says what debug information of the release has of blank parameters.
 func (r *Result) blanks() fixture.Blanks {
