@@ -62,6 +62,22 @@ const (
 	CutObjects
 	// CutRecord: as many bytes of the call were captured as the limits allow.
 	CutRecord
+	// NilPointer: an expression follows a pointer that is nil.
+	NilPointer
+	// IndexOutOfRange: an expression selects an element that there is not.
+	IndexOutOfRange
+	// SliceOutOfRange: an expression slices beyond the capacity, or with limits
+	// that are not in order.
+	SliceOutOfRange
+	// OtherType: an expression asserts that an interface holds a type, and it is
+	// nil or holds another.
+	OtherType
+	// DivisionByZero: an expression divides an integer by zero.
+	DivisionByZero
+	// NegativeShift: an expression shifts an integer by less than nothing.
+	NegativeShift
+	// NoAddress: an expression needs the address of a value that is in registers.
+	NoAddress
 	reasonCount
 )
 
@@ -85,6 +101,13 @@ var reasonText = [reasonCount]string{
 	"the calling convention of this Go release is not known",
 	"cut at the limit on objects of a call",
 	"cut at the limit on bytes of a call",
+	"nil pointer",
+	"index out of range",
+	"slice bounds out of range",
+	"another dynamic type",
+	"division by zero",
+	"negative shift count",
+	"in registers, where it has no address",
 }
 
 // String returns the reason as users see it.

@@ -16,6 +16,7 @@ func Build(a *abi.Arch, inputs []Input, limits Limits) *Plan {
 	for i, in := range inputs {
 		off = b.param(i, in, off)
 	}
+	off = b.reasons(off)
 	b.follow()
 	b.finish(off)
 	return b.plan
@@ -53,8 +54,14 @@ func (b *builder) param(i int, in Input, off int) int {
 	if left := int64(maxImages - (off - b.base)); img.Size > left {
 		img.Size = max(left, 0)
 	}
-	b.plan.Params = append(b.plan.Params, Param{Name: in.Name, Image: img, Offset: off})
-	for _, p := range in.Location {
+	location := in.Location
+	if in.Expr != nil {
+		var dynamic *Expr
+		location, dynamic = in.Expr.locate()
+		in.Expr = dynamic
+	}
+	b.plan.Params = append(b.plan.Params, Param{Name: in.Name, Image: img, Offset: off, Expr: in.Expr})
+	for _, p := range location {
 		b.piece(i, img, p, off)
 	}
 	b.queue = append(b.queue, pending{image: img, depth: b.limits.Depth, times: 1})

@@ -74,6 +74,7 @@ func BuildWalk(a *abi.Arch, inputs []Input, limits Limits, types *Types) *Plan {
 	for i, in := range inputs {
 		off = b.param(i, in, off)
 	}
+	off = b.reasons(off)
 	w.Bytes = max(w.Bytes, off)
 	w.First = uint32(len(types.rows))
 	for i := range b.plan.Params {

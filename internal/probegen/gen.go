@@ -183,7 +183,7 @@ func (g *gen) entry(f *Func) {
 	switch {
 	case p.Walk != nil:
 		g.takeScratch(&walkScratch)
-	case p.Variable():
+	case p.InScratch():
 		g.takeScratch(&chunkScratch)
 	case fitsStack(p):
 		g.notef("a record of %d bytes on the stack", p.Fixed)
@@ -196,11 +196,12 @@ func (g *gen) entry(f *Func) {
 	}
 	g.header(f)
 	g.images(f)
+	g.exprs(f)
 	switch {
 	case p.Walk != nil:
 		g.walk(f)
 		g.sendScratch(&walkScratch)
-	case p.Variable():
+	case p.InScratch():
 		g.chunks(p)
 		g.sendScratch(&chunkScratch)
 	case fitsStack(p):
