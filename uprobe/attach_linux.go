@@ -153,7 +153,7 @@ func (k *kernel) genOptions(b bundle) probegen.Options {
 	}
 	if k.caps.sleepable {
 		for i := range b {
-			o.Sleepable = o.Sleepable || b[i].Plan.Variable()
+			o.Sleepable = o.Sleepable || b[i].Plan.Variable() || b[i].Plan.Computed()
 		}
 	}
 	return o

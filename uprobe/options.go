@@ -68,6 +68,7 @@ type options struct {
 	given     []givenSignature
 	debugFile string
 	printers  printers
+	captures  []string // see WithCapture
 	bound     *binding
 	unbound   func(*Call, error)
 }

@@ -22,6 +22,14 @@ func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
 	if !f.plan.Lacks(o.limits) {
 		return
 	}
+	if f.captures != nil {
+		// Their types were read to their ends.
+		if b.walkTypes == nil {
+			b.walkTypes = capture.NewTypes(b.arch, o.limits)
+		}
+		f.plan = capture.BuildWalk(b.arch, f.inputs, o.limits, b.walkTypes)
+		return
+	}
 	whole := *o
 	whole.whole = true
 	d, err := b.describe(s, &whole)
@@ -138,11 +146,15 @@ func (h *heap) objects() []heapObject {
 			h.index = append(h.index, o)
 			at = int(o.off) + int(size)
 		}
-		slices.SortFunc(h.index, func(a, b heapObject) int {
-			return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(a.typ, b.typ), cmp.Compare(b.count, a.count))
-		})
+		sortObjects(h.index)
 	})
 	return h.index
+}
+
+func sortObjects(list []heapObject) {
+	slices.SortFunc(list, func(a, b heapObject) int {
+		return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(a.typ, b.typ), cmp.Compare(b.count, a.count))
+	})
 }
 
 // find returns the object of a type at an address.
@@ -210,6 +222,7 @@ func (h *heap) object(v Value, addr uint64, id uint32, elem *abi.Type, n int64, 
 		// A shorter one that begins there was captured, this one was cut.
 		return Value{}, 0, h.missing(v, hops)
 	}
+	v.data = h.data // that of v was perhaps made by an expression
 	v.typ, v.img, v.base, v.off, v.depth = elem, img, o.off, 0, uint8(min(o.depth, 255))
 	return v, n, abi.Present
 }

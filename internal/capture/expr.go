@@ -49,6 +49,16 @@ func (e *Expr) registers(n *expr.Node) bool {
 	return e.registers(n.X) || e.registers(n.Y) || e.registers(n.Hi) || e.registers(n.Max)
 }
 
+// Location returns where the value lies if it is a part of a parameter that
+// needs no computation, else nil.
+func (e *Expr) Location() abi.Location {
+	l, dynamic := e.locate()
+	if dynamic != nil {
+		return nil
+	}
+	return l
+}
+
 // locate returns where the value lies, if it is a part of a parameter that
 // needs no computation, else e.
 func (e *Expr) locate() (abi.Location, *Expr) {
