@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/argtap/argtap/internal/fixture"
@@ -24,7 +25,7 @@ func TestContainers(t *testing.T) {
 	needRoot(t)
 	src := fixture.Source{"main.go": containersSource}
 	for _, b := range builds {
-		t.Run(b.name, func(t *testing.T) { testContainers(t, fixture.Build(t, src, b.flags...), true) })
+		t.Run(b.name, func(t *testing.T) { testContainers(t, fixture.Build(t, src, b.flags...), true, false) })
 	}
 	if os.Getenv("ARGTAP_TOOLCHAINS") != "1" {
 		return
@@ -35,7 +36,7 @@ func TestContainers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			testContainers(t, fixture.BuildWith(t, tc, src), minor >= 23)
+			testContainers(t, fixture.BuildWith(t, tc, src), minor >= 23, minor < 12)
 		})
 	}
 }
@@ -55,18 +56,40 @@ func releases() (list []fixture.Toolchain) {
 // describes since Go 1.23.
 var captured = regexp.MustCompile(`(func:main\.closures\.func\d+)\{[^{}]*(\{[^{}]*\})?[^{}]*\}`)
 
-func testContainers(t *testing.T, path string, closures bool) {
+func testContainers(t *testing.T, path string, closures, old bool) {
 	want, got := runShapes(t, path, containerFuncs, uprobe.WithLimits(uprobe.Limits{Depth: 100, Objects: 1024, Record: 32 << 10}))
 	if len(got) != len(want) || len(want) < 50 {
 		t.Fatalf("%d calls, want %d", len(got), len(want))
 	}
+	absent := 0
 	for i := range want {
 		g, w := got[i].String(), want[i].String()
 		if !closures {
 			w = captured.ReplaceAllString(w, "$1{}")
 		}
+		if strings.Contains(g, "(?)") && notDescribed(got[i]) {
+			absent++
+			continue
+		}
 		if g != w {
 			t.Errorf("call %d:\n got %s\nwant %s\nbecause %v", i, g, w, got[i].why)
 		}
 	}
+	t.Logf("%d calls, %d absent", len(want), absent)
+	if absent > 0 && !old {
+		t.Errorf("%d calls without values", absent)
+	}
+}
+
+// notDescribed reports whether all that is absent of a call is so because debug
+// information may leave out parameters: that of Go 1.11 is not in their order.
+func notDescribed(w walked) bool {
+	for _, why := range w.why {
+		for reason := range why {
+			if reason != "the debug information may leave out a value before it" {
+				return false
+			}
+		}
+	}
+	return true
 }
