@@ -103,7 +103,7 @@ func (h *heap) closure(v Value) Value {
 		return absent(nil, r)
 	}
 	d, ok := h.walk.Types.Dynamic(pc)
-	if !ok {
+	if !ok || !d.Closure {
 		return absent(nil, abi.UnknownType)
 	}
 	id, _, r := h.walk.Types.Lookup(capture.RowPointer, d.Type)

@@ -268,7 +268,7 @@ func (h *heap) dynamic(v Value) Value {
 		word = uint64(uint32(word))
 	}
 	d, ok := h.walk.Types.Dynamic(word)
-	if !ok {
+	if !ok || d.Closure {
 		return absent(nil, abi.UnknownType)
 	}
 	if d.Direct {

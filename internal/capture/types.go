@@ -125,6 +125,8 @@ type Dynamic struct {
 	// Direct says that the interface's second word is the value, and not where
 	// it lies.
 	Direct bool
+	// Closure says that it is no type of interfaces but what funcs lead to.
+	Closure bool
 	target uint32
 	hop    uint32 // see DynamicHop
 }
@@ -233,7 +235,7 @@ func (t *Types) AddClosure(key uint64, typ *abi.Type, holes []Hole) {
 	if _, ok := t.dynamic[key]; ok || typ == nil || typ.Size <= t.ptr || len(t.dynamic) >= MaxTypes {
 		return
 	}
-	d := Dynamic{Type: typ, target: t.number(typ), hop: 1}
+	d := Dynamic{Type: typ, Closure: true, target: t.number(typ), hop: 1}
 	if d.target != noType {
 		t.list[d.target].image.Holes = holes
 	}

@@ -51,17 +51,20 @@ func (g *gen) dynamic(ptr int16, word asm.Size, types int) {
 		asm.LoadMem(asm.R1, asm.R0, capture.DynamicType, asm.Word),
 	)
 	g.store(walkType, asm.R1)
-	g.emit(
-		asm.LoadMem(asm.R2, asm.R0, capture.DynamicHop, asm.Word),
-		asm.JEq.Imm(asm.R2, capture.DynamicInline, "inline"),
-	)
+	g.emit(asm.LoadMem(asm.R2, asm.R0, capture.DynamicHop, asm.Word))
 	g.store(walkHop, asm.R2)
 	g.emit(
-		asm.LoadMem(asm.R1, asm.R6, capture.RowKindAt, asm.Byte),
-		asm.LoadMem(regAddr, asm.R9, 0, word),
-		asm.JEq.Imm(asm.R1, int32(capture.RowFunc), "follow"),
+		asm.LoadMem(asm.R3, asm.R6, capture.RowKindAt, asm.Byte),
+		asm.JEq.Imm(asm.R3, int32(capture.RowFunc), "closure"),
+		asm.JEq.Imm(asm.R2, capture.DynamicInline, "inline"),
 		asm.LoadMem(regAddr, asm.R9, ptr, word),
 		asm.JEq.Imm(regAddr, 0, "next"),
+		asm.Ja.Label("follow"),
+	)
+	g.label("closure")
+	g.emit(
+		asm.JEq.Imm(asm.R2, capture.DynamicInline, "next"), // no code
+		asm.LoadMem(regAddr, asm.R9, 0, word),
 		asm.Ja.Label("follow"),
 	)
 	g.label("inline")

