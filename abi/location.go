@@ -62,6 +62,13 @@ const (
 	CutObjects
 	// CutRecord: as many bytes of the call were captured as the limits allow.
 	CutRecord
+	// CutScan: as many parts of maps were looked at in the call as the limits
+	// allow.
+	CutScan
+	// Writing: a goroutine was writing to the map.
+	Writing
+	// Changed: a goroutine changed the map or channel while it was read.
+	Changed
 	// NilPointer: an expression follows a pointer that is nil.
 	NilPointer
 	// IndexOutOfRange: an expression selects an element that there is not.
@@ -101,6 +108,9 @@ var reasonText = [reasonCount]string{
 	"the calling convention of this Go release is not known",
 	"cut at the limit on objects of a call",
 	"cut at the limit on bytes of a call",
+	"cut at the limit on parts of maps in a call",
+	"a goroutine was writing to the map",
+	"changed while it was read",
 	"nil pointer",
 	"index out of range",
 	"slice bounds out of range",

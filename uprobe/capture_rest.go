@@ -318,10 +318,12 @@ func (e *evaluation) slice(n *expr.Node, x Value) Value {
 
 // with returns a heap that has another object besides those of h.
 func (h *heap) with(o heapObject) *heap {
-	k := &heap{walk: h.walk, data: h.data, fixed: h.fixed}
+	h.once.Do(h.objects)
+	k := &heap{walk: h.walk, data: h.data, fixed: h.fixed, funcs: h.funcs, small: h.small}
 	k.once.Do(func() {
-		k.index = append(slices.Clone(h.objects()), o)
-		sortObjects(k.index)
+		o.pos = int32(len(h.list))
+		k.list, k.index = append(slices.Clone(h.list), o), append(slices.Clone(h.index), o.pos)
+		k.sort()
 	})
 	return k
 }

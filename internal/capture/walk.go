@@ -53,6 +53,7 @@ const (
 const (
 	FlagObjects = 1 << iota
 	FlagBytes
+	FlagScan // [MaxScan]
 )
 
 // walkDepth returns how many pointers a walk follows.
@@ -75,7 +76,7 @@ func BuildWalk(a *abi.Arch, inputs []Input, limits Limits, types *Types) *Plan {
 		off = b.param(i, in, off)
 	}
 	off = b.reasons(off)
-	w.Bytes = max(w.Bytes, off)
+	w.Bytes = max(w.Bytes&^7, off) // objects are aligned
 	w.First = uint32(len(types.rows))
 	for i := range b.plan.Params {
 		p := &b.plan.Params[i]

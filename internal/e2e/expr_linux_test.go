@@ -60,7 +60,7 @@ var exprFuncs = []struct {
 
 // mapsFollowed says whether maps are followed, so that expressions can look into
 // them. Set it to true when they are.
-const mapsFollowed = false
+const mapsFollowed = true
 
 const exprTypes = `
 type url struct{ Host, Path string }
