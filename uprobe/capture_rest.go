@@ -203,14 +203,10 @@ func (e *evaluation) mapElement(n *expr.Node, x Value) Value {
 	switch {
 	case doubt != abi.Present:
 		return absent(n.Type, doubt)
+	case x.restReason() != abi.Present:
+		return absent(n.Type, x.restReason())
 	case x.Captured() < x.Len():
-		r := abi.Cut
-		if x.heap != nil {
-			if m := x.heap.missing(x, 0); m != abi.NotFollowed {
-				r = m
-			}
-		}
-		return absent(n.Type, r)
+		return absent(n.Type, abi.Cut)
 	}
 	return e.zero(n.Type)
 }

@@ -22,24 +22,18 @@ func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
 	if !f.plan.Lacks(o.limits) {
 		return
 	}
-	if f.captures != nil {
-		// Their types were read to their ends.
-		if b.walkTypes == nil {
-			b.walkTypes = capture.NewTypes(b.arch, o.limits)
-		}
-		f.plan = capture.BuildWalk(b.arch, f.inputs, o.limits, b.walkTypes)
-		return
-	}
-	whole := *o
-	whole.whole = true
-	d, err := b.describe(s, &whole)
-	if err != nil || len(d.params) != len(f.params) {
-		o.log.Info("types cannot be read to their ends", "func", s.Name, "err", err)
-		return
-	}
 	inputs := slices.Clone(f.inputs)
-	for i := range inputs {
-		inputs[i].Type = d.params[i].Type
+	if f.captures == nil { // else the types were read to their ends
+		whole := *o
+		whole.whole = true
+		d, err := b.describe(s, &whole)
+		if err != nil || len(d.params) != len(f.params) {
+			o.log.Info("types cannot be read to their ends", "func", s.Name, "err", err)
+			return
+		}
+		for i := range inputs {
+			inputs[i].Type = d.params[i].Type
+		}
 	}
 	if b.walkTypes == nil {
 		b.walkTypes = capture.NewTypes(b.arch, o.limits)

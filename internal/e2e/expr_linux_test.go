@@ -18,12 +18,10 @@ var exprFuncs = []struct {
 	name, params, args string // names of the parameters
 	exprs              []string
 	calls              []string
-	// maps says that there are expressions that look into maps.
-	maps bool
 }{
 	{"serve", "r *request, body []byte, n int", "r, body, n", []string{
 		"r.URL.Path", "r.Method", "len(body)", "cap(body)", "body", "body[:2]", "body[1]", "n+1", "n", "r == nil", "r.URL.Host == \"h\"",
-		"r.URL", "*r.URL", "r.next.next.Method", "*r.next", "r.Header == nil", "n/(n-7)", "n > 2 && r.Method == \"GET\"", "r.URL.Path[1:]",
+		"r.URL", "*r.URL", "r.next.next.Method", "r.Header == nil", "n/(n-7)", "n > 2 && r.Method == \"GET\"", "r.URL.Path[1:]",
 		"-n<<3", "uint8(n)*200", "len(r.URL.Path)%3", "r.tags[n]", "r.tags[1:]", "r.tags[:1][0]", "r.Method < \"H\"", "r.size", "r.size > 1.5",
 	}, []string{
 		`&request{URL: &url{Host: "h", Path: "/index.html"}, Method: "GET", tags: []string{"a", "bb", "ccc"}, size: 1.5,
@@ -31,7 +29,7 @@ var exprFuncs = []struct {
 		`&request{URL: &url{Path: ""}, Method: "HEAD", size: 2.5, next: &request{Method: "x"}}, make([]byte, 3, 10), 7`,
 		`&request{Method: "GE", tags: []string{}}, nil, 2`,
 		`nil, []byte{1}, -300`,
-	}, false},
+	}},
 	{"items", "buf []item, arr [4]item, p *[3]int32, k uint", "buf, arr, p, k", []string{
 		"buf[3].name", "buf[k].name", "buf[1:3]", "buf[k:]", "arr[2].id", "arr[k].name", "arr[k]", "arr[1:3]", "p[1]", "p[k]", "len(p[:])", "p[:2]", "*p",
 		"len(buf)", "buf == nil", "arr[0].id+int64(k)", "buf[len(buf)-1].id", "arr[3].part.x", "arr", "k<<4", "^k", "k", "buf[2:k]",
@@ -40,14 +38,14 @@ var exprFuncs = []struct {
 			[4]item{{"w", 10, point{}}, {"x", 20, point{}}, {"y", 30, point{}}, {"z", 40, point{-1, -2}}}, &[3]int32{7, 8, 9}, 2`,
 		`[]item{{"a", 1, point{}}}, [4]item{}, nil, 2`,
 		`nil, [4]item{}, &[3]int32{}, 0`,
-	}, false},
+	}},
 	{"fails", "err error, x interface{}", "err, x", []string{
 		"err.(*pathError).Path", "err.(*pathError).Err.(code)", "err.(code)", "err == nil", "x.(int)", "x.(*item).name", "x.(point).y", "x.(string)", "x",
 		"err", "x.(box).p.id", "x.([]int)[1]", "x.(code)+1",
 	}, []string{
 		`&pathError{"open", "/x", code(2)}, 5`, `code(3), &item{"n", 1, point{}}`, `nil, nil`, `&pathError{"", "", nil}, point{3, 4}`,
 		`(*pathError)(nil), "text"`, `&other{}, box{&item{"in a box", 9, point{}}}`, `&other{}, []int{4, 5}`, `&other{}, []int{}`, `code(7), code(8)`,
-	}, false},
+	}},
 	{"lookup", "m map[string]item, ids map[int]*item, deep map[bool]map[string][]string, k int", "m, ids, deep, k", []string{
 		`m["key"]`, `m["key"].name`, `m["key"].part.x + 1`, `ids[7].name`, `ids[7]`, `len(m)`, `m == nil`, `deep[true]["a"][k]`, `deep[true]["a"][1:]`,
 		`len(deep[false])`, `m["key"].name == "v" && k == 1`, `m["missing"].id`,
@@ -55,12 +53,8 @@ var exprFuncs = []struct {
 		`map[string]item{"key": {"v", 2, point{3, 4}}, "other": {}}, map[int]*item{7: {"seven", 7, point{}}},
 			map[bool]map[string][]string{true: {"a": {"x", "y", "z"}, "b": nil}}, 1`,
 		`map[string]item{}, map[int]*item{1: nil}, nil, 5`, `nil, nil, nil, 0`,
-	}, true},
+	}},
 }
-
-// mapsFollowed says whether maps are followed, so that expressions can look into
-// them. Set it to true when they are.
-const mapsFollowed = true
 
 const exprTypes = `
 type url struct{ Host, Path string }
@@ -122,7 +116,7 @@ func exprProgram(t *testing.T) fixture.Source {
 		t.Fatal("no shape in the walk program")
 	}
 	var b strings.Builder
-	b.WriteString("package main\n\nimport (\n\"bufio\"\n\"fmt\"\n\"os\"\n\"reflect\"\n\"strings\"\n)\n" + exprTypes)
+	b.WriteString("package main\n\nimport (\n\"bufio\"\n\"fmt\"\n\"os\"\n\"reflect\"\n\"runtime\"\n\"strings\"\n)\n" + exprTypes)
 	b.WriteString("\n// shape appends values" + strings.ReplaceAll(shape, "...any", "...interface{}"))
 	for _, f := range exprFuncs {
 		fmt.Fprintf(&b, "\n//go:noinline\nfunc %s(%s) { sink++ }\n\nfunc call_%[1]s(%[2]s) {\n\tfmt.Print(\"main.%[1]s\")\n", f.name, f.params)
@@ -162,9 +156,6 @@ func TestCapture(t *testing.T) {
 func testCapture(t *testing.T, path string) {
 	got := map[string][]string{} // by function: of each call, the values
 	for _, f := range exprFuncs {
-		if f.maps && !mapsFollowed {
-			continue
-		}
 		tr := trace(t, path, []string{"main." + f.name}, func(c *uprobe.Call) {
 			line := c.Name()
 			for name, v := range c.Args() {
@@ -195,9 +186,6 @@ func testCapture(t *testing.T, path string) {
 		want[name] = append(want[name], line)
 	}
 	for _, f := range exprFuncs {
-		if f.maps && !mapsFollowed {
-			continue
-		}
 		eventually(t, "the calls of "+f.name, func() bool { return len(got[f.name]) >= len(f.calls) })
 		for i, w := range want["main."+f.name] {
 			g := strings.Split(got[f.name][i], "\t")
