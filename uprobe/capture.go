@@ -2,6 +2,7 @@ package uprobe
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -40,6 +41,24 @@ func WithCapture(exprs ...string) Option {
 		}
 		o.captures = append(o.captures, exprs...)
 		// Expressions lead further than what is followed.
+		o.whole = true
+		return nil
+	}
+}
+
+// WithCondition delivers only the calls for which the condition is met, an
+// expression as in [WithCapture] that is a bool:
+//
+//	uprobe.WithCondition(`n > 1000 && r.Method == "GET"`)
+//
+// The probe decides, before it captures anything, so that other calls cost little;
+// they are counted in [Stats].Filtered. A condition that has no value in a call
+// is not met, nor is one whose memory cannot be read. It cannot look into maps. Of
+// several conditions all must be met. The condition must make sense for each
+// function that is traced, as with WithCapture.
+func WithCondition(condition string) Option {
+	return func(o *options) error {
+		o.conds = append(o.conds, condition)
 		o.whole = true
 		return nil
 	}
@@ -123,56 +142,114 @@ func packageOf(name string) string {
 	return name[:slash+dot]
 }
 
-// capture makes the expressions the inputs of a function.
-func (b *executable) capture(f *Func, o *options) error {
+// expressions compiles the expressions of the options for a function, and makes
+// those to capture its inputs.
+func (b *executable) expressions(f *Func, o *options) error {
+	if len(o.captures) == 0 && len(o.conds) == 0 {
+		return nil
+	}
+	c := exprCompiler{b: b, scope: b.scope(f)}
+	for _, in := range f.inputs {
+		c.locations = append(c.locations, in.Location)
+	}
+	if md, err := b.file.ModuleData(); err == nil {
+		c.descriptors = uint64(md.Types)
+	}
+	for _, text := range o.conds {
+		e, err := c.condition(text)
+		if err != nil {
+			return err
+		}
+		f.where = append(f.where, e)
+	}
 	if len(o.captures) == 0 {
 		return nil
 	}
-	s := b.scope(f)
-	var locations []abi.Location
-	for _, in := range f.inputs {
-		locations = append(locations, in.Location)
-	}
-	var base uint64
-	if md, err := b.file.ModuleData(); err == nil {
-		base = uint64(md.Types)
-	}
 	f.inputs = nil
 	for _, text := range o.captures {
-		e, err := expr.Compile(text, s)
-		if err != nil {
-			return exprError(err)
+		if err := c.capture(f, text); err != nil {
+			return err
 		}
-		// add makes a tree without maps an input.
-		add := func(root *expr.Node) (int, error) {
-			c := &capture.Expr{Root: root, Params: locations, Descriptors: base}
-			if at := asserts(root); at != nil && base == 0 {
-				return 0, &ExprError{Text: text, Column: at.Column, Message: "what interfaces hold is not known: the binary's type data were not found"}
-			}
-			if why := probegen.CheckExpr(b.arch, c); why != "" {
-				return 0, &ExprError{Text: text, Column: root.Column, Message: "a probe cannot compute this: " + why}
-			}
-			f.inputs = append(f.inputs, capture.Input{Name: text, Type: root.Type, Location: c.Location(), Expr: c})
-			return len(f.inputs) - 1, nil
-		}
-		c := Capture{Expr: text, Type: e.Type(), arch: b.arch}
-		switch {
-		case isConstant(e.Root):
-			return &ExprError{Text: text, Column: 1, Message: "a constant: it says nothing of a call"}
-		case looksIntoMap(e.Root):
-			c.Maps = true
-			if c.rest, err = newRest(b.arch, e.Root, add); err != nil {
-				return err
-			}
-		default:
-			if c.param, err = add(e.Root); err != nil {
-				return err
-			}
-			c.Location = f.inputs[c.param].Location
-		}
-		f.captures = append(f.captures, c)
 	}
 	return nil
+}
+
+// exprCompiler compiles expressions for a function.
+type exprCompiler struct {
+	b           *executable
+	scope       *expr.Scope
+	locations   []abi.Location // of the parameters
+	descriptors uint64         // the address of runtime.types, 0 if it is not known
+}
+
+// program makes a tree without maps an expression for programs.
+func (c *exprCompiler) program(text string, root *expr.Node, condition bool) (*capture.Expr, error) {
+	e := &capture.Expr{Root: root, Params: c.locations, Descriptors: c.descriptors}
+	if at := asserts(root); at != nil && c.descriptors == 0 {
+		return nil, &ExprError{Text: text, Column: at.Column, Message: "what interfaces hold is not known: the binary's type data were not found"}
+	}
+	if why := probegen.CheckExpr(c.b.arch, e, condition); why != "" {
+		return nil, &ExprError{Text: text, Column: root.Column, Message: "a probe cannot compute this: " + why}
+	}
+	return e, nil
+}
+
+// capture adds an expression to what is captured of f.
+func (c *exprCompiler) capture(f *Func, text string) error {
+	e, err := expr.Compile(text, c.scope)
+	if err != nil {
+		return exprError(err)
+	}
+	if isConstant(e.Root) {
+		return &ExprError{Text: text, Column: 1, Message: "a constant: it says nothing of a call"}
+	}
+	add := func(root *expr.Node) (int, error) {
+		p, err := c.program(text, root, false)
+		if err != nil {
+			return 0, err
+		}
+		f.inputs = append(f.inputs, capture.Input{Name: text, Type: root.Type, Location: p.Location(), Expr: p})
+		return len(f.inputs) - 1, nil
+	}
+	k := Capture{Expr: text, Type: e.Type(), arch: c.b.arch}
+	if k.Maps = looksIntoMap(e.Root); k.Maps {
+		k.rest, err = newRest(c.b.arch, e.Root, add)
+	} else if k.param, err = add(e.Root); err == nil {
+		k.Location = f.inputs[k.param].Location
+	}
+	if err == nil {
+		f.captures = append(f.captures, k)
+	}
+	return err
+}
+
+// condition compiles a condition, one that can be met.
+func (c *exprCompiler) condition(text string) (*capture.Expr, error) {
+	e, err := expr.Condition(text, c.scope)
+	switch {
+	case err != nil:
+		return nil, exprError(err)
+	case isConstant(e.Root):
+		return nil, &ExprError{Text: text, Column: 1, Message: "a constant: it says nothing of a call"}
+	case looksIntoMap(e.Root):
+		return nil, &ExprError{Text: text, Column: e.Root.Column, Message: "a probe cannot look into maps: capture the element, and look at it in the handler", Unsupported: true}
+	}
+	for _, p := range expr.Touched(e) {
+		at, size := p.Offset, p.Size
+		if len(p.Steps) > 0 {
+			at, size = p.Steps[0].Offset, c.b.arch.PtrSize
+		}
+		if p.Maybe {
+			continue
+		}
+		for _, piece := range c.locations[p.Param] {
+			if piece.Kind == abi.Nowhere && piece.Offset < at+size && at < piece.Offset+piece.Size {
+				return nil, &ExprError{Text: text, Column: 1, Message: fmt.Sprintf("it would never be met: %s is not there at the entry: %s",
+					c.scope.Params[p.Param].Name, piece.Reason)}
+			}
+		}
+	}
+	return c.program(text, e.Root, true)
 }
 
 // exprError makes an error of package expr one of this package.
@@ -304,7 +381,7 @@ func (x *exprTypes) add(t *abi.Type) {
 	}
 }
 
-// live returns the registers that hold what is captured.
+// live returns the registers that hold what is captured, or decides about it.
 func (f *Func) live() (live []abi.Reg) {
 	add := func(l abi.Location) {
 		for _, p := range l {
@@ -313,17 +390,20 @@ func (f *Func) live() (live []abi.Reg) {
 			}
 		}
 	}
+	computed := f.where
 	for i := range f.inputs {
-		in := &f.inputs[i]
-		if in.Expr == nil {
-			add(in.Location)
-			continue
+		if e := f.inputs[i].Expr; e != nil {
+			computed = append(computed[:len(computed):len(computed)], e)
+		} else {
+			add(f.inputs[i].Location)
 		}
+	}
+	for _, e := range computed {
 		used := map[int]bool{}
-		touches(in.Expr.Root, used)
+		touches(e.Root, used)
 		for n := range f.params {
 			if used[n] {
-				add(in.Expr.Params[n])
+				add(e.Params[n])
 			}
 		}
 	}

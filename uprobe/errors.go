@@ -74,8 +74,8 @@ func (e *FuncError) Error() string { return fmt.Sprintf("function %s: %v", e.Fun
 // Unwrap returns the cause.
 func (e *FuncError) Unwrap() error { return e.Err }
 
-// ExprError says what is wrong with an expression of [WithCapture] for a
-// function. It is [ErrExpr].
+// ExprError says what is wrong with an expression of [WithCapture] or
+// [WithCondition] for a function. It is [ErrExpr].
 type ExprError struct {
 	// Text is the expression.
 	Text string

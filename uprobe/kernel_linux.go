@@ -182,6 +182,7 @@ func (k *kernel) losses() Stats {
 	if k.lossMap != nil && k.lossMap.Lookup(uint32(0), &counters) == nil {
 		s.LostRing = counters[probegen.LossRing]
 		s.LostBusy = counters[probegen.LossBusy]
+		s.Filtered = counters[probegen.Filtered]
 	}
 	for _, p := range k.progs {
 		if st, err := p.Stats(); err == nil {

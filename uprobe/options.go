@@ -69,6 +69,7 @@ type options struct {
 	debugFile string
 	printers  printers
 	captures  []string // see WithCapture
+	conds     []string // see WithCondition
 	bound     *binding
 	unbound   func(*Call, error)
 }

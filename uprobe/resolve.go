@@ -283,7 +283,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 		p.arch = b.arch
 		f.params = append(f.params, p)
 	}
-	if err := b.capture(f, o); err != nil {
+	if err := b.expressions(f, o); err != nil {
 		return fail(err)
 	}
 	live = append(live, f.live()...)

@@ -13,6 +13,7 @@ type source struct {
 	signatures repeated
 	debugFile  string
 	captures   repeated
+	where      string
 }
 
 func (s *source) register(fs *flag.FlagSet) {
@@ -20,6 +21,8 @@ func (s *source) register(fs *flag.FlagSet) {
 		"'func(n int64) float64', or FUNC=SIGNATURE for one of several; may be repeated")
 	fs.Var(&s.captures, "capture", "capture the value of `EXPR`, in Go over the parameters, instead of the\n"+
 		"parameters, as 'r.URL.Path' or 'len(body)'; may be repeated")
+	fs.StringVar(&s.where, "where", "", "only calls for which `EXPR` is true, a condition in Go over the parameters,\n"+
+		"as 'n > 1000 && r.Method == \"GET\"'; the others are counted as filtered")
 	fs.StringVar(&s.debugFile, "debug-file", "", "read debug information from `FILE`")
 }
 
@@ -35,6 +38,9 @@ func (s *source) options() []uprobe.Option {
 	}
 	if s.debugFile != "" {
 		opts = append(opts, uprobe.WithDebugFile(s.debugFile))
+	}
+	if s.where != "" {
+		opts = append(opts, uprobe.WithCondition(s.where))
 	}
 	if len(s.captures) > 0 {
 		opts = append(opts, uprobe.WithCapture(s.captures...))

@@ -28,12 +28,41 @@ func (p *Plan) Computed() bool {
 	return false
 }
 
+// Follows reports whether memory other than the frame is read.
+func (p *Plan) Follows() bool {
+	for i := range p.Params {
+		if e := p.Params[i].Expr; e != nil && e.Follows() {
+			return true
+		}
+	}
+	return p.Variable()
+}
+
 // InScratch reports whether the record is built in scratch memory, and not
 // in a walk's.
 func (p *Plan) InScratch() bool { return p.Walk == nil && (p.Variable() || p.Computed()) }
 
 // Registers reports whether the value may depend on a register.
 func (e *Expr) Registers() bool { return e.registers(e.Root) }
+
+// Follows reports whether memory other than the frame is read for the value.
+func (e *Expr) Follows() bool { return reads(e.Root) }
+
+func reads(n *expr.Node) bool {
+	if n == nil {
+		return false
+	}
+	switch n.Op {
+	case expr.Deref, expr.Elem, expr.Assert:
+		return true
+	case expr.Len, expr.Cap, expr.Eq, expr.Ne, expr.Lt, expr.Le, expr.Gt, expr.Ge:
+		switch n.X.Type.Kind {
+		case abi.Map, abi.Chan, abi.String:
+			return true
+		}
+	}
+	return reads(n.X) || reads(n.Y) || reads(n.Hi) || reads(n.Max)
+}
 
 func (e *Expr) registers(n *expr.Node) bool {
 	if n == nil {

@@ -85,6 +85,9 @@ func (*other) Error() string { return "other" }
 
 var sink int
 
+//go:noinline
+func float(x float64) { sink++ }
+
 // val prints an expression's value, or why it has none.
 func val(f func() reflect.Value) {
 	defer func() {
@@ -131,7 +134,7 @@ func exprProgram(t *testing.T) fixture.Source {
 			fmt.Fprintf(&b, "\tcall_%s(%s)\n", f.name, c)
 		}
 	}
-	b.WriteString("}\n")
+	b.WriteString("\tfloat(1)\n}\n")
 	return fixture.Source{"main.go": b.String()}
 }
 
@@ -198,6 +201,58 @@ func testCapture(t *testing.T, path string) {
 	}
 }
 
+// TestCondition: those calls are delivered for which the program itself finds the
+// condition true, and the others counted.
+func TestCondition(t *testing.T) {
+	needRoot(t)
+	path := fixture.Build(t, exprProgram(t))
+	type trial struct {
+		fn, cond string
+		index    int // of the condition among the expressions
+		tr       *uprobe.Tracer
+	}
+	var trials []trial
+	for _, f := range exprFuncs {
+		for i, e := range f.exprs {
+			if !strings.ContainsAny(e, "=<>") || strings.Contains(e, "<<") || strings.Contains(e, `m["`) {
+				continue
+			}
+			tr := trace(t, path, []string{"main." + f.name}, func(c *uprobe.Call) {
+				if c.NumArgs() != 1 || c.ArgName(0) != f.exprs[0] {
+					t.Errorf("arguments %v", c)
+				}
+			}, uprobe.WithCondition(e), uprobe.WithCapture(f.exprs[0]))
+			trials = append(trials, trial{"main." + f.name, e, i, tr})
+		}
+	}
+	cmd := exec.Command(path)
+	cmd.Stdin = strings.NewReader("go\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if len(trials) < 8 {
+		t.Errorf("only %d conditions", len(trials))
+	}
+	for _, x := range trials {
+		var met, not uint64
+		for line := range strings.Lines(string(out)) {
+			if f := strings.Split(strings.TrimSuffix(line, "\n"), "\t"); f[0] != x.fn {
+			} else if f[1+x.index] == "true" {
+				met++
+			} else {
+				not++
+			}
+		}
+		if err := x.tr.Close(); err != nil {
+			t.Error(err)
+		}
+		if s := x.tr.Stats(); s.Delivered != met || s.Filtered != not || s.Lost != 0 || s.Calls != met+not {
+			t.Errorf("%s: %s: %+v, want %d and %d filtered", x.fn, x.cond, s, met, not)
+		}
+	}
+}
+
 // TestCaptureErrors: what is wrong with an expression, where, and what there is.
 func TestCaptureErrors(t *testing.T) {
 	path := fixture.Build(t, exprProgram(t))
@@ -214,6 +269,17 @@ func TestCaptureErrors(t *testing.T) {
 		var e *uprobe.ExprError
 		if err == nil || !errors.As(err, &e) || !errors.Is(err, uprobe.ErrExpr) || !strings.Contains(err.Error(), tt.want) || e.Text != tt.expr {
 			t.Errorf("%s:\n got %v\nwant %s", tt.expr, err, tt.want)
+		}
+	}
+	for _, tt := range []struct{ fn, cond, want string }{
+		{"serve", "n", "expression n: column 1: a condition is a bool; this is of type int: compare it with something"},
+		{"lookup", `m["key"].id == 1`, `column 13: a probe cannot look into maps`},
+		{"serve", "true", "column 1: a constant: it says nothing of a call"},
+		{"float", "x > 1", "column 1: it would never be met: x is not there at the entry: register not readable"},
+	} {
+		_, err := uprobe.Inspect(path, "main."+tt.fn, uprobe.WithCondition(tt.cond))
+		if err == nil || !errors.Is(err, uprobe.ErrExpr) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s:\n got %v\nwant %s", tt.cond, err, tt.want)
 		}
 	}
 	// A pattern leaves out the functions for which it makes no sense.

@@ -50,14 +50,19 @@ func (g *gen) compiler(f *Func, c *capture.Expr) *compiler {
 	return &compiler{gen: g, c: c, site: f.Site, cfa: f.CFA, failures: map[abi.Reason]string{}}
 }
 
-// CheckExpr returns why no program can compute an expression, "" if one can.
-func CheckExpr(a *abi.Arch, e *capture.Expr) string {
+// CheckExpr returns why no program can compute an expression, as a condition or
+// for an image, "" if one can.
+func CheckExpr(a *abi.Arch, e *capture.Expr, condition bool) string {
 	g := &gen{opts: Options{CPUs: 1, Sleepable: true}, machine: machines[a.GOARCH], arch: a}
 	if g.machine == nil {
 		return "unsupported architecture"
 	}
 	x := g.compiler(&Func{}, e)
-	x.store(&capture.Param{Image: &capture.Image{Type: e.Root.Type, Size: e.Root.Type.Size}, Expr: e})
+	if condition {
+		x.unless("no")
+	} else {
+		x.store(&capture.Param{Image: &capture.Image{Type: e.Root.Type, Size: e.Root.Type.Size}, Expr: e})
+	}
 	if x.err == "" && len(g.ins) > maxExpr {
 		x.err = "it is too long"
 	}
@@ -71,6 +76,20 @@ func (g *gen) exprs(f *Func) {
 			g.notef("compute %s", p.Name)
 			g.compiler(f, p.Expr).store(p)
 		}
+	}
+}
+
+// where ends the program unless the conditions are met.
+func (g *gen) where(f *Func) {
+	for _, c := range f.Where {
+		g.losses[Filtered] = true
+		no := lossLabel(Filtered)
+		if f.doubts() && c.Registers() {
+			g.note("are the registers what they were?")
+			g.emit(asm.JNE.Imm(regFailed, 0, no))
+		}
+		g.note("condition")
+		g.compiler(f, c).unless(no)
 	}
 }
 

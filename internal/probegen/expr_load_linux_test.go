@@ -3,7 +3,9 @@ package probegen_test
 import (
 	"testing"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/expr"
 	"github.com/argtap/argtap/internal/probegen"
 )
 
@@ -23,6 +25,15 @@ func TestVerifierAcceptsExprs(t *testing.T) {
 				c := r.exprCase(pick(r, 1, 4, 20))
 				f := c.fn(0, capture.Limits{Depth: pick(r, 0, 0, 4), NoLoops: v.noLoops})
 				f.Plan.Goroutine, f.G = 152, r.g()
+				if seed%2 == 0 {
+					if e, err := expr.Condition(c.condition(3), c.scope); err == nil {
+						var locations []abi.Location
+						for _, in := range c.inputs {
+							locations = append(locations, in.Location)
+						}
+						f.Where = append(f.Where, &capture.Expr{Root: e.Root, Params: locations})
+					}
+				}
 				funcs := []probegen.Func{f}
 				if seed%4 == 0 && l.cookies {
 					g := c.fn(1, capture.Limits{NoLoops: v.noLoops})

@@ -217,6 +217,75 @@ func partOfHeader(n *expr.Node) bool {
 		partOfHeader(n.X) || partOfHeader(n.Y) || partOfHeader(n.Hi) || partOfHeader(n.Max)
 }
 
+// TestConditions: a call is recorded if its conditions are met, else counted.
+func TestConditions(t *testing.T) {
+	for _, a := range []*abi.Arch{abi.AMD64, abi.ARM64, abi.I386} {
+		met, filtered := 0, 0
+		for seed := range 300 {
+			r := newRandom(uint64(seed), a)
+			c := r.exprCase(0)
+			for try := 0; len(c.exprs) < 1+seed%2 && try < 1000; try++ {
+				e, err := expr.Condition(c.condition(3), c.scope)
+				if err == nil && e.Root.Op != expr.Const && !partOfHeader(e.Root) && !c.noAddress(e.Root) {
+					c.exprs = append(c.exprs, e)
+				}
+			}
+			f := c.fn(0, capture.Limits{})
+			f.Where = nil
+			var locations []abi.Location
+			for _, in := range c.inputs {
+				locations = append(locations, in.Location)
+			}
+			for _, e := range c.exprs {
+				f.Where = append(f.Where, &capture.Expr{Root: e.Root, Params: locations, Descriptors: descriptors})
+			}
+			c.exprs = nil
+			f.Plan = c.fn(0, capture.Limits{}).Plan
+			o := probegen.Options{CPUs: simCPUs, Sleepable: r.one(2)}
+			prog := load(t, []probegen.Func{f}, o)
+			m := newMachine(1 << 20)
+			w := r.world()
+			for n := range 10 {
+				h := w.hit(o.Sleepable)
+				h.enter(m)
+				var params [][]byte
+				known := true
+				for i, in := range c.inputs {
+					image := h.image(&f, in.Type, in.Location)
+					known = known && image != nil && !c.gaps[i]
+					params = append(params, image)
+				}
+				before := losses(m, probegen.Filtered)
+				if _, err := m.Run(prog); err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+				got := len(m.Ring.Take())
+				if !known {
+					continue
+				}
+				want := 1
+				for _, e := range f.Where {
+					if v, why := expr.Eval(expr.Of(a, e.Root), params, evalMemory{h, f.Site}); why != expr.Present || v.Bytes[0] == 0 {
+						want = 0
+					}
+				}
+				if got != want || losses(m, probegen.Filtered)-before != byte(1-want) {
+					t.Fatalf("%s, seed %d, hit %d: %d records, %d filtered, want %d\n%v", a.GOARCH, seed, n, got, losses(m, probegen.Filtered)-before, want, f.Where[0].Root)
+				}
+				if want == 1 {
+					met++
+				} else {
+					filtered++
+				}
+			}
+		}
+		t.Logf("%s: %d met, %d filtered", a.GOARCH, met, filtered)
+		if met < 200 || filtered < 200 {
+			t.Error("too uniform")
+		}
+	}
+}
+
 // noAddress reports whether an expression slices or indexes an array that is not
 // in memory as a whole.
 func (c *exprCase) noAddress(n *expr.Node) bool {

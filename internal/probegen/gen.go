@@ -180,6 +180,7 @@ func (g *gen) entry(f *Func) {
 		g.jumpIf(f.Skip, "exit")
 	}
 	g.mark(f)
+	g.where(f)
 	switch {
 	case p.Walk != nil:
 		g.takeScratch(&walkScratch)
@@ -338,7 +339,11 @@ func (g *gen) epilogue() {
 			continue
 		}
 		g.label(lossLabel(cause))
-		g.note("count the loss")
+		if cause == Filtered {
+			g.note("count what is filtered")
+		} else {
+			g.note("count the loss")
+		}
 		g.emit(
 			asm.LoadMapValue(asm.R1, 0, uint32(cause*8)).WithReference(MapLosses),
 			asm.Mov.Imm(asm.R2, 1),
