@@ -292,7 +292,7 @@ func (e *evaluation) slice(n *expr.Node, x Value) Value {
 			return none(r)
 		}
 		want := min(hi-lo, uint64(limit))
-		if lo+want > uint64(captured) {
+		if n := uint64(captured); lo > n || want > n-lo {
 			return none(abi.Cut)
 		}
 		heap = heap.with(heapObject{

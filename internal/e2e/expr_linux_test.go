@@ -88,6 +88,9 @@ var sink int
 //go:noinline
 func float(x float64) { sink++ }
 
+//go:noinline
+func big(m map[string]int) { sink++ }
+
 // val prints an expression's value, or why it has none.
 func val(f func() reflect.Value) {
 	defer func() {
@@ -134,7 +137,7 @@ func exprProgram(t *testing.T) fixture.Source {
 			fmt.Fprintf(&b, "\tcall_%s(%s)\n", f.name, c)
 		}
 	}
-	b.WriteString("\tfloat(1)\n}\n")
+	b.WriteString("\tfloat(1)\n\tm := map[string]int{}\n\tfor i := 0; i < 200; i++ {\n\t\tm[fmt.Sprint(\"k\", i)] = i\n\t}\n\tbig(m)\n}\n")
 	return fixture.Source{"main.go": b.String()}
 }
 
@@ -250,6 +253,68 @@ func TestCondition(t *testing.T) {
 		if s := x.tr.Stats(); s.Delivered != met || s.Filtered != not || s.Lost != 0 || s.Calls != met+not {
 			t.Errorf("%s: %s: %+v, want %d and %d filtered", x.fn, x.cond, s, met, not)
 		}
+	}
+}
+
+// TestCaptureOfCutMap: an element that was not captured is absent, and so is one
+// that may be missing. A map that was captured whole has zero for what it lacks.
+func TestCaptureOfCutMap(t *testing.T) {
+	needRoot(t)
+	path := fixture.Build(t, exprProgram(t))
+	exprs := []string{`m["missing"]`, `len(m)`, `m["k7"]`, `m["k7"] + 1`, `m["k7"] == 7`, `m["missing"] == 0`}
+	for _, elems := range []int{10, 1000} {
+		var got []string
+		tr := trace(t, path, []string{"main.big"}, func(c *uprobe.Call) { got = append(got, c.String()) },
+			uprobe.WithCapture(exprs...), uprobe.WithLimits(uprobe.Limits{Elems: elems, Objects: 1024, Record: 32 << 10}))
+		cmd := exec.Command(path)
+		cmd.Stdin = strings.NewReader("go\n")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		closeAll(t, tr)
+		if len(got) != 1 {
+			t.Fatalf("%d calls", len(got))
+		}
+		call := got[0]
+		t.Log(call)
+		missing, seven := "0", `m["k7"]=7, m["k7"] + 1=8, m["k7"] == 7=true, `
+		zero := "true"
+		if elems < 200 {
+			missing = "<cut at the limit>"
+			zero = missing
+		}
+		lost := `m["k7"]=<cut at the limit>, m["k7"] + 1=<cut at the limit>, m["k7"] == 7=<cut at the limit>, `
+		head := `main.big(m["missing"]=` + missing + `, len(m)=200, `
+		tail := `m["missing"] == 0=` + zero + ")"
+		if call != head+seven+tail && (elems >= 200 || call != head+lost+tail) {
+			t.Errorf("%d elements: %s", elems, call)
+		}
+	}
+}
+
+// TestBindCaptures: the func of Bind takes the values of the expressions.
+func TestBindCaptures(t *testing.T) {
+	needRoot(t)
+	path := fixture.Build(t, exprProgram(t))
+	var got []string
+	tr, err := uprobe.Trace(path, "main.serve", nil, uprobe.WithCapture("r.URL.Path", "len(body)", "n+1"),
+		uprobe.Bind(func(path string, size int, n int64) { got = append(got, fmt.Sprint(path, " ", size, " ", n)) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	cmd := exec.Command(path)
+	cmd.Stdin = strings.NewReader("go\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	closeAll(t, tr)
+	if want := "/index.html 5 2; 3 8"; strings.Join(got, ";") != "/index.html 5 2; 3 8" || tr.Stats().Unbound != 2 {
+		t.Errorf("got %q, want %q, %+v", got, want, tr.Stats())
+	}
+	_, err = uprobe.Inspect(path, "main.serve", uprobe.WithCapture("r.URL.Path", "n"), uprobe.Bind(func(path string, n int32) {}))
+	if err == nil || !strings.Contains(err.Error(), "captured expression n: int, not int32") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -22,10 +22,13 @@ func TestVerifierAcceptsExprs(t *testing.T) {
 		for seed := range rounds {
 			for _, v := range l.variants() {
 				r := newRandom(uint64(seed), a)
-				c := r.exprCase(pick(r, 1, 4, 20))
-				f := c.fn(0, capture.Limits{Depth: pick(r, 0, 0, 4), NoLoops: v.noLoops})
+				c, limits := r.exprCase(pick(r, 1, 4, 20)), capture.Limits{Depth: pick(r, 0, 0, 4), NoLoops: v.noLoops}
+				if seed%3 == 1 {
+					c, limits = r.heavyExprs(), heavyLimits(v.noLoops)
+				}
+				f := c.fn(0, limits)
 				f.Plan.Goroutine, f.G = 152, r.g()
-				if seed%2 == 0 {
+				if seed%2 == 0 && c.held.list != nil {
 					if e, err := expr.Condition(c.condition(3), c.scope); err == nil {
 						var locations []abi.Location
 						for _, in := range c.inputs {

@@ -3,6 +3,7 @@ package probegen_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
@@ -117,6 +118,32 @@ func (r random) exprCase(n int) *exprCase {
 		if err == nil && e.Root.Op != expr.Const {
 			c.exprs = append(c.exprs, e)
 		}
+	}
+	return c
+}
+
+// heavyExprs makes a function with expressions that use as much of the stack as
+// they may, and whose values refer to as much as the limits allow.
+func (r random) heavyExprs() *exprCase {
+	c := &exprCase{random: r, gaps: map[int]bool{}}
+	p := planCase{arch: r.arch, params: append([]*abi.Type{tInt}, r.heavyTypes()...)}
+	c.inputs = p.inputs()
+	c.scope = &expr.Scope{Arch: r.arch, Package: "main"}
+	for i := range c.inputs {
+		c.inputs[i].Name = "p" + strconv.Itoa(i)
+		c.scope.Params = append(c.scope.Params, abi.Param{Name: c.inputs[i].Name, Type: c.inputs[i].Type})
+	}
+	deep := strings.Repeat("(p0+", 20) + "p0" + strings.Repeat(")", 20)
+	for i, in := range c.inputs {
+		text := map[abi.Kind]string{abi.Int: deep, abi.Slice: "%s[1:]", abi.Pointer: "*%s", abi.String: "%s[1:]", abi.Struct: "%s.A"}[in.Type.Kind]
+		if i > 0 {
+			text = fmt.Sprintf(text, in.Name)
+		}
+		e, err := expr.Compile(text, c.scope)
+		if err != nil {
+			panic(err)
+		}
+		c.exprs = append(c.exprs, e)
 	}
 	return c
 }
