@@ -11,7 +11,7 @@ const (
 	// MaxTypes and MaxRows bound a table. Both fit into one element of a BPF
 	// array on every kernel.
 	MaxTypes = 64 << 10
-	MaxRows  = 128 << 10
+	MaxRows  = 240 << 10
 	// maxTypeRows bounds the rows of one type: words of the largest value.
 	maxTypeRows = maxBytes / 4
 	// typeBudget bounds the parts of one type that are looked at, and
