@@ -127,8 +127,8 @@ type Dynamic struct {
 	Direct bool
 	// Closure says that it is no type of interfaces but what funcs lead to.
 	Closure bool
-	target uint32
-	hop    uint32 // see DynamicHop
+	target  uint32
+	hop     uint32 // see DynamicHop
 }
 
 // typeKey is what makes a type. The same type may have been read more than once.
