@@ -68,7 +68,7 @@ func (b *executable) findDynamic(o *options) {
 	if !b.walkTypes.Funcs() {
 		return
 	}
-	if err := b.addClosures(o); err != nil {
+	if err := b.addClosures(); err != nil {
 		o.log.Info("what funcs have captured is not known", "err", err)
 	}
 	if !done {

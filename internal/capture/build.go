@@ -50,7 +50,7 @@ type pending struct {
 // param lays out parameter i at record offset off and returns the offset
 // behind it.
 func (b *builder) param(i int, in Input, off int) int {
-	img := &Image{Type: in.Type, Size: min(max(in.Type.Size, 0), int64(b.limits.Bytes))}
+	img := &Image{Type: in.Type, Size: min(max(in.Type.Size, 0), int64(b.limits.Bytes)), NoLoops: b.limits.NoLoops}
 	if left := int64(maxImages - (off - b.base)); img.Size > left {
 		img.Size = max(left, 0)
 	}
@@ -281,7 +281,7 @@ func (b *builder) bound(p pending, next *pending, r *Ref, elem *abi.Type) abi.Re
 			next.times *= r.Limit
 		}
 	}
-	r.Elem = &Image{Type: elem, Size: size}
+	r.Elem = &Image{Type: elem, Size: size, NoLoops: b.limits.NoLoops}
 	return abi.Present
 }
 

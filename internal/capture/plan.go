@@ -162,6 +162,9 @@ type Image struct {
 	Refs []Ref
 	// Slots is the number of Refs that have a slot.
 	Slots int
+	// NoLoops says that interfaces, maps, channels and funcs are not followed
+	// because the kernel has no loops: see [Limits].
+	NoLoops bool
 }
 
 // Hole is a run of bytes of an image that says nothing.
