@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -114,9 +115,19 @@ func (b *binding) check(f *Func) ([]int, error) {
 		return fail(fmt.Errorf("it has %d parameters, not %d", len(f.params), n))
 	}
 	for i, j := range index {
-		c := fitter{seen: map[fitKey]bool{}}
-		if err := c.fits(f.params[j].Type, b.types[i], f.params[j].Name, 0); err != nil {
-			return fail(fmt.Errorf("parameter %w", err))
+		// Of generic code one instance is enough.
+		var first error
+		for _, t := range f.paramTypes(j) {
+			c := fitter{seen: map[fitKey]bool{}}
+			err := c.fits(t, b.types[i], f.params[j].Name, 0)
+			if err == nil {
+				first = nil
+				break
+			}
+			first = cmp.Or(first, err)
+		}
+		if first != nil {
+			return fail(fmt.Errorf("parameter %w", first))
 		}
 	}
 	return index, nil

@@ -19,6 +19,10 @@ type Call struct {
 	// data is the record. Its layout is fn.plan's.
 	data []byte
 	heap *heap // nil unless the record has one
+	// plan is fn.plan, or that of the instance, nil if that is not known or fn is
+	// no generic code.
+	plan     *capture.Plan
+	instance *Instance
 	// epoch is the wall-clock time at which CLOCK_MONOTONIC was zero.
 	epoch time.Time
 }
@@ -32,15 +36,16 @@ func newCall(fn *Func, data []byte, epoch time.Time) (Call, bool) {
 		return Call{}, false
 	}
 	c := Call{fn: fn, data: data, epoch: epoch}
+	c.findInstance()
 	c.heap = c.newHeap()
 	return c, true
 }
 
 func (c *Call) newHeap() *heap {
-	if c.fn.plan.Walk == nil {
+	if c.plan.Walk == nil {
 		return nil
 	}
-	return &heap{walk: c.fn.plan.Walk, data: c.data, fixed: c.fn.plan.Fixed}
+	return &heap{walk: c.plan.Walk, data: c.data, fixed: c.plan.Fixed}
 }
 
 // Func returns the function that was called. It is valid without limit.
@@ -67,16 +72,16 @@ func (c *Call) Time() time.Time {
 }
 
 // NumArgs returns the number of parameters, the receiver included.
-func (c *Call) NumArgs() int { return len(c.fn.plan.Params) }
+func (c *Call) NumArgs() int { return len(c.plan.Params) }
 
 // Arg returns the value of the i-th parameter, counted from 0; the receiver of
 // a method comes first. It panics if i is out of range.
 func (c *Call) Arg(i int) Value {
-	p := &c.fn.plan.Params[i]
+	p := &c.plan.Params[i]
 	v := Value{
 		data: c.data, typ: p.Image.Type, img: p.Image,
 		base: uint32(p.Offset), slots: uint32(p.Slots),
-		small: c.fn.plan.PtrSize == 4, printers: c.fn.printers, heap: c.heap,
+		small: c.plan.PtrSize == 4, printers: c.fn.printers, heap: c.heap,
 	}
 	if failed := order.Uint64(c.data[capture.OffFailed:]) &^ 1; failed != 0 {
 		v.img = c.withFailed(i, p.Image, failed)
@@ -89,7 +94,7 @@ func (c *Call) Arg(i int) Value {
 func (c *Call) withFailed(i int, img *capture.Image, failed uint64) *capture.Image {
 	cp := *img
 	cp.Holes = slices.Clone(img.Holes)
-	for _, r := range c.fn.plan.Reads {
+	for _, r := range c.plan.Reads {
 		if r.Param == i && failed&(1<<r.Bit) != 0 {
 			cp.Holes = append(cp.Holes, capture.Hole{
 				Offset: r.Within, Size: int64(r.Size), Reason: abi.NotResident,
@@ -97,8 +102,8 @@ func (c *Call) withFailed(i int, img *capture.Image, failed uint64) *capture.Ima
 		}
 	}
 	if failed&(1<<capture.BitOverwritten) != 0 {
-		at := c.fn.plan.Params[i].Offset
-		for _, s := range c.fn.plan.Stores {
+		at := c.plan.Params[i].Offset
+		for _, s := range c.plan.Stores {
 			if within := int64(s.Offset - at); !s.IsConst && within >= 0 && within < img.Size {
 				cp.Holes = append(cp.Holes, capture.Hole{
 					Offset: within, Size: int64(s.Size), Reason: abi.Overwritten,
@@ -110,12 +115,12 @@ func (c *Call) withFailed(i int, img *capture.Image, failed uint64) *capture.Ima
 }
 
 // ArgName returns the name of the i-th parameter, "_" if it has none.
-func (c *Call) ArgName(i int) string { return c.fn.plan.Params[i].Name }
+func (c *Call) ArgName(i int) string { return c.plan.Params[i].Name }
 
 // ArgByName returns the value of the parameter with the given name.
 func (c *Call) ArgByName(name string) (Value, bool) {
-	for i := range c.fn.plan.Params {
-		if c.fn.plan.Params[i].Name == name {
+	for i := range c.plan.Params {
+		if c.plan.Params[i].Name == name {
 			return c.Arg(i), true
 		}
 	}
@@ -135,7 +140,7 @@ func (c *Call) Args() iter.Seq2[string, Value] {
 
 // Clone returns a copy of the call that stays valid.
 func (c *Call) Clone() *Call {
-	k := &Call{fn: c.fn, data: slices.Clone(c.data), epoch: c.epoch}
+	k := &Call{fn: c.fn, data: slices.Clone(c.data), plan: c.plan, instance: c.instance, epoch: c.epoch}
 	k.heap = k.newHeap()
 	return k
 }
@@ -148,7 +153,7 @@ func (c *Call) String() string { return string(c.AppendText(nil)) }
 
 // AppendText appends what String returns to b.
 func (c *Call) AppendText(b []byte) []byte {
-	b = append(b, c.fn.name...)
+	b = append(b, c.Instance()...)
 	b = append(b, '(')
 	if !c.fn.SignatureKnown() {
 		b = append(b, '?')
@@ -178,6 +183,10 @@ func (c *Call) AppendJSON(b []byte) []byte {
 	b = c.Time().UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","func":`...)
 	b = appendJSONString(b, c.fn.name)
+	if c.instance != nil {
+		b = append(b, `,"instance":`...)
+		b = appendJSONString(b, c.instance.Name)
+	}
 	b = append(b, `,"pid":`...)
 	b = appendInt(b, int64(c.PID()))
 	b = append(b, `,"tid":`...)

@@ -19,7 +19,7 @@ const wholeTypes = min(dwarfargs.Whole, rtype.Whole)
 // walkPlan replaces a function's static plan by a walk where the static one
 // would leave something out.
 func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
-	if !f.plan.Lacks(o.limits) {
+	if whole := f.wholeInstances(o.limits); whole && !f.plan.Lacks(o.limits) {
 		return
 	}
 	whole := *o
@@ -30,7 +30,7 @@ func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
 		return
 	}
 	inputs := slices.Clone(f.inputs)
-	for i := range inputs {
+	for i := range d.params {
 		inputs[i].Type = d.params[i].Type
 	}
 	if b.walkTypes == nil {
@@ -38,6 +38,7 @@ func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
 	}
 	f.inputs = inputs
 	f.plan = capture.BuildWalk(b.arch, inputs, o.limits, b.walkTypes)
+	b.walkInstances(f, b.instances(s, d, typeDepth(&whole)), o)
 }
 
 // findDynamic adds to the type table what interfaces may hold.
