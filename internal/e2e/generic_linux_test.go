@@ -70,17 +70,24 @@ func TestGeneric(t *testing.T) {
 			tc := fixture.Toolchain{Release: release, Flavour: fl}
 			t.Run(tc.String(), func(t *testing.T) {
 				path := fixture.BuildWith(t, tc, fixture.Dir(t, filepath.Join("testdata", "generic")))
-				compareGeneric(t, path)
+				minor, err := tc.Minor()
+				if err != nil {
+					t.Fatal(err)
+				}
+				compareGeneric(t, path, minor < 22)
 			})
 		}
 	}
 	t.Run("386", func(t *testing.T) {
 		tc := fixture.Toolchain{Arch: "386"}
-		compareGeneric(t, fixture.BuildWith(t, tc, fixture.Dir(t, filepath.Join("testdata", "generic"))))
+		compareGeneric(t, fixture.BuildWith(t, tc, fixture.Dir(t, filepath.Join("testdata", "generic"))), false)
 	})
 }
 
-func compareGeneric(t *testing.T, path string) {
+// compareGeneric compares all calls of a build of testdata/generic. doubts says that
+// the compiler leaves blank parameters out of the debug information: then values
+// behind those of many parameters may be absent.
+func compareGeneric(t *testing.T, path string, doubts bool) {
 	t.Helper()
 	want, got := runGeneric(t, path, genericFuncs)
 	if len(got) != len(want) {
@@ -90,6 +97,14 @@ func compareGeneric(t *testing.T, path string) {
 	for i := range want {
 		if i == len(got) {
 			break
+		}
+		if doubts && want[i].name == "main.Many" {
+			for j, why := range got[i].why {
+				typ, _, _ := strings.Cut(want[i].args[j], " ")
+				if why["the debug information may leave out a value before it"] > 0 && got[i].args[j] == typ+" (?)" {
+					got[i].args[j] = want[i].args[j]
+				}
+			}
 		}
 		if g, w := got[i].String(), want[i].String(); g != w {
 			if failed++; failed <= 10 {
