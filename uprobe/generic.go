@@ -208,6 +208,9 @@ func (b *executable) instance(name string, d *description, dict symbols.Dictiona
 	sig := *d.sig
 	sig.Dict, sig.Params, sig.Results = abi.NoDict, slices.Clone(sig.Params), slices.Clone(sig.Results)
 	in.Signature = &sig
+	for i := range in.Params {
+		in.Params[i].arch = b.arch
+	}
 	for i, word := range d.words {
 		if word < 0 {
 			continue
