@@ -356,7 +356,7 @@ func (b *executable) findInstance(name string, o *options) (found []selected, er
 			continue
 		}
 		var dicts []symbols.VirtAddr
-		instances := b.instances(s, d, 0)
+		instances := b.instances(s, d, typeDepth(o))
 		for _, in := range instances {
 			if canonical(in.Name) == want {
 				dicts = append(dicts, in.dict)
@@ -390,10 +390,11 @@ func isInstance(name string) bool {
 }
 
 // canonical returns a name with the type arguments written as the linker writes
-// them: without spaces behind commas, and without aliases.
+// them: without spaces behind commas, without aliases, and with a dot before the
+// number of a type that is declared in a function.
 func canonical(name string) string {
 	for _, r := range [][2]string{
-		{", ", ","}, {"interface{", "interface {"}, {"struct{", "struct {"},
+		{", ", ","}, {"interface{", "interface {"}, {"struct{", "struct {"}, {"·", "."},
 	} {
 		name = strings.ReplaceAll(name, r[0], r[1])
 	}
@@ -423,7 +424,7 @@ var aliases = map[string]string{"any": "interface {}", "byte": "uint8", "rune": 
 
 // isIdent reports whether a character is part of a name, qualified or not.
 func isIdent(r rune) bool {
-	return r == '_' || r == '.' || r == '/' || r == '%' || r == '-' || r == '·' || r >= 0x80 ||
+	return r == '_' || r == '.' || r == '/' || r == '%' || r == '-' || r >= 0x80 ||
 		'0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 }
 
