@@ -28,7 +28,7 @@ type Instance struct {
 	// Params are those of the function, with their true types.
 	Params []Param
 
-	dict symbols.VirtAddr
+	dict symbols.Dictionary
 	// types are the true types of parameters, parallel to Params; nil for those
 	// that are as the code has them.
 	types []*abi.Type
@@ -76,10 +76,14 @@ func (f *Func) wholeInstances(limits capture.Limits) bool {
 	return whole
 }
 
-// walkInstances makes the plans of the instances walks: their types are read to
-// their ends now.
-func (b *executable) walkInstances(f *Func, instances []Instance, o *options) {
-	f.setInstances(instances)
+// walkInstances makes the plans of the instances walks, and their types those that
+// d reads to their ends.
+func (b *executable) walkInstances(s symbols.Func, f *Func, d *description, o *options) {
+	dicts := make([]symbols.Dictionary, len(f.instances))
+	for i := range f.instances {
+		dicts[i] = f.instances[i].dict
+	}
+	f.setInstances(b.instancesOf(s, d, dicts, wholeTypes))
 	for i := range f.instances {
 		in := &f.instances[i]
 		in.plan = capture.BuildWalk(b.arch, capture.Retyped(f.inputs, in.types), o.limits, b.walkTypes)
@@ -106,7 +110,7 @@ func (f *Func) setInstances(instances []Instance) {
 	f.instances = instances
 	f.byDict = make(map[uint64]*Instance, len(instances))
 	for i := range instances {
-		f.byDict[uint64(instances[i].dict)] = &instances[i]
+		f.byDict[uint64(instances[i].dict.Addr)] = &instances[i]
 	}
 }
 
@@ -154,11 +158,16 @@ func (b *executable) instances(s symbols.Func, d *description, depth int) []Inst
 	if len(d.dict) == 0 {
 		return nil
 	}
+	base := symbols.WithoutTypeArgs(s.Name)
+	return b.instancesOf(s, d, b.dictionaries(base, receiverOf(base)), depth)
+}
+
+// instancesOf returns those of the instances that have one of the dictionaries.
+func (b *executable) instancesOf(s symbols.Func, d *description, dicts []symbols.Dictionary, depth int) []Instance {
 	name := strings.TrimSuffix(s.Name, ".abi0")
-	base := symbols.WithoutTypeArgs(name)
 	found := make(map[symbols.VirtAddr]Instance)
 	var several []symbols.VirtAddr
-	for _, dict := range b.dictionaries(base, receiverOf(base)) {
+	for _, dict := range dicts {
 		if len(found) == probegen.MaxDicts {
 			break
 		}
@@ -178,7 +187,7 @@ func (b *executable) instances(s symbols.Func, d *description, depth int) []Inst
 	for _, in := range found {
 		list = append(list, in)
 	}
-	slices.SortFunc(list, func(a, b Instance) int { return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.dict, b.dict)) })
+	slices.SortFunc(list, func(a, b Instance) int { return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.dict.Addr, b.dict.Addr)) })
 	return list
 }
 
@@ -200,60 +209,92 @@ func receiverOf(method string) string {
 // instance returns the instance of a function that has a dictionary, if it can be
 // one of it.
 func (b *executable) instance(name string, d *description, dict symbols.Dictionary, depth int) (in Instance, ok bool) {
-	args := symbols.TypeArgs(dict.Name)
-	in = Instance{
-		Name: strings.Replace(name, "["+symbols.TypeArgs(name)+"]", "["+args+"]", 1),
-		dict: dict.Addr, Params: slices.Clone(d.params), types: make([]*abi.Type, len(d.params)),
-	}
-	sig := *d.sig
-	sig.Dict, sig.Params, sig.Results = abi.NoDict, slices.Clone(sig.Params), slices.Clone(sig.Results)
-	in.Signature = &sig
-	for i := range in.Params {
-		in.Params[i].arch = b.arch
-	}
+	var types, results []*abi.Type
 	for i, word := range d.words {
-		if word < 0 {
-			continue
-		}
 		t, ok := b.dictType(dict, word, d.params[i].Type, depth)
 		if !ok {
 			return in, false
 		}
-		in.types[i], in.Params[i].Type = t, t
-		if len(sig.Params) == len(d.params) {
-			sig.Params[i].Type = t
-		}
+		types = append(types, t)
 	}
 	for i, word := range d.resultWords {
-		if word < 0 || i >= len(sig.Results) {
-			continue
+		if i == len(d.sig.Results) {
+			break
 		}
-		t, ok := b.dictType(dict, word, sig.Results[i].Type, depth)
+		t, ok := b.dictType(dict, word, d.sig.Results[i].Type, depth)
 		if !ok {
 			return in, false
 		}
-		sig.Results[i].Type = t
+		results = append(results, t)
+	}
+	in = Instance{
+		Name:   strings.Replace(name, "["+symbols.TypeArgs(name)+"]", "["+symbols.TypeArgs(dict.Name)+"]", 1),
+		Params: slices.Clone(d.params), dict: dict, types: types,
+	}
+	sig := *d.sig
+	sig.Dict, sig.Params, sig.Results = abi.NoDict, slices.Clone(sig.Params), slices.Clone(sig.Results)
+	in.Signature = &sig
+	for i, t := range types {
+		in.Params[i].arch = b.arch
+		if t == nil {
+			continue
+		}
+		in.Params[i].Type = t
+		if len(sig.Params) == len(types) {
+			sig.Params[i].Type = t
+		}
+	}
+	for i, t := range results {
+		if t != nil {
+			sig.Results[i].Type = t
+		}
 	}
 	return in, true
 }
 
+// dictWord is a word of a dictionary, and how deep its type is read.
+type dictWord struct {
+	addr        symbols.VirtAddr
+	word, depth int
+}
+
 // dictType returns the type that a word of a dictionary leads to, if it has the
-// shape.
-func (b *executable) dictType(dict symbols.Dictionary, word int, shape *abi.Type, depth int) (*abi.Type, bool) {
+// shape: nil if the word is -1.
+func (b *executable) dictType(dict symbols.Dictionary, word int, shape *abi.Type, depth int) (t *abi.Type, ok bool) {
+	if word < 0 {
+		return nil, true
+	}
+	key := dictWord{dict.Addr, word, depth}
+	if t, ok = b.dictTypes[key]; !ok {
+		if b.dictTypes == nil {
+			b.dictTypes = make(map[dictWord]*abi.Type)
+		}
+		t = b.readDict(dict, word, depth)
+		b.dictTypes[key] = t
+	}
+	if t == nil {
+		return nil, false
+	}
+	var f fitting
+	return t, f.fits(shape, t, 0)
+}
+
+// readDict returns the type that a word of a dictionary leads to, nil if it leads
+// to none.
+func (b *executable) readDict(dict symbols.Dictionary, word, depth int) *abi.Type {
 	data, err := b.runtimeTypes()
 	if err != nil || uint64(word+1)*uint64(b.arch.PtrSize) > dict.Size {
-		return nil, false
+		return nil
 	}
 	off, err := data.DictionaryType(dict.Addr, word)
 	if err != nil {
-		return nil, false
+		return nil
 	}
 	t, err := b.typeAt(off, depth)
 	if err != nil {
-		return nil, false
+		return nil
 	}
-	f := fitting{seen: make(map[[2]*abi.Type]bool)}
-	return t, f.fits(shape, t, 0)
+	return t
 }
 
 // typeAt returns the type with a descriptor at an offset from runtime.types: as
@@ -279,11 +320,31 @@ func (b *executable) typeAt(off uint64, depth int) (*abi.Type, error) {
 
 // fitting compares types with their shapes.
 type fitting struct {
-	seen map[[2]*abi.Type]bool // pairs that are being compared
+	// Pairs that are being compared: the first ones, which mostly are all, and all.
+	first [8][2]*abi.Type
+	n     int
+	all   map[[2]*abi.Type]bool
 }
 
 // maxFitting bounds the pairs that are compared, and how deep types nest.
 const maxFitting = 1 << 14
+
+// seen reports whether a pair is being compared already.
+func (f *fitting) seen(pair [2]*abi.Type) bool {
+	if slices.Contains(f.first[:min(f.n, len(f.first))], pair) || f.all[pair] {
+		return true
+	}
+	if f.n < len(f.first) {
+		f.first[f.n] = pair
+	} else {
+		if f.all == nil {
+			f.all = make(map[[2]*abi.Type]bool)
+		}
+		f.all[pair] = true
+	}
+	f.n++
+	return false
+}
 
 // fits reports whether a value of type t can be what the code with the shape
 // handles: it lies in memory in the same way, and so does all that it leads to.
@@ -292,16 +353,17 @@ func (f *fitting) fits(shape, t *abi.Type, depth int) bool {
 	if shape == nil || t == nil {
 		return shape == t
 	}
-	pair := [2]*abi.Type{shape, t}
-	if shape == t || f.seen[pair] || len(f.seen) > maxFitting || depth > maxFitting {
+	if shape == t || f.n > maxFitting || depth > maxFitting {
 		return true
 	}
 	if shape.Kind == abi.Invalid || t.Kind == abi.Invalid {
 		return depth > 0 // was not read
 	}
-	f.seen[pair] = true
 	if shape.Kind != t.Kind || shape.Size != t.Size || shape.Align != t.Align {
 		return false
+	}
+	if f.seen([2]*abi.Type{shape, t}) {
+		return true
 	}
 	elems := func() bool {
 		return shape.Elem == nil || t.Elem == nil || f.fits(shape.Elem, t.Elem, depth+1)
@@ -359,7 +421,7 @@ func (b *executable) findInstance(name string, o *options) (found []selected, er
 		instances := b.instances(s, d, typeDepth(o))
 		for _, in := range instances {
 			if canonical(in.Name) == want {
-				dicts = append(dicts, in.dict)
+				dicts = append(dicts, in.dict.Addr)
 			}
 			others = append(others, in.Name)
 		}

@@ -21,7 +21,7 @@ func (k *kernel) needInstances(funcs []*Func) (err error) {
 		for i := range f.instances {
 			in := &f.instances[i]
 			var key [probegen.InstanceKeySize / 8]uint64
-			key[probegen.InstanceDict/8], key[probegen.InstanceFunc/8] = uint64(in.dict), uint64(id)
+			key[probegen.InstanceDict/8], key[probegen.InstanceFunc/8] = uint64(in.dict.Addr), uint64(id)
 			var v rows
 			v[probegen.InstanceFirst/4], v[probegen.InstanceRows/4] = in.plan.Walk.First, in.plan.Walk.Rows
 			keys, values = append(keys, key), append(values, v)

@@ -159,7 +159,7 @@ func TestHostileDictionary(t *testing.T) {
 	}
 	known := 0
 	for _, in := range f.Instances() {
-		for _, c := range []*Call{record(uint64(in.dict), 0), record(uint64(in.dict), 0).Clone()} {
+		for _, c := range []*Call{record(uint64(in.dict.Addr), 0), record(uint64(in.dict.Addr), 0).Clone()} {
 			if c.Instance() != in.Name || c.Arg(0).TypeName() != typeName(in.Params[0].Type) || !strings.HasPrefix(c.String(), in.Name+"(") {
 				t.Errorf("%s: %s, %s", in.Name, c.Instance(), c.Arg(0).TypeName())
 			}
@@ -174,7 +174,7 @@ func TestHostileDictionary(t *testing.T) {
 		t.Errorf("%d instances", known/2)
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	dict := uint64(f.Instances()[0].dict)
+	dict := uint64(f.Instances()[0].dict.Addr)
 	words := []uint64{0, 1, dict + 1, dict - 1, dict | 1<<63, dict << 1, ^uint64(0), 0x400000}
 	for range 1000 {
 		words = append(words, r.Uint64(), dict+8*(1+r.Uint64N(1<<20))<<20)
@@ -234,7 +234,7 @@ func TestFitting(t *testing.T) {
 		{"not read", num("go.shape.int", abi.Invalid, 0), id, false},
 		{"not read behind a pointer", ptr(num("go.shape.int", abi.Invalid, 0)), ptr(id), true},
 	} {
-		f := fitting{seen: map[[2]*abi.Type]bool{}}
+		var f fitting
 		if got := f.fits(tt.shape, tt.t, 0); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}

@@ -80,7 +80,9 @@ type executable struct {
 	types   *rtype.Data
 	noTypes error
 	// dicts are the dictionaries of generic code: see dictionaries.
-	dicts map[string][]symbols.Dictionary
+	// dictTypes are the types that words of them lead to, nil for none.
+	dicts     map[string][]symbols.Dictionary
+	dictTypes map[dictWord]*abi.Type
 	// walkTypes is the type table of the walks, nil if there are none.
 	walkTypes *capture.Types
 }

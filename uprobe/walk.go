@@ -38,7 +38,7 @@ func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
 	}
 	f.inputs = inputs
 	f.plan = capture.BuildWalk(b.arch, inputs, o.limits, b.walkTypes)
-	b.walkInstances(f, b.instances(s, d, typeDepth(&whole)), o)
+	b.walkInstances(s, f, d, o)
 }
 
 // findDynamic adds to the type table what interfaces may hold.
