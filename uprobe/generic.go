@@ -114,11 +114,14 @@ func (f *Func) setInstances(instances []Instance) {
 	}
 }
 
-// paramTypes returns the types that a parameter can have: one, but in generic
-// code.
+// paramTypes returns the types that a parameter can have in the calls that are
+// traced: one, but in generic code.
 func (f *Func) paramTypes(i int) []*abi.Type {
 	var types []*abi.Type
 	for _, in := range f.instances {
+		if len(f.dicts) > 0 && !slices.Contains(f.dicts, uint64(in.dict.Addr)) {
+			continue
+		}
 		if t := in.types[i]; t != nil && !slices.Contains(types, t) {
 			types = append(types, t)
 		}
