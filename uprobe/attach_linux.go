@@ -42,6 +42,7 @@ func entrySites(funcs []*Func) []entrySite {
 		all = append(all, entrySite{probegen.Func{
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
 			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g, Where: f.where,
+			Dicts: f.dicts, Dict: f.dict,
 		}, f, off})
 	}
 	for i, f := range funcs {
@@ -121,6 +122,7 @@ func (k *kernel) adapt(funcs []*Func) {
 		p := capture.Build(f.arch, f.inputs, limits)
 		p.Goroutine = f.plan.Goroutine
 		f.plan = p
+		f.wholeInstances(limits)
 	}
 }
 

@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -118,9 +119,19 @@ func (b *binding) check(f *Func) ([]int, error) {
 		return fail(fmt.Errorf("it has %d %ss, not %d", len(args), what, n))
 	}
 	for i, j := range index {
-		c := fitter{seen: map[fitKey]bool{}}
-		if err := c.fits(args[j].Type, b.types[i], args[j].Name, 0); err != nil {
-			return fail(fmt.Errorf("%s %w", what, err))
+		// Of generic code one instance is enough.
+		var first error
+		for _, t := range f.argTypes(j) {
+			c := fitter{seen: map[fitKey]bool{}}
+			err := c.fits(t, b.types[i], args[j].Name, 0)
+			if err == nil {
+				first = nil
+				break
+			}
+			first = cmp.Or(first, err)
+		}
+		if first != nil {
+			return fail(fmt.Errorf("%s %w", what, first))
 		}
 	}
 	return index, nil

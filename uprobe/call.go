@@ -19,6 +19,10 @@ type Call struct {
 	// data is the record. Its layout is fn.plan's.
 	data []byte
 	heap *heap // nil unless the record has one
+	// plan is fn.plan, or that of the instance, nil if that is not known or fn is
+	// no generic code.
+	plan     *capture.Plan
+	instance *Instance
 	// epoch is the wall-clock time at which CLOCK_MONOTONIC was zero.
 	epoch time.Time
 }
@@ -32,15 +36,16 @@ func newCall(fn *Func, data []byte, epoch time.Time) (Call, bool) {
 		return Call{}, false
 	}
 	c := Call{fn: fn, data: data, epoch: epoch}
+	c.findInstance()
 	c.heap = c.newHeap()
 	return c, true
 }
 
 func (c *Call) newHeap() *heap {
-	if c.fn.plan.Walk == nil {
+	if c.plan.Walk == nil {
 		return nil
 	}
-	return &heap{walk: c.fn.plan.Walk, data: c.data, fixed: c.fn.plan.Fixed, funcs: c.fn.names, small: c.fn.plan.PtrSize == 4}
+	return &heap{walk: c.plan.Walk, data: c.data, fixed: c.plan.Fixed, funcs: c.fn.names, small: c.plan.PtrSize == 4}
 }
 
 // Func returns the function that was called. It is valid without limit.
@@ -72,7 +77,7 @@ func (c *Call) NumArgs() int {
 	if c.fn.captures != nil {
 		return len(c.fn.captures)
 	}
-	return len(c.fn.plan.Params)
+	return len(c.plan.Params)
 }
 
 // Arg returns the value of the i-th parameter, counted from 0; the receiver of
@@ -91,11 +96,11 @@ func (c *Call) Arg(i int) Value {
 
 // param returns the value of the i-th parameter of the plan.
 func (c *Call) param(i int) Value {
-	p := &c.fn.plan.Params[i]
+	p := &c.plan.Params[i]
 	v := Value{
 		data: c.data, typ: p.Image.Type, img: p.Image,
 		base: uint32(p.Offset), slots: uint32(p.Slots),
-		small: c.fn.plan.PtrSize == 4, printers: c.fn.printers, heap: c.heap,
+		small: c.plan.PtrSize == 4, printers: c.fn.printers, heap: c.heap,
 	}
 	failed := order.Uint64(c.data[capture.OffFailed:]) &^ 1
 	if p.Expr != nil {
@@ -116,7 +121,7 @@ func (c *Call) param(i int) Value {
 func (c *Call) withFailed(i int, img *capture.Image, failed uint64) *capture.Image {
 	cp := *img
 	cp.Holes = slices.Clone(img.Holes)
-	for _, r := range c.fn.plan.Reads {
+	for _, r := range c.plan.Reads {
 		if r.Param == i && failed&(1<<r.Bit) != 0 {
 			cp.Holes = append(cp.Holes, capture.Hole{
 				Offset: r.Within, Size: int64(r.Size), Reason: abi.NotResident,
@@ -124,8 +129,8 @@ func (c *Call) withFailed(i int, img *capture.Image, failed uint64) *capture.Ima
 		}
 	}
 	if failed&(1<<capture.BitOverwritten) != 0 {
-		at := c.fn.plan.Params[i].Offset
-		for _, s := range c.fn.plan.Stores {
+		at := c.plan.Params[i].Offset
+		for _, s := range c.plan.Stores {
 			if within := int64(s.Offset - at); !s.IsConst && within >= 0 && within < img.Size {
 				cp.Holes = append(cp.Holes, capture.Hole{
 					Offset: within, Size: int64(s.Size), Reason: abi.Overwritten,
@@ -142,7 +147,7 @@ func (c *Call) ArgName(i int) string {
 	if c.fn.captures != nil {
 		return c.fn.captures[i].Expr
 	}
-	return c.fn.plan.Params[i].Name
+	return c.plan.Params[i].Name
 }
 
 // ArgByName returns the value of the parameter with the given name.
@@ -169,7 +174,7 @@ func (c *Call) Args() iter.Seq2[string, Value] {
 // Clone returns a copy of the call that stays valid.
 func (c *Call) Clone() *Call {
 	c.heap.resolveNames()
-	k := &Call{fn: c.fn, data: slices.Clone(c.data), epoch: c.epoch}
+	k := &Call{fn: c.fn, data: slices.Clone(c.data), plan: c.plan, instance: c.instance, epoch: c.epoch}
 	k.heap = k.newHeap()
 	return k
 }
@@ -182,7 +187,7 @@ func (c *Call) String() string { return string(c.AppendText(nil)) }
 
 // AppendText appends what String returns to b.
 func (c *Call) AppendText(b []byte) []byte {
-	b = append(b, c.fn.name...)
+	b = append(b, c.Instance()...)
 	b = append(b, '(')
 	if !c.fn.SignatureKnown() {
 		b = append(b, '?')
@@ -212,6 +217,10 @@ func (c *Call) AppendJSON(b []byte) []byte {
 	b = c.Time().UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","func":`...)
 	b = appendJSONString(b, c.fn.name)
+	if c.instance != nil {
+		b = append(b, `,"instance":`...)
+		b = appendJSONString(b, c.instance.Name)
+	}
 	b = append(b, `,"pid":`...)
 	b = appendInt(b, int64(c.PID()))
 	b = append(b, `,"tid":`...)

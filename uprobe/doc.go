@@ -36,6 +36,22 @@
 // a value may show what was there before and after at once, but only bytes that
 // were where it says, and no more of them than the limits allow.
 //
+// # Generic code
+//
+// The compiler makes code of a generic function for each shape that its type
+// arguments have, such as "main.Map[go.shape.int]", which all types share that are
+// an int underneath. A name without type arguments, "main.Map" or
+// "main.(*Stack).Push", selects all code of a function or method; the name of an
+// instance, "main.Map[main.ID]", its calls alone. Wrappers that call shared code
+// ("main.(*Stack[int]).Push") are not traced beside it, so that a call is one.
+//
+// Each call tells by its hidden dictionary of which [Instance] it is, and values
+// have their true types. Where that is not known they have those of the code, and
+// what pointers with the shape "go.shape.*uint8" lead to is absent: in closures,
+// in parameters that the compiler describes without their dictionary's word, as
+// it does where it has inlined the function elsewhere, and in binaries without
+// symbol table or debug information.
+//
 // # What is counted
 //
 // Every call is delivered or counted as lost, by cause: see [Stats].

@@ -23,7 +23,8 @@ type Func struct {
 	// not the binary, and why says what better sources lack.
 	source            Source
 	sourceDetail, why string
-	// params, inputs and plan.Params are parallel.
+	// params, inputs and plan.Params are parallel, but for the dictionary, which
+	// is the last of inputs where the instances of generic code are known.
 	params []Param
 	inputs []capture.Input
 	sites  *site.Sites
@@ -46,6 +47,13 @@ type Func struct {
 	names   *funcNames
 	g       probegen.G
 	schedPC int64 // offset of sched.pc in g, 0 if unknown
+	// instances are those of generic code, byDict by their dictionaries, whose
+	// place is dict. dicts are those whose calls are traced, unless all are.
+	instances []Instance
+	byDict    map[uint64]*Instance
+	dict      abi.Location
+	dicts     []uint64
+	all       bool
 }
 
 // Param is a parameter of a function: what is known of it without running the

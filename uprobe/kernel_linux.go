@@ -31,6 +31,7 @@ type kernel struct {
 
 	calls, scratch, lossMap, repeats, grown *ebpf.Map
 	walk, types, rows, dynamic              *ebpf.Map // see needWalkMaps
+	instances                               *ebpf.Map // see needInstances
 	ring                                    *ringbuf.Reader
 	progs                                   []*ebpf.Program
 
@@ -110,6 +111,9 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 			if err := k.needWalkMaps(f.plan.Walk.Types); err != nil {
 				return err
 			}
+			if err := k.needInstances(funcs); err != nil {
+				return err
+			}
 		} else if f.plan.InScratch() && k.scratch == nil {
 			elements, size := probegen.Scratch(k.cpus)
 			if k.scratch, err = ebpf.NewMap(&ebpf.MapSpec{
@@ -148,6 +152,7 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		probegen.MapCalls: k.calls, probegen.MapScratch: k.scratch,
 		probegen.MapLosses: k.lossMap, probegen.MapRepeats: k.repeats, probegen.MapGrown: k.grown,
 		probegen.MapWalk: k.walk, probegen.MapTypes: k.types, probegen.MapRows: k.rows, probegen.MapDynamic: k.dynamic,
+		probegen.MapInstances: k.instances,
 	} {
 		if m == nil {
 			continue
@@ -237,7 +242,7 @@ func (k *kernel) close() {
 		p.Close()
 	}
 	k.progs = nil
-	for _, m := range []*ebpf.Map{k.calls, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic} {
+	for _, m := range []*ebpf.Map{k.calls, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic, k.instances} {
 		if m != nil {
 			m.Close()
 		}

@@ -46,12 +46,12 @@ func InspectAll(binary, fn string, found func(name string, f *Func, err error) b
 	}
 	defer b.close()
 	for _, p := range append([]string{fn}, o.funcs...) {
-		syms, err := b.find(p)
+		syms, err := b.find(p, o)
 		if err != nil {
 			return err
 		}
 		for _, s := range syms {
-			f, err := b.function(s, o)
+			f, err := b.function(s.Func, s.dicts, o)
 			if !found(s.Name, f, err) {
 				return nil
 			}
@@ -79,6 +79,10 @@ type executable struct {
 	// runtimeTypes.
 	types   *rtype.Data
 	noTypes error
+	// dicts are the dictionaries of generic code: see dictionaries.
+	// dictTypes are the types that words of them lead to, nil for none.
+	dicts     map[string][]symbols.Dictionary
+	dictTypes map[dictWord]*abi.Type
 	// walkTypes is the type table of the walks, nil if there are none.
 	walkTypes *capture.Types
 	// names are those of the functions.
@@ -185,13 +189,20 @@ func (b *executable) closeDebug() {
 }
 
 // find returns the functions that a name or pattern selects.
-func (b *executable) find(pattern string) ([]symbols.Func, error) {
-	if symbols.IsPattern(pattern) {
-		return b.file.Glob(pattern)
+func (b *executable) find(pattern string, o *options) ([]selected, error) {
+	if isInstance(pattern) && !symbols.IsPattern(pattern) {
+		found, err := b.findInstance(pattern, o)
+		if len(found) > 0 || err != nil {
+			return found, err
+		}
 	}
-	fn, err := b.file.Lookup(pattern)
+	syms, err := b.file.Select(pattern)
 	if err == nil {
-		return []symbols.Func{fn}, nil
+		found := make([]selected, len(syms))
+		for i, s := range syms {
+			found[i].Func = s
+		}
+		return found, nil
 	}
 	if b.dwarf != nil && errors.Is(err, symbols.ErrNoFunc) {
 		// Only the debug information still knows a function that is nowhere
@@ -210,16 +221,17 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 	if len(patterns) == 0 || slices.Contains(patterns, "") {
 		return nil, nil, errors.New("no function given: name one, or a pattern such as \"main.*\"")
 	}
-	seen, failed := make(map[symbols.VirtAddr]bool), make(map[symbols.VirtAddr]error)
+	seen, failed := make(map[symbols.VirtAddr]*Func), make(map[symbols.VirtAddr]error)
 	for _, p := range patterns {
-		syms, err := b.find(p)
+		syms, err := b.find(p, o)
 		if err != nil {
 			return nil, nil, err
 		}
 		var first error
 		found := false
 		for _, s := range syms {
-			if seen[s.Entry] {
+			if f := seen[s.Entry]; f != nil {
+				f.alsoFor(s.dicts)
 				found = true
 				continue
 			}
@@ -229,7 +241,7 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 				}
 				continue
 			}
-			f, err := b.function(s, o)
+			f, err := b.function(s.Func, s.dicts, o)
 			if err != nil {
 				if first == nil {
 					first = err
@@ -239,7 +251,7 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 				failed[s.Entry] = err
 				continue
 			}
-			seen[s.Entry] = true
+			seen[s.Entry] = f
 			found = true
 			funcs = append(funcs, f)
 		}
@@ -259,8 +271,9 @@ func typeDepth(o *options) int {
 	return o.limits.WithDefaults().Depth + 2
 }
 
-// function works out one function.
-func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
+// function works out one function, for the instances of generic code that have
+// the given dictionaries, nil for all.
+func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *options) (*Func, error) {
 	fail := func(err error) (*Func, error) { return nil, &FuncError{s.Name, err} }
 	d, err := b.describe(s, o)
 	if err != nil {
@@ -287,6 +300,15 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 		return fail(err)
 	}
 	live = append(live, f.live()...)
+	if instances := b.instances(s, d, typeDepth(o)); len(instances) > 0 {
+		f.setInstances(instances)
+		f.alsoFor(dicts)
+		f.dict = d.dict
+		f.inputs = append(f.inputs, dictInput(b.arch, d.dict))
+		if p := d.dict[0]; p.Kind == abi.InRegister {
+			live = append(live, p.Reg)
+		}
+	}
 	if o.bound != nil {
 		if f.bound, err = o.bound.check(f); err != nil {
 			return fail(err)

@@ -70,8 +70,10 @@ type Stats struct {
 // ends the program, as in any goroutine.
 //
 // fn is a function's full name as the symbol table has it, such as
-// "main.computeE", "net/http.(*conn).serve" or "main.Map[go.shape.int]"; or a
-// pattern, in which * stands for any run of characters and ? for one:
+// "main.computeE", "net/http.(*conn).serve" or "main.Map[go.shape.int]"; that of a
+// generic function or method without type arguments, "main.Map" or
+// "main.(*Stack).Push", for all its instances, or with them, "main.Map[int]", for
+// one; or a pattern, in which * stands for any run of characters and ? for one:
 // "main.(*Server).*" selects the methods of *Server. Functions that a pattern
 // selects but that cannot be traced are left out: see [Tracer.LeftOut].
 // [WithFuncs] adds further functions. With the option [Bind], which calls a func

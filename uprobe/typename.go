@@ -8,7 +8,9 @@ import (
 
 // typeName returns the name that %T prints for a value of type t: package
 // paths are cut to their last element, but not within type arguments, and the
-// names of fields of anonymous structs stand without their package.
+// names of fields of anonymous structs stand without their package. Types that
+// are declared in functions have a number behind, which stands within type
+// arguments only.
 func typeName(t *abi.Type) string {
 	if t == nil {
 		return "?"
@@ -17,7 +19,7 @@ func typeName(t *abi.Type) string {
 }
 
 func shortName(name string) string {
-	if !strings.ContainsAny(name, "/{") {
+	if !strings.ContainsAny(name, "/{·") {
 		return name
 	}
 	n := namer{name: name}
@@ -80,6 +82,9 @@ func (n *namer) flush(end int) {
 	part := n.name[n.start:end]
 	if n.args == 0 {
 		part = part[strings.LastIndexByte(part, '/')+1:]
+		if i := strings.LastIndex(part, "·"); i > 0 && strings.Trim(part[i+len("·"):], "0123456789") == "" {
+			part = part[:i]
+		}
 	}
 	n.out.WriteString(part)
 }

@@ -19,19 +19,20 @@ const wholeTypes = min(dwarfargs.Whole, rtype.Whole)
 // walkPlan replaces a function's static plan by a walk where the static one
 // would leave something out.
 func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
-	if !f.plan.Lacks(o.limits) {
+	if whole := f.wholeInstances(o.limits); whole && !f.plan.Lacks(o.limits) {
 		return
 	}
 	inputs := slices.Clone(f.inputs)
+	var d *description
 	if f.captures == nil { // else the types were read to their ends
 		whole := *o
 		whole.whole = true
-		d, err := b.describe(s, &whole)
-		if err != nil || len(d.params) != len(f.params) {
+		var err error
+		if d, err = b.describe(s, &whole); err != nil || len(d.params) != len(f.params) {
 			o.log.Info("types cannot be read to their ends", "func", s.Name, "err", err)
 			return
 		}
-		for i := range inputs {
+		for i := range d.params {
 			inputs[i].Type = d.params[i].Type
 		}
 	}
@@ -41,6 +42,7 @@ func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
 	}
 	f.inputs = inputs
 	f.plan = capture.BuildWalk(b.arch, inputs, o.limits, b.walkTypes)
+	b.walkInstances(s, f, d, o)
 }
 
 // release returns the Go version of the binary, "" if it is not known.

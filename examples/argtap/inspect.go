@@ -72,13 +72,23 @@ func inspect(args []string) error {
 	return failed
 }
 
-// function prints everything about one function.
+// function prints everything about one function, or about all code of a generic
+// one.
 func (in *inspector) function(name string) error {
 	funcs, err := uprobe.Inspect(in.binary, name, in.source.options()...)
 	if err != nil {
 		return err
 	}
-	f := funcs[0]
+	for i, f := range funcs {
+		if i > 0 {
+			fmt.Fprintln(in.out)
+		}
+		in.describe(f)
+	}
+	return nil
+}
+
+func (in *inspector) describe(f *uprobe.Func) {
 	p := f.EntryProbe()
 	version := ""
 	if in.version != "" {
@@ -105,8 +115,8 @@ func (in *inspector) function(name string) error {
 	about.print(in.out)
 
 	args := table{style: in.style, indent: "    "}
-	for _, p := range f.Params() {
-		missing := few(in.missing(p))
+	for i, p := range f.Params() {
+		missing := few(in.missingOf(f, i))
 		first, colour := "", ""
 		if len(missing) > 0 {
 			first, colour = missing[0], yellow
@@ -127,7 +137,27 @@ func (in *inspector) function(name string) error {
 	fmt.Fprintf(in.out, "  %s\n", in.style.paint(dim, what))
 	args.print(in.out)
 	in.captures(f)
-	return nil
+	in.instances(f)
+}
+
+// maxInstances is how many instances of generic code are shown.
+const maxInstances = 20
+
+// instances prints which instances of a generic function share its code.
+func (in *inspector) instances(f *uprobe.Func) {
+	all := f.Instances()
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintf(in.out, "  %s\n", in.style.paint(dim, "instances with this code, and their signatures: a call tells of which it is, and so the true types"))
+	t := table{style: in.style, indent: "    "}
+	for _, i := range all[:min(len(all), maxInstances)] {
+		t.row(cell{printable(i.Name), cyan}, cell{i.Signature.String(), ""})
+	}
+	t.print(in.out)
+	if n := len(all) - maxInstances; n > 0 {
+		fmt.Fprintf(in.out, "    and %d more\n", n)
+	}
 }
 
 // captures prints the expressions of -capture.
@@ -195,8 +225,8 @@ func (in *inspector) pattern(pattern string) error {
 		args := "arguments unknown"
 		if f.SignatureKnown() {
 			whole := 0
-			for _, p := range f.Params() {
-				missing := in.missing(p)
+			for i := range f.Params() {
+				missing := in.missingOf(f, i)
 				if len(missing) == 0 {
 					whole++
 				}

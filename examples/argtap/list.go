@@ -60,11 +60,13 @@ func functionNames(f *symbols.File, pattern string) ([]string, error) {
 			names = append(names, fn.Name)
 		}
 	default:
-		fn, err := f.Lookup(pattern)
+		funcs, err := f.Select(pattern)
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, fn.Name)
+		for _, fn := range funcs {
+			names = append(names, fn.Name)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/uprobe"
@@ -16,6 +17,24 @@ const (
 	shownPointers = 1
 	maxPath       = 200
 )
+
+// missingOf is missing for parameter i of a function: of generic code, for any of
+// its instances.
+func (in *inspector) missingOf(f *uprobe.Func, i int) []string {
+	instances := f.Instances()
+	if len(instances) == 0 {
+		return in.missing(f.Params()[i])
+	}
+	var parts []string
+	for _, of := range instances {
+		for _, m := range in.missing(of.Params[i]) {
+			if !slices.Contains(parts, m) {
+				parts = append(parts, m)
+			}
+		}
+	}
+	return parts
+}
 
 // missing returns what of a parameter is known not to be captured, and why:
 // nothing if it is captured whole.

@@ -13,10 +13,7 @@ func Build(a *abi.Arch, inputs []Input, limits Limits) *Plan {
 	b := &builder{limits: limits.WithDefaults(), plan: &Plan{PtrSize: int(a.PtrSize)}, bits: 1, base: HeaderSize}
 	b.short = limits.NoLoops && limits.walkDepth() > b.limits.Depth
 	off := b.base
-	for i, in := range inputs {
-		off = b.param(i, in, off)
-	}
-	off = b.reasons(off)
+	off = b.reasons(b.params(inputs, off))
 	b.follow()
 	b.finish(off)
 	return b.plan
@@ -45,6 +42,18 @@ type pending struct {
 	// reached from one by so many hops through pointers.
 	looped bool
 	hops   int
+}
+
+// params lays out the inputs at record offset off and returns the offset behind
+// them.
+func (b *builder) params(inputs []Input, off int) int {
+	for i, in := range inputs {
+		if in.Dict {
+			return b.dict(in, off)
+		}
+		off = b.param(i, in, off)
+	}
+	return off
 }
 
 // param lays out parameter i at record offset off and returns the offset

@@ -85,6 +85,9 @@ type Input struct {
 	// Expr is how the program computes the value, nil for a parameter. Location
 	// is then not looked at.
 	Expr *Expr
+	// Dict says that this is no parameter but the dictionary of generic code: see
+	// [Dict]. It is the last one.
+	Dict bool
 }
 
 // Plan is what one probe reads, and the layout of its record.
@@ -103,6 +106,8 @@ type Plan struct {
 	SlotBase, Slots, Fixed int
 	// Goroutine is the displacement of goid within g, 0 if unknown.
 	Goroutine int64
+	// Dict is the place of the dictionary of generic code, nil if there is none.
+	Dict *Dict
 	// MaxRecord bounds the size of a record in bytes.
 	MaxRecord int
 	// Walk is how references are followed where no straight-line code can. It is
@@ -144,8 +149,8 @@ type Read struct {
 	Reg    abi.Reg
 	Disp   int64
 	Bit    int // in the header's word at OffFailed
-	// Param is the index of the parameter, and Within the piece's offset in
-	// its image.
+	// Param is the index of the parameter, -1 for the dictionary, and Within the
+	// piece's offset in its image.
 	Param  int
 	Within int64
 }

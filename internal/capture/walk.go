@@ -72,10 +72,7 @@ func BuildWalk(a *abi.Arch, inputs []Input, limits Limits, types *Types) *Plan {
 	w := &Walk{Types: types, Depth: limits.walkDepth(), Objects: l.Objects, Bytes: l.Record}
 	b.plan.Walk = w
 	off := b.base
-	for i, in := range inputs {
-		off = b.param(i, in, off)
-	}
-	off = b.reasons(off)
+	off = b.reasons(b.params(inputs, off))
 	w.Bytes = max(w.Bytes&^7, off) // objects are aligned
 	w.First = uint32(len(types.rows))
 	for i := range b.plan.Params {

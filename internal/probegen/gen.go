@@ -180,6 +180,7 @@ func (g *gen) entry(f *Func) {
 		g.jumpIf(f.Skip, "exit")
 	}
 	g.mark(f)
+	g.onlyDicts(f)
 	g.where(f)
 	switch {
 	case p.Walk != nil:
@@ -279,11 +280,16 @@ func (g *gen) images(f *Func) {
 		reg, disp := r.Reg, r.Disp
 		if r.Frame {
 			reg, disp = f.Arch.SP, r.Disp+f.CFA
-			g.notef("%s at CFA%+d", p.Params[r.Param].Name, r.Disp)
+			name := ".dict"
+			if r.Param >= 0 {
+				name = p.Params[r.Param].Name
+			}
+			g.notef("%s at CFA%+d", name, r.Disp)
 		}
 		g.loadReg(asm.R3, reg)
 		g.readFixed(r.Offset, r.Size, disp, r.Bit)
 	}
+	g.dict(f)
 }
 
 // zeroGaps stores zero to every word of the images that is not written whole

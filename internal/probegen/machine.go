@@ -56,6 +56,9 @@ func (g *gen) check(f *Func) string {
 			return "register " + f.Arch.RegName(r.Reg) + " is not readable"
 		}
 	}
+	if reason := g.checkDict(f); reason != "" {
+		return reason
+	}
 	if c := f.Skip; c != Never && c != Always && (c < g.machine.firstCond || c >= g.machine.firstCond+16) {
 		return "it has a condition of another architecture"
 	}

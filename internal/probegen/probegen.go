@@ -109,8 +109,12 @@ type Func struct {
 	Arch   *abi.Arch
 	Plan   *capture.Plan
 	// Site is the address of the probed instruction as the binary states it. A
-	// plan with a walk needs it.
+	// plan with a walk or a dictionary needs it.
 	Site uint64
+	// Dicts are the dictionaries, as the binary states their addresses, with which
+	// a call is to be reported. nil stands for all; else Dict is where it is.
+	Dicts []uint64
+	Dict  abi.Location
 	// CFA is the distance from SP up to the CFA at the probe site, in bytes.
 	CFA int64
 	// G is where the g is at the probe site. Marks that belong to a call of

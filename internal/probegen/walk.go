@@ -132,12 +132,9 @@ func (g *gen) walk(f *Func) {
 	state(walkRowStart)
 	g.emit(asm.Mov.Imm(asm.R1, int32(w.First+w.Rows)))
 	state(walkRowEnd)
+	g.instance(f)
 	g.note("the load bias")
-	g.emit(
-		asm.LoadMem(asm.R1, regCtx, g.machine.pc, asm.DWord),
-		asm.LoadImm(asm.R2, int64(f.Site), asm.DWord),
-		asm.Sub.Reg(asm.R1, asm.R2),
-	)
+	g.bias(asm.R1, asm.R2, f)
 	state(walkBias)
 	state(capture.OffBias)
 	const callback = "step"

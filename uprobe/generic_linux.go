@@ -1,0 +1,45 @@
+package uprobe
+
+import (
+	"github.com/cilium/ebpf"
+
+	"github.com/argtap/argtap/internal/probegen"
+)
+
+// needInstances makes the map of the instances of generic functions whose calls
+// are walked.
+func (k *kernel) needInstances(funcs []*Func) (err error) {
+	type rows [probegen.InstanceSize / 4]uint32
+	var (
+		keys   [][probegen.InstanceKeySize / 8]uint64
+		values []rows
+	)
+	for id, f := range funcs {
+		if f.plan.Walk == nil {
+			continue
+		}
+		for i := range f.instances {
+			in := &f.instances[i]
+			var key [probegen.InstanceKeySize / 8]uint64
+			key[probegen.InstanceDict/8], key[probegen.InstanceFunc/8] = uint64(in.dict.Addr), uint64(id)
+			var v rows
+			v[probegen.InstanceFirst/4], v[probegen.InstanceRows/4] = in.plan.Walk.First, in.plan.Walk.Rows
+			keys, values = append(keys, key), append(values, v)
+		}
+	}
+	if len(keys) == 0 || k.instances != nil {
+		return nil
+	}
+	if k.instances, err = ebpf.NewMap(&ebpf.MapSpec{
+		Name: "argtap_inst", Type: ebpf.Hash, KeySize: probegen.InstanceKeySize,
+		ValueSize: probegen.InstanceSize, MaxEntries: uint32(len(keys)),
+	}); err != nil {
+		return kernelError("create the map of instances", err)
+	}
+	for i := range keys {
+		if err := k.instances.Put(keys[i], values[i]); err != nil {
+			return kernelError("fill the map of instances", err)
+		}
+	}
+	return nil
+}
