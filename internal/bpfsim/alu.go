@@ -43,6 +43,8 @@ func alu(in insn, f *frame) error {
 		v = a - b
 	case 0x20:
 		v = a * b
+	case 0x30, 0x90:
+		v = divide(a, b, op == 0x90)
 	case 0x40:
 		v = a | b
 	case 0x50:
@@ -62,6 +64,19 @@ func alu(in insn, f *frame) error {
 		v = uint64(uint32(v))
 	}
 	return f.set(in.dst, v)
+}
+
+// divide returns the quotient or the remainder: BPF defines those by zero.
+func divide(a, b uint64, remainder bool) uint64 {
+	switch {
+	case b == 0 && remainder:
+		return a
+	case b == 0:
+		return 0
+	case remainder:
+		return a % b
+	}
+	return a / b
 }
 
 func jump(in insn, f *frame) (bool, error) {

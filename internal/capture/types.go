@@ -36,6 +36,9 @@ const (
 	// RowIface: an interface with methods. The first word leads to an itab,
 	// whose second is the dynamic type.
 	RowIface
+	// RowErase is no reference, but what is zeroed as soon as a value was read:
+	// Limit bytes. These rows lie behind the others of a type.
+	RowErase
 )
 
 // Row is a reference within the values of a type.
@@ -59,9 +62,10 @@ const (
 	RowLimit  = 12 // u32
 
 	TypeSize  = 16
-	TypeFirst = 0 // u32: the first of its rows
-	TypeRows  = 4 // u32: their number
-	TypeBytes = 8 // u32: the bytes that are captured of a value
+	TypeFirst = 0  // u32: the first of its rows
+	TypeRows  = 4  // u32: their number
+	TypeBytes = 8  // u32: the bytes that are captured of a value
+	TypeErase = 12 // u32: the number of rows behind the others that say what to erase
 
 	DynamicSize = 8
 	DynamicType = 0 // u32: of what the interface's second word leads to, 0 for nothing
@@ -96,11 +100,16 @@ type Types struct {
 	order   []uint64 // the keys of dynamic in the order in which they came
 	// interfaces says that there are rows of interfaces.
 	interfaces bool
+	// erases says that there are rows of what is erased.
+	erases bool
+	// refused are the types that are not followed, with the reason.
+	refused map[typeKey]abi.Reason
 }
 
 type tableType struct {
 	image       *Image
 	first, rows uint32
+	erase       uint32
 }
 
 // Dynamic is a type that interfaces may hold.
@@ -109,6 +118,8 @@ type Dynamic struct {
 	// Direct says that the interface's second word is the value, and not where
 	// it lies.
 	Direct bool
+	// Why says why it is not followed, if it is not.
+	Why    abi.Reason
 	target uint32
 	hop    bool
 }
@@ -137,7 +148,7 @@ var byteElem = &abi.Type{Name: "uint8", Kind: abi.Uint8, Size: 1, Align: 1}
 func NewTypes(a *abi.Arch, limits Limits) *Types {
 	t := &Types{
 		ptr: a.PtrSize, limits: limits.WithDefaults(), budget: tableBudget,
-		ids: make(map[typeKey]uint32), dynamic: make(map[uint64]Dynamic),
+		ids: make(map[typeKey]uint32), dynamic: make(map[uint64]Dynamic), refused: make(map[typeKey]abi.Reason),
 	}
 	word := &abi.Type{Name: "uintptr", Kind: abi.Uintptr, Size: a.PtrSize, Align: a.PtrSize}
 	for _, typ := range []*abi.Type{{Name: "none"}, byteElem, word} {
@@ -160,7 +171,7 @@ func (t *Types) number(typ *abi.Type) uint32 {
 	}
 	id := uint32(len(t.list))
 	t.ids[k] = id
-	t.list = append(t.list, tableType{image: &Image{Type: typ, Size: min(typ.Size, int64(t.limits.Bytes))}})
+	t.list = append(t.list, tableType{image: t.image(typ)})
 	return id
 }
 
@@ -169,8 +180,11 @@ func (t *Types) complete() {
 	for ; t.next < len(t.list); t.next++ {
 		first := len(t.rows)
 		img := t.list[t.next].image
-		t.refs(img.Type, 0, img.Size, nil)
+		t.refs(img.Type, 0, img.Size, img.hole())
 		t.list[t.next].first, t.list[t.next].rows = uint32(first), uint32(len(t.rows)-first)
+		if img.Erase != nil {
+			t.eraseRows(t.next)
+		}
 	}
 }
 
@@ -189,6 +203,8 @@ func (t *Types) AddDynamic(key uint64, typ *abi.Type, direct bool) {
 	}
 	d := Dynamic{Type: typ, Direct: direct}
 	switch {
+	case t.limits.Redact.Type(typ), direct && t.limits.Redact.Spans(typ, typ.Size) != nil:
+		d.Why = abi.Redacted
 	case !direct:
 		if typ.Size > 0 {
 			d.target = t.number(typ)
@@ -239,40 +255,58 @@ func (t *Types) Dynamic(key uint64) (Dynamic, bool) {
 // many elements are captured at most. Without a reason both are there, unless
 // the elements have no size: then there is nothing to capture.
 func (t *Types) Follow(kind RowKind, elem *abi.Type) (id uint32, limit int, r abi.Reason) {
+	if t.limits.Redact.Type(elem) {
+		t.refused[keyOf(elem)] = abi.Redacted
+		return noType, 0, abi.Redacted
+	}
+	return t.follow(kind, elem)
+}
+
+func (t *Types) follow(kind RowKind, elem *abi.Type) (id uint32, limit int, r abi.Reason) {
 	switch {
 	case elem == nil || elem.Kind == abi.Invalid || elem.Size < 0:
 		return noType, 0, abi.UnknownType
 	case kind == RowCounted && elem.Size > int64(t.limits.Bytes):
-		return noType, 0, abi.Cut
+		return noType, 0, abi.CutValue
 	}
 	limit = 1
 	if kind == RowCounted {
-		switch {
-		case elem.Size == 0:
-			limit = t.limits.Elems
-		case elem.Size == 1:
-			limit = t.limits.String
-		default:
-			limit = min(t.limits.Elems, int(int64(t.limits.Bytes)/elem.Size))
-		}
+		limit, _ = t.limits.Elements(elem)
 	}
 	if elem.Size == 0 {
 		return noType, limit, abi.Present
 	}
 	if id = t.number(elem); id == noType {
-		return noType, limit, abi.Cut
+		return noType, limit, abi.CutTypes
 	}
 	return id, limit, abi.Present
 }
 
+// Elements returns how many elements of a type are captured of a slice at most,
+// and by which limit. Those of a string are bytes.
+func (l Limits) Elements(elem *abi.Type) (n int, by abi.Reason) {
+	switch {
+	case elem.Size == 1:
+		return l.String, abi.CutString
+	case elem.Size > 1 && int64(l.Bytes)/elem.Size < int64(l.Elems):
+		return int(int64(l.Bytes) / elem.Size), abi.CutValue
+	}
+	return l.Elems, abi.CutElems
+}
+
 // Lookup is like [Types.Follow] for a table that is complete.
 func (t *Types) Lookup(kind RowKind, elem *abi.Type) (id uint32, limit int, r abi.Reason) {
+	if elem != nil {
+		if r, ok := t.refused[keyOf(elem)]; ok {
+			return noType, 0, r
+		}
+	}
 	if elem != nil && elem.Size > 0 {
 		if _, ok := t.ids[keyOf(elem)]; !ok && elem.Kind != abi.Invalid {
 			return noType, 0, abi.NotFollowed
 		}
 	}
-	return t.Follow(kind, elem)
+	return t.follow(kind, elem)
 }
 
 // Image returns the image of a type, nil if there is none of that number.
@@ -294,6 +328,7 @@ func (t *Types) Encode() (types, rows []byte) {
 		binary.LittleEndian.PutUint32(b[TypeFirst:], e.first)
 		binary.LittleEndian.PutUint32(b[TypeRows:], e.rows)
 		binary.LittleEndian.PutUint32(b[TypeBytes:], uint32(e.image.Size))
+		binary.LittleEndian.PutUint32(b[TypeErase:], e.erase)
 	}
 	rows = make([]byte, max(len(t.rows), 1)*RowSize)
 	for i, r := range t.rows {

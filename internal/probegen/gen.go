@@ -183,7 +183,7 @@ func (g *gen) entry(f *Func) {
 	switch {
 	case p.Walk != nil:
 		g.takeScratch(&walkScratch)
-	case p.Variable():
+	case p.Variable(), inScratch(p):
 		g.takeScratch(&chunkScratch)
 	case fitsStack(p):
 		g.notef("a record of %d bytes on the stack", p.Fixed)
@@ -200,7 +200,7 @@ func (g *gen) entry(f *Func) {
 	case p.Walk != nil:
 		g.walk(f)
 		g.sendScratch(&walkScratch)
-	case p.Variable():
+	case p.Variable(), inScratch(p):
 		g.chunks(p)
 		g.sendScratch(&chunkScratch)
 	case fitsStack(p):
@@ -281,6 +281,10 @@ func (g *gen) images(f *Func) {
 		}
 		g.loadReg(asm.R3, reg)
 		g.readFixed(r.Offset, r.Size, disp, r.Bit)
+	}
+	if len(p.Erase) > 0 {
+		g.note("erase what is redacted")
+		g.erase(regRecord, 0, p.Erase)
 	}
 }
 

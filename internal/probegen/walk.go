@@ -25,26 +25,30 @@ const (
 // table of objects that were visited, above them the lock and the cursor that
 // all areas have.
 const (
-	walkRow      = -24 - 8*iota // of the type table, the next to look at
-	walkRowEnd                  // behind the last one of the element
-	walkRowStart                // the first one
-	walkElems                   // elements that follow in the object
-	walkPos                     // record offset of the element
-	walkSize                    // its size
-	walkNext                    // record offset of the next object
-	walkDepth                   // pointers to the object
-	walkPhase                   // of an interface with methods: see step
-	walkBias                    // the load bias
-	walkGen                     // the number of the hit
-	walkFlags                   // see capture.FlagObjects
-	walkObjects                 // that are in the heap
-	walkLimit                   // bytes of the record at most
-	walkHop                     // of the reference at hand: whether it is a pointer,
-	walkType                    // the type of what it leads to,
-	walkCount                   // the number of elements,
-	walkBehind                  // their depth,
-	walkSlot                    // and their place in the table of visited objects
-	walkStates   = 512          // room for these in bytes
+	walkRow       = -24 - 8*iota // of the type table, the next to look at
+	walkRowEnd                   // behind the last one of the element
+	walkRowStart                 // the first one
+	walkElems                    // elements that follow in the object
+	walkPos                      // record offset of the element
+	walkSize                     // its size
+	walkNext                     // record offset of the next object
+	walkDepth                    // pointers to the object
+	walkPhase                    // of an interface with methods: see step
+	walkBias                     // the load bias
+	walkGen                      // the number of the hit
+	walkFlags                    // see capture.FlagObjects
+	walkObjects                  // that are in the heap
+	walkLimit                    // bytes of the record at most
+	walkHop                      // of the reference at hand: whether it is a pointer,
+	walkType                     // the type of what it leads to,
+	walkCount                    // the number of elements,
+	walkBehind                   // their depth,
+	walkSlot                     // and their place in the table of visited objects
+	walkErase                    // of the object that was read: the first row of what is erased,
+	walkErases                   // their number,
+	walkEraseSize                // the size of an element,
+	walkEraseAll                 // and the number of spans in all elements
+	walkStates    = 512          // room for these in bytes
 )
 
 const (
@@ -259,7 +263,11 @@ func (g *gen) step(callback string, w *capture.Walk) {
 		g.dynamic(ptr, word)
 	}
 	g.follow(types)
-	g.insert()
+	g.insert(func() {
+		if w.Types.Erases() {
+			g.eraseObject(types, rows)
+		}
+	})
 
 	g.label("drop")
 	g.emit(asm.Mov.Imm(asm.R1, 0))
@@ -409,8 +417,9 @@ func (g *gen) follow(types int) {
 	g.emit(asm.Ja.Label("next"))
 }
 
-// insert generates the appending of an object.
-func (g *gen) insert() {
+// insert generates the appending of an object. It calls erase to generate what
+// is done to an object that was read; behind it the object is unreadable.
+func (g *gen) insert(erase func()) {
 	const cursor = scratchCursor - scratchRecord
 	g.label("insert")
 	g.note("append it")
@@ -427,13 +436,17 @@ func (g *gen) insert() {
 		asm.Mov.Reg(asm.R2, asm.R1), asm.Add.Imm(asm.R2, capture.ObjectHeader), asm.Add.Reg(asm.R2, regSize),
 		asm.JGT.Reg(asm.R2, asm.R3, "cut"),
 	)
+	wasRead := "read"
+	if g.walker.Types.Erases() {
+		wasRead = "erase?"
+	}
 	read := func(helper asm.BuiltinFunc) {
 		g.emit(
 			asm.Add.Reg(asm.R1, regRecord), asm.Add.Imm(asm.R1, capture.ObjectHeader),
 			asm.Mov.Reg(asm.R2, regSize),
 			asm.Mov.Reg(asm.R3, regAddr),
 			helper.Call(),
-			asm.JEq.Imm(asm.R0, 0, "read"),
+			asm.JEq.Imm(asm.R0, 0, wasRead),
 		)
 	}
 	read(asm.FnProbeReadUser)
@@ -442,6 +455,12 @@ func (g *gen) insert() {
 		g.load(asm.R1, cursor)
 		g.emit(asm.JGT.Imm(asm.R1, capture.MaxWalk, "stop"))
 		read(asm.FnCopyFromUser)
+	}
+	if wasRead != "read" {
+		g.emit(asm.Ja.Label("unreadable"))
+		g.label(wasRead)
+		erase()
+		g.label("unreadable")
 	}
 	g.note("it cannot be read")
 	g.emit(asm.Mov.Imm(regSize, 0))

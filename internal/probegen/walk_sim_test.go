@@ -82,7 +82,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 	if testing.Short() {
 		rounds = 50
 	}
-	var sent, objects, tombs, cutObjects, cutBytes, dynamic, deep, most int
+	var sent, objects, tombs, cutObjects, cutBytes, dynamic, deep, most, erased int
 	for seed := range rounds {
 		r := newRandom(uint64(seed), a)
 		limits := capture.Limits{}
@@ -92,6 +92,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 				Depth: pick(r, -1, 1, 2, 100), Objects: pick(r, 1, 5, 20, 400), Record: pick(r, 1, 500, 3000, 32<<10),
 			}
 		}
+		limits.Redact = r.walkRedaction()
 		types := capture.NewTypes(a, limits)
 		memo := map[*abi.Type]*abi.Type{}
 		var funcs []probegen.Func
@@ -164,6 +165,9 @@ func testWalks(t *testing.T, a *abi.Arch) {
 				t.Fatalf("seed %d: %d bytes, MaxRecord is %d", seed, len(got[0]), f.Plan.MaxRecord)
 			}
 			sent++
+			if want.erased > 0 {
+				erased++
+			}
 			objects += wm.objects
 			tombs += wm.tombs
 			dynamic += wm.dynamic
@@ -181,10 +185,10 @@ func testWalks(t *testing.T, a *abi.Arch) {
 			}
 		}
 	}
-	t.Logf("%d records, %d objects, at most %d, %d not readable, %d of dynamic types, %d deep; cut by objects %d, by bytes %d",
-		sent, objects, most, tombs, dynamic, deep, cutObjects, cutBytes)
+	t.Logf("%d records, %d objects, at most %d, %d not readable, %d of dynamic types, %d deep; cut by objects %d, by bytes %d; erased in %d",
+		sent, objects, most, tombs, dynamic, deep, cutObjects, cutBytes, erased)
 	// The test is worth little if chance does not reach all of these.
-	if !testing.Short() && (objects < 2*sent || tombs < sent/5 || dynamic < sent/20 || deep < sent/10 || cutObjects < sent/50 || cutBytes < sent/50) {
+	if !testing.Short() && (objects < 2*sent || tombs < sent/5 || dynamic < sent/20 || deep < sent/10 || cutObjects < sent/50 || cutBytes < sent/50 || erased < sent/20) {
 		t.Error("too uniform")
 	}
 }
@@ -329,6 +333,10 @@ func (w *walkModel) follow(addr uint64, id uint32, count int64, depth int) int64
 	w.r.put32(int(at)+capture.ObjectType, word(depth))
 	w.r.put32(int(at)+capture.ObjectCount, uint32(count))
 	copy(w.r.data[at+capture.ObjectHeader:], data)
+	img := walk.Types.Image(id)
+	for i := range count {
+		w.r.erase(at+capture.ObjectHeader+i*img.Size, img.Erase)
+	}
 	for i := at + capture.ObjectHeader + size; i < int64(len(w.r.data)); i++ {
 		w.r.unused[i] = true
 	}
