@@ -28,6 +28,10 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if o.limits.Redact == nil {
+		t.Error("nothing is redacted")
+	}
+	o.limits.Redact = nil
 	if fmt.Sprint(o.funcs) != "[a b c]" || o.pid != 7 || o.ctx != ctx || o.limits != (capture.Limits{String: 1, Elems: 2, Bytes: 3, Depth: 4, Objects: 5, Record: 6}) ||
 		o.buffer != 8192 || o.delay != time.Millisecond || o.log != log {
 		t.Errorf("%+v", o)

@@ -270,7 +270,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	}
 	for _, p := range d.params {
 		f.inputs = append(f.inputs, capture.Input{Name: p.Name, Type: p.Type, Location: b.readable(p.Location)})
-		p.arch = b.arch
+		p.arch, p.redact = b.arch, o.limits.Redact
 		f.params = append(f.params, p)
 		for _, p := range p.Location {
 			if (p.Kind == abi.InRegister || p.Kind == abi.InMemory) && !b.arch.IsFloat(p.Reg) {

@@ -231,12 +231,13 @@ func (m *Image) Absent(off, size int64) abi.Reason {
 		}
 	}
 	if off+size > m.Size {
-		return m.cut()
+		return m.CutBy()
 	}
 	return abi.Present
 }
 
-func (m *Image) cut() abi.Reason {
+// CutBy returns why what lies behind the captured bytes is not there.
+func (m *Image) CutBy() abi.Reason {
 	if m.Beyond != abi.Present {
 		return m.Beyond
 	}
@@ -256,7 +257,7 @@ func (m *Image) Missing(off, size int64) abi.Reason {
 		}
 	}
 	if off >= m.Size {
-		return m.cut()
+		return m.CutBy()
 	}
 	return abi.Present
 }

@@ -53,3 +53,11 @@ func (t *Types) eraseRows(id int) {
 
 // Erases reports whether there are types of whose values something is erased.
 func (t *Types) Erases() bool { return t.erases }
+
+// Elements is [Limits.Elements] with the limits of the table.
+func (t *Types) Elements(elem *abi.Type) (n int, by abi.Reason) {
+	if elem == nil {
+		return 0, abi.UnknownType
+	}
+	return t.limits.Elements(elem)
+}

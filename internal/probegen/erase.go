@@ -140,6 +140,7 @@ func (g *gen) eraseObject(types, rows int) {
 func (g *gen) eraseSpan(callback string, rows int) {
 	const cursor = scratchCursor - scratchRecord
 	g.function(callback, each)
+	g.note("erase a span of an element")
 	g.emit(asm.LoadMem(regRecord, asm.R2, 0, asm.DWord))
 	g.load(asm.R3, walkErases)
 	g.load(asm.R5, walkErase)
