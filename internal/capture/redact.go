@@ -380,6 +380,11 @@ func (b *builder) kept(img *Image, off, size int64) int64 {
 	if !storable(keep) {
 		keep = 0
 	}
+	for _, s := range img.Erase {
+		if s.Offset <= off+keep && off+size <= s.Offset+s.Size {
+			return keep
+		}
+	}
 	img.Holes = append(img.Holes, Hole{Offset: off + keep, Size: size - keep, Reason: abi.Redacted})
 	return keep
 }
