@@ -81,7 +81,8 @@ const (
 
 // Redacted returns which parts of the parameter are redacted, as selectors such
 // as ".Auth.password" or "[].token": as far as one pointer away, and not what
-// interfaces hold. It is "" for the whole parameter.
+// interfaces hold. What a pointer leads to as a whole has a * in front. It is ""
+// for the whole parameter.
 func (p Param) Redacted() []string {
 	if p.redact.Input(p.Name, p.Type) {
 		return []string{""}
@@ -118,6 +119,9 @@ func (f *redactedFinder) find(t *abi.Type, path string, pointers, nesting int) {
 		f.follow(t.Elem, path+"[]", pointers, nesting)
 	case abi.Pointer:
 		if pointers > 0 {
+			if f.redact.Type(t.Elem) {
+				path = "*" + path
+			}
 			f.follow(t.Elem, path, pointers-1, nesting)
 		}
 	}

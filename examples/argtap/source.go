@@ -7,17 +7,23 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
-// source are the flags that say where signatures come from, for trace and
-// inspect alike.
+// source are the flags that say where signatures come from and what is redacted,
+// for trace and inspect alike.
 type source struct {
-	signatures signatures
+	signatures repeated
 	debugFile  string
+	redact     repeated
+	noRedact   bool
 }
 
 func (s *source) register(fs *flag.FlagSet) {
 	fs.Var(&s.signatures, "signature", "the `SIGNATURE` of functions that the binary does not describe, as\n"+
 		"'func(n int64) float64', or FUNC=SIGNATURE for one of several; may be repeated")
 	fs.StringVar(&s.debugFile, "debug-file", "", "read debug information from `FILE`")
+	fs.Var(&s.redact, "redact", "redact what is called `NAME` too: parameters and fields in whose names\n"+
+		"it is a word, as password, or values of a type, as http.Cookie, or of\n"+
+		"those of a package, as crypto/rsa.*; may be repeated")
+	fs.BoolVar(&s.noRedact, "no-redact", false, "show passwords, tokens and whatever else is redacted by default")
 }
 
 func (s *source) options() []uprobe.Option {
@@ -33,15 +39,21 @@ func (s *source) options() []uprobe.Option {
 	if s.debugFile != "" {
 		opts = append(opts, uprobe.WithDebugFile(s.debugFile))
 	}
+	if s.noRedact {
+		opts = append(opts, uprobe.WithoutRedaction())
+	}
+	if len(s.redact) > 0 {
+		opts = append(opts, uprobe.WithRedact(s.redact...))
+	}
 	return opts
 }
 
-// signatures is a flag that may be repeated.
-type signatures []string
+// repeated is a flag that may be repeated.
+type repeated []string
 
-func (s *signatures) String() string { return strings.Join(*s, " ") }
+func (s *repeated) String() string { return strings.Join(*s, " ") }
 
-func (s *signatures) Set(text string) error {
+func (s *repeated) Set(text string) error {
 	*s = append(*s, text)
 	return nil
 }
