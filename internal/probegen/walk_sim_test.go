@@ -200,6 +200,8 @@ type walkModel struct {
 	bias     uint64
 	visited  map[[2]uint64]int64 // (address, type) to record offset
 	dynamics map[uint64]uint64
+	// types and rowTable are the type table.
+	types, rowTable []byte
 
 	objects, tombs, dynamic, depth int
 }
@@ -207,6 +209,7 @@ type walkModel struct {
 // walk appends the heap to the record of a hit.
 func (r *record) walk(f *probegen.Func, bias uint64) *walkModel {
 	w := &walkModel{r: r, f: f, bias: bias, visited: map[[2]uint64]int64{}, dynamics: map[uint64]uint64{}}
+	w.types, w.rowTable = f.Plan.Walk.Types.Encode()
 	keys, values := f.Plan.Walk.Types.EncodeDynamic()
 	for i := range keys {
 		w.dynamics[keys[i]] = values[i]
@@ -229,8 +232,7 @@ func (r *record) walk(f *probegen.Func, bias uint64) *walkModel {
 }
 
 func (w *walkModel) typ(id uint32) (size int64, first, rows uint32) {
-	types, _ := w.f.Plan.Walk.Types.Encode()
-	b := types[id*capture.TypeSize:]
+	b := w.types[id*capture.TypeSize:]
 	u32 := func(off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
 	return int64(u32(capture.TypeBytes)), u32(capture.TypeFirst), u32(capture.TypeRows)
 }
@@ -246,9 +248,8 @@ func (w *walkModel) pointerAt(off int64) uint64 {
 
 // rows follows the references of a value at base.
 func (w *walkModel) rows(first, n uint32, base int64, depth int) {
-	_, rows := w.f.Plan.Walk.Types.Encode()
 	for i := first; i < first+n; i++ {
-		b := rows[i*capture.RowSize:]
+		b := w.rowTable[i*capture.RowSize:]
 		u32 := func(off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
 		at := base + int64(u32(capture.RowOffset))
 		addr := w.pointerAt(at)
