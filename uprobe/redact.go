@@ -20,7 +20,7 @@ var defaultRedaction = []string{
 
 	"crypto/dsa.PrivateKey", "crypto/ecdh.PrivateKey", "crypto/ecdsa.PrivateKey", "crypto/ed25519.PrivateKey",
 	"crypto/rsa.PrivateKey", "golang.org/x/crypto/ssh.Signer", "golang.org/x/oauth2.Token",
-	"net/http.Cookie", "net/url.Userinfo",
+	"net/http.Cookie",
 }
 
 // DefaultRedaction returns the patterns that are redacted by default: see
