@@ -36,6 +36,14 @@
 // a value may show what was there before and after at once, but only bytes that
 // were where it says, and no more of them than the limits allow.
 //
+// # What is not shown
+//
+// Passwords, tokens, keys and the like are redacted unless [WithoutRedaction] is
+// given: parameters and fields by name, values by type ([DefaultRedaction]).
+// [WithRedact] adds to them. What is redacted is not read, or erased as soon as it
+// is, by the program in the kernel: neither its bytes nor its length reach the
+// tracer, whatever happens to it.
+//
 // # What is counted
 //
 // Every call is delivered or counted as lost, by cause: see [Stats].
