@@ -14,6 +14,7 @@ func BenchmarkWorstHit(b *testing.B) {
 		{"anys", "anys", nil},
 		{"knots", "knots", nil},
 		{"redacted", "secrets", nil},
+		{"redacted everywhere", "stripes", nil},
 		{"not redacted", "secrets", []Option{WithoutRedaction()}},
 		{"largest limits", "tree", []Option{WithLimits(Limits{String: 8192, Elems: 1024, Bytes: 8192, Depth: 100, Objects: 1024, Record: 32 << 10})}},
 	} {

@@ -80,6 +80,24 @@ func knots(n int, list []*[400]*int) {
 	sink = n
 }
 
+// stripe is redacted in every other byte.
+type stripe struct{ token, x uint8 }
+
+//go:noinline
+func stripes(n int, list [][]stripe) {
+	if n < 0 {
+		grow()
+	}
+	sink = n
+}
+
+func newStripes() (list [][]stripe) {
+	for range 64 {
+		list = append(list, make([]stripe, 64))
+	}
+	return list
+}
+
 //go:noinline
 func secrets(n int, t *secret) {
 	if n < 0 {
@@ -149,7 +167,7 @@ func main() {
 	in := bufio.NewScanner(os.Stdin)
 	s := strings.Repeat("abcde", 1)
 	p := &point{3, 4}
-	large, list, knot, hidden := newTree(3), newAnys(2), newKnots(), newSecret(3)
+	large, list, knot, hidden, stripy := newTree(3), newAnys(2), newKnots(), newSecret(3), newStripes()
 	for in.Scan() {
 		name, count, _ := strings.Cut(in.Text(), " ")
 		n, err := strconv.Atoi(count)
@@ -176,6 +194,10 @@ func main() {
 		case "knots":
 			for i := range n {
 				knots(i, knot)
+			}
+		case "stripes":
+			for i := range n {
+				stripes(i, stripy)
 			}
 		case "secrets":
 			for i := range n {
