@@ -85,6 +85,30 @@ const (
 	NegativeShift
 	// NoAddress: an expression needs the address of a value that is in registers.
 	NoAddress
+	// CutCall: one or the other, which cannot be told where both limits were reached.
+	CutCall
+	// CutString: the limit on the bytes of a string, or of a slice of bytes.
+	CutString
+	// CutElems: the limit on the elements of a slice.
+	CutElems
+	// CutValue: the limit on the bytes of one value, or of the elements of a slice.
+	CutValue
+	// CutArgs: the limit on the bytes of all parameters.
+	CutArgs
+	// CutReads: the limit on the places in memory that parameters are read from.
+	CutReads
+	// CutRefs: the limit on the references that straight-line code follows.
+	CutRefs
+	// CutTypes: the limit on types.
+	CutTypes
+	// CutOutput: the limit on what is printed or decoded of one value.
+	CutOutput
+	// CutCompiler: the compiler's own table of arguments ends before it.
+	CutCompiler
+	// OutOfRange: there is no such element.
+	OutOfRange
+	// Redacted: the value must not leave the kernel.
+	Redacted
 	reasonCount
 )
 
@@ -118,6 +142,18 @@ var reasonText = [reasonCount]string{
 	"division by zero",
 	"negative shift count",
 	"in registers, where it has no address",
+	"cut at the limit on objects or bytes of a call",
+	"cut at the limit on bytes of a string",
+	"cut at the limit on elements",
+	"cut at the limit on bytes of a value",
+	"cut at the limit on bytes of all arguments",
+	"cut at the limit on places of arguments",
+	"cut at the limit on references",
+	"cut at the limit on types",
+	"cut at the limit on output",
+	"cut at the compiler's limit",
+	"out of range",
+	"redacted",
 }
 
 // String returns the reason as users see it.

@@ -92,7 +92,7 @@ const maxValues = 1 << 18
 func (c *converter) any(v Value, depth int) any {
 	r := c.printer.cut(v, depth)
 	if c.budget++; r == abi.Present && c.budget > maxValues {
-		r = abi.Cut
+		r = abi.CutOutput
 	}
 	if r != abi.Present {
 		return Absent{r.String()}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/capture"
 )
 
 // Bind calls fn, which is a func, for each call, with the arguments of the call
@@ -25,7 +26,8 @@ import (
 // Whether fn fits is checked when the function is looked up, by [Trace] and by
 // [Inspect]; an error that is [ErrHandler] shows both signatures. Of the functions
 // that a pattern selects those that do not fit are left out. A parameter of fn must
-// hold every value that the argument can have: an int64 does not fit an int32.
+// hold every value that the argument can have: an int64 does not fit an int32; and
+// what is redacted ([WithRedact]) fits a Value only.
 //
 // A call of which an argument that fn takes is absent or was cut, even in part, or
 // is nil where the parameter of fn cannot be, is not given to fn: it is counted in
@@ -119,10 +121,17 @@ func (b *binding) check(f *Func) ([]int, error) {
 		return fail(fmt.Errorf("it has %d %ss, not %d", len(args), what, n))
 	}
 	for i, j := range index {
+		var redact *capture.Redaction
+		if len(f.params) > 0 {
+			redact = f.params[0].redact
+		}
+		if b.types[i] != typeValue && redact.Input(args[j].Name, args[j].Type) {
+			return fail(fmt.Errorf("%s %w", what, &DecodeError{args[j].Name, errRedacted}))
+		}
 		// Of generic code one instance is enough.
 		var first error
 		for _, t := range f.argTypes(j) {
-			c := fitter{seen: map[fitKey]bool{}}
+			c := fitter{seen: map[fitKey]bool{}, redact: redact}
 			err := c.fits(t, b.types[i], args[j].Name, 0)
 			if err == nil {
 				first = nil
@@ -175,7 +184,13 @@ func (t *Tracer) bind(handler func(*Call)) func(*Call) {
 
 // fitter checks whether values of a type can be decoded into variables of
 // another, whatever they are.
-type fitter struct{ seen map[fitKey]bool }
+type fitter struct {
+	seen   map[fitKey]bool
+	redact *capture.Redaction
+}
+
+// errRedacted: no call would ever be given to the bound func.
+var errRedacted = errors.New("it is redacted: leave it out, take it as a Value, or see WithRedact")
 
 type fitKey struct {
 	t   *abi.Type
@@ -288,11 +303,32 @@ func (c *fitter) fields(t *abi.Type, dst reflect.Type, path string, depth int) e
 		case !ok:
 			return noField(at, t)
 		}
+		if c.redacted(t, way) && f.Type != typeValue {
+			if tag.optional {
+				continue
+			}
+			return fail(at, errRedacted)
+		}
 		if err := c.fits(fieldType(t, way), f.Type, at, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// redacted reports whether one of the fields that indexes lead through is.
+func (c *fitter) redacted(t *abi.Type, way []int) bool {
+	for _, i := range way {
+		if t.Kind == abi.Pointer {
+			t = t.Elem
+		}
+		f := &t.Fields[i]
+		if c.redact.Input(f.Name, f.Type) {
+			return true
+		}
+		t = f.Type
+	}
+	return false
 }
 
 // fieldType returns the type of the field that indexes lead to.

@@ -84,7 +84,7 @@ func TestBindAbsent(t *testing.T) {
 		want string
 	}{
 		{func(float32) {}, "f", "f: <register not readable>"},
-		{func([]byte) {}, "s", "s: <cut at the limit>: 512 of 9000 bytes"},
+		{func([]byte) {}, "s", "s: <cut at the limit on bytes of a string>: 512 of 9000 bytes"},
 		{func(struct{ E int }) {}, "e", "e.E: <not followed>"},
 		{func(struct{ Next, URL any }) {}, "r", ""}, // its parts say so
 		{func(struct {

@@ -137,7 +137,7 @@ func (d *decoder) decode(v Value, dst reflect.Value, path string, depth int, cut
 			return nil
 		}
 		if _, ok := x.(Cut); ok {
-			return absentAt(path, abi.Cut)
+			return absentAt(path, v.cutBy())
 		}
 		d.budget = c.budget
 		if x == nil {
@@ -313,7 +313,7 @@ func (d *decoder) kind(v Value, dst reflect.Value, path string, depth int, cut b
 		if dst.Kind() != reflect.String {
 			break
 		}
-		if err := cutError(path, len(s), v.Len(), "bytes", cut); err != nil {
+		if err := cutError(path, v, len(s), "bytes", cut); err != nil {
 			return err
 		}
 		dst.SetString(s)
@@ -338,9 +338,9 @@ func overflow(v Value, dst reflect.Value, path, number string) error {
 }
 
 // cutError says that a value was cut, unless that will do.
-func cutError(path string, n, length int, what string, ok bool) error {
-	if n >= length || ok {
+func cutError(path string, v Value, n int, what string, ok bool) error {
+	if n >= v.Len() || ok {
 		return nil
 	}
-	return fail(path, fmt.Errorf("%w: %d of %d %s", Absent{abi.Cut.String()}, n, length, what))
+	return fail(path, fmt.Errorf("%w: %d of %d %s", Absent{v.cutBy().String()}, n, v.Len(), what))
 }

@@ -51,7 +51,7 @@ func (d *decoder) list(v Value, dst reflect.Value, path string, depth int, cut b
 		}
 	}
 	n := v.Captured()
-	if err := cutError(path, n, v.Len(), "elements", cut && dst.Kind() == reflect.Slice); err != nil {
+	if err := cutError(path, v, n, "elements", cut && dst.Kind() == reflect.Slice); err != nil {
 		return err
 	}
 	if b, ok := v.Bytes(); ok && v.typ.Elem.Kind == abi.Uint8 && typeBytes.ConvertibleTo(dst.Type()) {
@@ -99,7 +99,7 @@ func (d *decoder) mapping(v Value, dst reflect.Value, path string, depth int, cu
 	if r := v.unfollowed(); r != abi.Present {
 		return absentAt(path, r)
 	}
-	if err := cutError(path, v.Captured(), v.Len(), "entries", cut); err != nil {
+	if err := cutError(path, v, v.Captured(), "entries", cut); err != nil {
 		return err
 	}
 	o, _ := v.object()

@@ -175,9 +175,9 @@ func TestDecodeAbsent(t *testing.T) {
 		dst  any
 		want string
 	}{
-		{new(struct{ S string }), "S: <cut at the limit>: 2 of 5 bytes"},
-		{new(struct{ L []int }), "L: <cut at the limit>: 1 of 3 elements"},
-		{new(struct{ S any }), "S: <cut at the limit>"},
+		{new(struct{ S string }), "S: <cut at the limit on bytes of a string>: 2 of 5 bytes"},
+		{new(struct{ L []int }), "L: <cut at the limit on elements>: 1 of 3 elements"},
+		{new(struct{ S any }), "S: <cut at the limit on bytes of a string>"},
 		{new(struct{ In testTree }), "In.Left: <too deep>"},
 		{new(struct {
 			In *testTree `argtap:",cut"`

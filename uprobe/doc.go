@@ -52,6 +52,14 @@
 // it does where it has inlined the function elsewhere, and in binaries without
 // symbol table or debug information.
 //
+// # What is not shown
+//
+// Passwords, tokens, keys and the like are redacted unless [WithoutRedaction] is
+// given: parameters and fields by name, values by type ([DefaultRedaction]).
+// [WithRedact] adds to them. What is redacted is not read, or erased as soon as it
+// is, by the program in the kernel: neither its bytes nor its length reach the
+// tracer, whatever happens to it.
+//
 // # What is counted
 //
 // Every call is delivered or counted as lost, by cause: see [Stats].

@@ -55,6 +55,18 @@ func ExampleInspect() {
 	// 	weight float64: X0:8 (register not readable)
 }
 
+// Keep a type out of the trace, and fields and parameters called account or
+// anything like accountNumber, besides what is redacted by default.
+func ExampleWithRedact() {
+	t, err := uprobe.Trace("./app", "main.pay", func(c *uprobe.Call) { fmt.Println(c) },
+		uprobe.WithRedact("account", "net/http.Header"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	time.Sleep(time.Minute)
+}
+
 // Print the calls of a function in every process that runs a program.
 func ExampleTrace() {
 	t, err := uprobe.Trace("./app", "main.computeE", func(c *uprobe.Call) { fmt.Println(c) })

@@ -68,11 +68,15 @@ type Param struct {
 	// information compared with the calling convention.
 	Source string
 	arch   *abi.Arch
+	redact *capture.Redaction
 }
 
 // Absent returns why the whole parameter cannot be captured, and whether that
 // is so. A parameter of which only parts are absent is not.
 func (p Param) Absent() (reason string, absent bool) {
+	if p.redact.Input(p.Name, p.Type) {
+		return abi.Redacted.String(), true
+	}
 	var r abi.Reason
 	for _, piece := range p.Location {
 		if piece.Kind == abi.InRegister && p.arch.IsFloat(piece.Reg) {

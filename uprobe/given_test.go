@@ -127,7 +127,7 @@ func places(f *Func) string {
 // nothing is recorded is not passed over.
 func TestTableLacksFirst(t *testing.T) {
 	path := fixture.Build(t, givenSource, "GOARCH=amd64", "-ldflags=-s -w")
-	const cut = "(cut at the limit):0; "
+	const cut = "(cut at the compiler's limit):0; "
 	for fn, want := range map[string]string{
 		"main.(*stack[go.shape.int]).push": cut + "RCX:8", // not the dictionary
 		"main.larger[go.shape.int]":        "RBX:8; RCX:8",

@@ -114,7 +114,7 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 			if err := k.needInstances(funcs); err != nil {
 				return err
 			}
-		} else if f.plan.InScratch() && k.scratch == nil {
+		} else if (f.plan.InScratch() || len(f.plan.Erase) > 0) && k.scratch == nil {
 			elements, size := probegen.Scratch(k.cpus)
 			if k.scratch, err = ebpf.NewMap(&ebpf.MapSpec{
 				Name: "argtap_scratch", Type: ebpf.Array, KeySize: 4,

@@ -57,6 +57,7 @@ type options struct {
 	pid    int
 	ctx    context.Context
 	limits capture.Limits
+	redact []string
 	buffer int
 	delay  time.Duration
 	log    *slog.Logger
@@ -77,6 +78,7 @@ type options struct {
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
 		ctx:    context.Background(),
+		redact: defaultRedaction,
 		buffer: defaultBuffer,
 		delay:  defaultDelay,
 		log:    slog.New(slog.DiscardHandler),
@@ -86,6 +88,12 @@ func newOptions(opts []Option) (*options, error) {
 			continue
 		}
 		if err := opt(o); err != nil {
+			return nil, err
+		}
+	}
+	if len(o.redact) > 0 {
+		var err error
+		if o.limits.Redact, err = capture.NewRedaction(o.redact...); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
 )
 
@@ -28,6 +29,10 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if o.limits.Redact == nil {
+		t.Error("nothing is redacted")
+	}
+	o.limits.Redact = nil
 	if fmt.Sprint(o.funcs) != "[a b c]" || o.pid != 7 || o.ctx != ctx || o.limits != (capture.Limits{String: 1, Elems: 2, Bytes: 3, Depth: 4, Objects: 5, Record: 6}) ||
 		o.buffer != 8192 || o.delay != time.Millisecond || o.log != log {
 		t.Errorf("%+v", o)
@@ -72,5 +77,56 @@ func TestBadOptions(t *testing.T) {
 	cancel(cause)
 	if _, err := Trace("/does/not/exist", "main.f", func(*Call) {}, WithContext(ctx)); !errors.Is(err, cause) {
 		t.Errorf("with a context that has ended: %v", err)
+	}
+}
+
+// TestRedactOptions: what is given adds to what is there, and a reset takes that
+// back.
+func TestRedactOptions(t *testing.T) {
+	for _, tt := range []struct {
+		opts      []Option
+		yes, no   []string
+		cookie    bool
+		redaction bool
+	}{
+		{nil, []string{"password", "authToken", "API_KEY", "sessionIDs"}, []string{"user", "keyboard", "tokenize", "name", "key", "id", "auth"}, true, true},
+		{[]Option{WithRedact("pin")}, []string{"password", "pin"}, []string{"spinner"}, true, true},
+		{[]Option{WithoutRedaction()}, nil, []string{"password"}, false, false},
+		{[]Option{WithRedact("pin"), WithoutRedaction()}, nil, []string{"password", "pin"}, false, false},
+		{[]Option{WithoutRedaction(), WithRedact("pin"), WithRedact("pan")}, []string{"pin", "pan"}, []string{"password"}, false, true},
+		{[]Option{WithRedact("pin"), WithLimits(Limits{Elems: 3})}, []string{"pin", "password"}, nil, true, true},
+		{[]Option{WithRedact()}, []string{"password"}, []string{"pin"}, true, true},
+	} {
+		for range 2 { // options can be used again
+			o, err := newOptions(tt.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := o.limits.Redact
+			if (r != nil) != tt.redaction {
+				t.Errorf("%v: %v", o.redact, r)
+			}
+			for _, name := range tt.yes {
+				if !r.Name(name) {
+					t.Errorf("%v: %s is not redacted", o.redact, name)
+				}
+			}
+			for _, name := range tt.no {
+				if r.Name(name) {
+					t.Errorf("%v: %s is redacted", o.redact, name)
+				}
+			}
+			if got := r.Type(&abi.Type{Name: "net/http.Cookie", Kind: abi.Struct}); got != tt.cookie {
+				t.Errorf("%v: http.Cookie is redacted: %t", o.redact, got)
+			}
+		}
+	}
+	if _, err := newOptions([]Option{WithRedact("password", "a b")}); err == nil || !strings.Contains(err.Error(), `redact "a b": `) {
+		t.Errorf("%v", err)
+	}
+	if d := DefaultRedaction(); len(d) == 0 {
+		t.Error("no default")
+	} else if d[0] = "x"; DefaultRedaction()[0] == "x" {
+		t.Error("the default can be changed")
 	}
 }

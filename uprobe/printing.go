@@ -76,7 +76,7 @@ func (p *printer) cut(v Value, depth int) abi.Reason {
 		return abi.TooDeep
 	}
 	if len(p.b)-p.start > maxPrintBytes {
-		return abi.Cut
+		return abi.CutOutput
 	}
 	return abi.Present
 }

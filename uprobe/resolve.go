@@ -293,7 +293,7 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 	}
 	for _, p := range d.params {
 		f.inputs = append(f.inputs, capture.Input{Name: p.Name, Type: p.Type, Location: b.readable(p.Location)})
-		p.arch = b.arch
+		p.arch, p.redact = b.arch, o.limits.Redact
 		f.params = append(f.params, p)
 	}
 	if err := b.expressions(f, o); err != nil {

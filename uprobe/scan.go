@@ -111,6 +111,9 @@ func (h *heap) bytesOf(o heapObject) []byte {
 }
 
 func (h *heap) scanMap(v Value, m *capture.Map, o heapObject, pos int) *scanned {
+	if img := h.walk.Types.Image(m.Group); img.Size < m.Layout.Size {
+		return &scanned{why: img.Beyond}
+	}
 	table, end, cut, _ := h.walk.Types.ScanTypes()
 	s := goruntime.Scan{Header: h.bytesOf(o)}
 	var groups []heapObject

@@ -291,7 +291,7 @@ func TestPartlyAbsent(t *testing.T) {
 	}
 	// A value cut in the middle of a field.
 	v = one(t, Limits{Bytes: 12}, testPoint{1, 2})
-	if got := v.String(); got != `uprobe.testPoint{X: 1, Y: <cut at the limit>}` {
+	if got := v.String(); got != `uprobe.testPoint{X: 1, Y: <cut at the limit on bytes of a value>}` {
 		t.Error(got)
 	}
 }

@@ -64,20 +64,11 @@ func (v Value) reason() abi.Reason {
 		return abi.UnknownType
 	case v.typ.Kind == abi.Invalid:
 		if v.typ.Name == arginfo.Rest {
-			return abi.Cut // by the compiler
+			return abi.CutCompiler
 		}
 		return abi.UnknownType
 	case v.typ.Kind == abi.Struct || v.typ.Kind == abi.Array:
-		for i := range v.img.Holes {
-			h := &v.img.Holes[i]
-			if v.typ.Size > 0 && h.Offset <= v.off && v.off+v.typ.Size <= h.Offset+h.Size {
-				return h.Reason
-			}
-		}
-		if v.typ.Size > 0 && v.off >= v.img.Size {
-			return abi.Cut
-		}
-		return abi.Present
+		return v.img.Missing(v.off, v.typ.Size)
 	}
 	if r := v.img.Absent(v.off, v.typ.Size); r != abi.Present {
 		return r
@@ -357,8 +348,11 @@ func (v Value) Index(i int) Value {
 		if r != abi.Present {
 			return absent(v.typ.Elem, r)
 		}
+		if i >= v.Len() {
+			break
+		}
 		if int64(i) >= n {
-			return absent(v.typ.Elem, abi.Cut)
+			return absent(v.typ.Elem, v.cutBy())
 		}
 		return e.element(i)
 	case abi.Chan:
@@ -377,7 +371,33 @@ func (v Value) Index(i int) Value {
 		}
 		return absent(v.typ.Elem, s.rest)
 	}
-	return absent(v.typ.Elem, abi.Cut)
+	return absent(v.typ.Elem, abi.OutOfRange)
+}
+
+// cutBy returns which limit leaves out the rest of the present value v, of which
+// not all was captured.
+func (v Value) cutBy() abi.Reason {
+	switch v.typ.Kind {
+	case abi.Array:
+		return v.img.CutBy()
+	case abi.String:
+		return abi.CutString
+	case abi.Slice:
+	default:
+		return abi.CutElems
+	}
+	if v.heap != nil {
+		_, r := v.heap.walk.Types.Elements(v.typ.Elem)
+		return r
+	}
+	ref, ok := v.img.Ref(v.off)
+	switch _, n, _ := v.elems(); {
+	case !ok || ref.Cut == abi.Present:
+		return abi.Cut
+	case n < int64(ref.Limit):
+		return abi.CutRefs
+	}
+	return ref.Cut
 }
 
 // element returns element i of the chunk whose first element is v.

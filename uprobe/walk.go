@@ -203,6 +203,8 @@ func (h *heap) missing(v Value, hops int) abi.Reason {
 	switch {
 	case int(v.depth)+hops > h.walk.Depth:
 		return abi.TooDeep
+	case flags&(capture.FlagObjects|capture.FlagBytes) == capture.FlagObjects|capture.FlagBytes:
+		return abi.CutCall
 	case flags&capture.FlagObjects != 0:
 		return abi.CutObjects
 	case flags&capture.FlagBytes != 0:
@@ -279,6 +281,9 @@ func (h *heap) dynamic(v Value) Value {
 	d, ok := h.walk.Types.Dynamic(word)
 	if !ok || d.Closure {
 		return absent(nil, abi.UnknownType)
+	}
+	if d.Why != abi.Present {
+		return absent(d.Type, d.Why)
 	}
 	if d.Direct {
 		e := v

@@ -96,6 +96,9 @@ func TestWalkValues(t *testing.T) {
 			`(*main.node)(0xa0 <cut at the limit on objects of a call>)`},
 		{"bytes", func(r *walkRecord) { order.PutUint16(r.data[capture.OffFlags:], capture.FlagBytes) },
 			`(*main.node)(0xa0 <cut at the limit on bytes of a call>)`},
+		{"objects or bytes", func(r *walkRecord) {
+			order.PutUint16(r.data[capture.OffFlags:], capture.FlagBytes|capture.FlagObjects)
+		}, `(*main.node)(0xa0 <cut at the limit on objects or bytes of a call>)`},
 		{"too deep", func(r *walkRecord) { r.object(0xa0, nodeType, 3, 1, zero(0xb0)...) },
 			`&main.node{next: (*main.node)(0xb0 <too deep>), name: ""` + rest},
 		{"string", func(r *walkRecord) {

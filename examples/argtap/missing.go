@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/uprobe"
@@ -53,7 +54,19 @@ func (in *inspector) missing(p uprobe.Param) []string {
 		}
 		parts = append(parts, fmt.Sprintf("%s: %s", partAt(p.Type, piece.Offset), why))
 	}
-	return undecoded(parts, p.Type, "", shownPointers)
+	hidden := p.Redacted()
+	for _, path := range hidden {
+		parts = append(parts, path+": "+abi.Redacted.String())
+	}
+	n := len(parts)
+	parts = undecoded(parts, p.Type, "", shownPointers)
+	return append(parts[:n], slices.DeleteFunc(parts[n:], func(part string) bool {
+		path, _, _ := strings.Cut(part, ":")
+		return slices.ContainsFunc(hidden, func(h string) bool {
+			rest, within := strings.CutPrefix(path, h)
+			return within && (rest == "" || rest[0] == '.' || rest[0] == '[')
+		})
+	})...)
 }
 
 // few shortens what [inspector.missing] returns.

@@ -7,13 +7,16 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
-// source are the flags that say where signatures come from and what is captured,
+// source are the flags that say where signatures come from, what is captured, and
+// what is redacted,
 // for trace and inspect alike.
 type source struct {
 	signatures repeated
 	debugFile  string
 	captures   repeated
 	where      string
+	redact     repeated
+	noRedact   bool
 }
 
 func (s *source) register(fs *flag.FlagSet) {
@@ -24,6 +27,10 @@ func (s *source) register(fs *flag.FlagSet) {
 	fs.StringVar(&s.where, "where", "", "only calls for which `EXPR` is true, a condition in Go over the parameters,\n"+
 		"as 'n > 1000 && r.Method == \"GET\"'; the others are counted as filtered")
 	fs.StringVar(&s.debugFile, "debug-file", "", "read debug information from `FILE`")
+	fs.Var(&s.redact, "redact", "redact what is called `NAME` too: parameters and fields in whose names\n"+
+		"it is a word, as password, or values of a type, as http.Cookie, or of\n"+
+		"those of a package, as crypto/rsa.*; may be repeated")
+	fs.BoolVar(&s.noRedact, "no-redact", false, "show passwords, tokens and whatever else is redacted by default")
 }
 
 func (s *source) options() []uprobe.Option {
@@ -45,10 +52,16 @@ func (s *source) options() []uprobe.Option {
 	if len(s.captures) > 0 {
 		opts = append(opts, uprobe.WithCapture(s.captures...))
 	}
+	if s.noRedact {
+		opts = append(opts, uprobe.WithoutRedaction())
+	}
+	if len(s.redact) > 0 {
+		opts = append(opts, uprobe.WithRedact(s.redact...))
+	}
 	return opts
 }
 
-// list is a flag that may be repeated.
+// repeated is a flag that may be repeated.
 type repeated []string
 
 func (s *repeated) String() string { return strings.Join(*s, " ") }

@@ -141,7 +141,7 @@ func (c *checked) places(t *testing.T, f *symbols.File, a *abi.Arch, fn symbols.
 	}
 	for _, p := range params {
 		for _, piece := range p.Location {
-			if piece.Reason == abi.Cut {
+			if piece.Reason == abi.CutCompiler {
 				continue
 			}
 			v := values[0]

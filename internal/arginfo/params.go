@@ -23,7 +23,7 @@ type Param struct {
 	Type *abi.Type
 	// Location holds at the entry. What is in a register is absent where the
 	// register is not known ([abi.UnknownRegister]) or holds a float
-	// ([abi.RegisterNotReadable]); what the table leaves out is [abi.Cut].
+	// ([abi.RegisterNotReadable]); what the table leaves out is [abi.CutCompiler].
 	Location abi.Location
 	// Cut says that the value has more parts than Type.
 	Cut bool
@@ -93,7 +93,7 @@ func stackEnd(list []Component) (end int64) {
 // Missing returns what stands for an argument that the table leaves out: see
 // [Info.Components].
 func Missing() Param {
-	return Param{Type: rest, Location: abi.Location{{Kind: abi.Nowhere, Reason: abi.Cut}}, Cut: true}
+	return Param{Type: rest, Location: abi.Location{{Kind: abi.Nowhere, Reason: abi.CutCompiler}}, Cut: true}
 }
 
 // placer makes parameters of components.
@@ -126,7 +126,7 @@ func (p *placer) place(c *Component, base, start int64, l *abi.Location) (t *abi
 		*l = append(*l, p.piece(c, base))
 		return word(c.Size), false
 	case TooFar, More:
-		*l = append(*l, abi.Piece{Kind: abi.Nowhere, Reason: abi.Cut})
+		*l = append(*l, abi.Piece{Kind: abi.Nowhere, Reason: abi.CutCompiler})
 		return rest, true
 	}
 	t = &abi.Type{Name: "group", Kind: abi.Struct, Align: 1}

@@ -66,7 +66,7 @@ func TestParams(t *testing.T) {
 			want: "uint8 " + unknown + ":1; group{0@0:uint64 1@8:uint64} " + unknown + ":8 " + unknown + ":8; uint64 " + unknown + ":8; " +
 				"group{0@0:uint64 1@8:uint64 2@16:uint64} " + unknown + ":8 " + unknown + ":8 " + unknown + ":8; " +
 				"group{0@0:uint64 1@8:uint64} " + unknown + ":8 " + unknown + ":8; group{0@0:uint64 …@8:…}+ [CFA+0]:8"},
-		{name: "order, too far", table: "fb0008ff", want: "…+ (cut at the limit):0; uint64 [CFA+0]:8"},
+		{name: "order, too far", table: "fb0008ff", want: "…+ (cut at the compiler's limit):0; uint64 [CFA+0]:8"},
 		{name: "no order", table: "00080808ff", want: "uint64 " + unknown + ":8; uint64 " + unknown + ":8"},
 		{name: "stack", table: "0001fe08081008fd1802ff", stack: true,
 			want: "uint8 [CFA+0]:1; group{0@0:uint64 1@8:uint64} [CFA+8]:8 [CFA+16]:8; uint16 [CFA+24]:2"},
@@ -78,12 +78,12 @@ func TestParams(t *testing.T) {
 			want: "group{0@0:uint8 1@4:group{0@0:uint32 1@4:group{0@0:uint64}} 2@16:uint16} [CFA+0]:1 [CFA+4]:4 [CFA+8]:8 [CFA+16]:2"},
 		{name: "nothing in it", table: "fefdfefdfefefdfefcfd0804fd0004", stack: true,
 			want: "group{} (zero size); group{} (zero size); group{0@0:group{} 1@0:group{…@0:…} 2@0:uint32}+ [CFA+8]:4; uint32 [CFA+0]:4"},
-		{name: "rest too far", table: "fee808fbfdfefbfdfb", stack: true, want: "group{0@0:uint64 …@8:…}+ [CFA+232]:8; group{…@0:…}+ (zero size); …+ (cut at the limit):0"},
+		{name: "rest too far", table: "fee808fbfdfefbfdfb", stack: true, want: "group{0@0:uint64 …@8:…}+ [CFA+232]:8; group{…@0:…}+ (zero size); …+ (cut at the compiler's limit):0"},
 		{name: "deep", table: "fefefefefefcfd1008fdfd1801fdfd2008", stack: true,
 			want: "group{0@0:group{0@0:group{0@0:group{0@0:group{…@0:…} 1@0:uint64}} 1@8:uint8}}+ [CFA+16]:8 [CFA+24]:1; uint64 [CFA+32]:8"},
 		{name: "vector", table: "0020", stack: true, want: "[32]uint8 [CFA+0]:32"},
 		{name: "none", table: "", want: ""},
-		{name: "cut", table: "0008fc", stack: true, want: "uint64 [CFA+0]:8; …+ (cut at the limit):0"},
+		{name: "cut", table: "0008fc", stack: true, want: "uint64 [CFA+0]:8; …+ (cut at the compiler's limit):0"},
 	} {
 		a := tt.arch
 		if a == nil {

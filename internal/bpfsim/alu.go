@@ -87,6 +87,19 @@ func alu(in insn, f *frame) error {
 	return f.set(in.dst, v)
 }
 
+// divide returns the quotient or the remainder: BPF defines those by zero.
+func divide(a, b uint64, remainder bool) uint64 {
+	switch {
+	case b == 0 && remainder:
+		return a
+	case b == 0:
+		return 0
+	case remainder:
+		return a % b
+	}
+	return a / b
+}
+
 func jump(in insn, f *frame) (bool, error) {
 	if in.op == opJa {
 		return true, nil

@@ -28,6 +28,8 @@ type builder struct {
 	queue []pending
 	refs  int
 	cost  int
+	// erases counts the spans that are erased.
+	erases int
 	// short says that a walk would go deeper, but the kernel has no loops for one.
 	short bool
 }
@@ -59,16 +61,20 @@ func (b *builder) params(inputs []Input, off int) int {
 // param lays out parameter i at record offset off and returns the offset
 // behind it.
 func (b *builder) param(i int, in Input, off int) int {
-	img := &Image{Type: in.Type, Size: min(max(in.Type.Size, 0), int64(b.limits.Bytes)), NoLoops: b.limits.NoLoops}
-	if left := int64(maxImages - (off - b.base)); img.Size > left {
-		img.Size = max(left, 0)
+	size, beyond := min(max(in.Type.Size, 0), int64(b.limits.Bytes)), abi.Present
+	if left := int64(maxImages - (off - b.base)); size > left {
+		size, beyond = max(left, 0), abi.CutArgs
 	}
 	location := in.Location
-	if in.Expr != nil {
-		var dynamic *Expr
-		location, dynamic = in.Expr.locate()
-		in.Expr = dynamic
+	if b.limits.Redact.Input(in.Name, in.Type) {
+		// There is no place for it in the record.
+		size, beyond, location, in.Expr = 0, abi.Redacted, nil, nil
 	}
+	if in.Expr != nil {
+		location, in.Expr = in.Expr.locate()
+	}
+	img := b.limits.image(in.Type, size)
+	img.Beyond = beyond
 	b.plan.Params = append(b.plan.Params, Param{Name: in.Name, Image: img, Offset: off, Expr: in.Expr})
 	for _, p := range location {
 		b.piece(i, img, p, off)
@@ -92,10 +98,16 @@ func (b *builder) piece(i int, img *Image, p abi.Piece, off int) {
 			hole(unstorable(p, size))
 			return
 		}
+		if size = b.kept(img, p.Offset, size); size == 0 {
+			return
+		}
 		b.plan.Stores = append(b.plan.Stores, Store{Offset: at, Size: int(size), Reg: p.Reg})
 	case abi.Constant:
 		if !storable(size) {
 			hole(unstorable(p, size))
+			return
+		}
+		if size = b.kept(img, p.Offset, size); size == 0 {
 			return
 		}
 		b.plan.Stores = append(b.plan.Stores, Store{Offset: at, Size: int(size), Const: p.Const, IsConst: true})
@@ -107,7 +119,9 @@ func (b *builder) piece(i int, img *Image, p abi.Piece, off int) {
 		if r.Frame {
 			r.Disp = int64(p.CFA)
 		}
-		b.read(r, hole)
+		if b.erase(img, &r) {
+			b.read(r, hole)
+		}
 	default:
 		r := p.Reason
 		if r == abi.Present {
@@ -129,7 +143,7 @@ func (b *builder) read(r Read, hole func(abi.Reason)) {
 		}
 	}
 	if b.bits == MaxFixedReads {
-		hole(abi.Cut)
+		hole(abi.CutReads)
 		return
 	}
 	r.Bit = b.bits
@@ -141,7 +155,7 @@ func (b *builder) read(r Read, hole func(abi.Reason)) {
 // stored.
 func unstorable(p abi.Piece, size int64) abi.Reason {
 	if size < p.Size {
-		return abi.Cut
+		return abi.CutValue
 	}
 	return abi.UnsupportedLocation
 }
@@ -185,7 +199,7 @@ func (b *builder) walk(p pending, t *abi.Type, off int64, nesting int) {
 			b.walk(p, t.Elem, off+i*t.Elem.Size, nesting+1)
 		}
 	case abi.String:
-		b.ref(p, Ref{Offset: off, Kind: RefString, Limit: b.limits.String},
+		b.ref(p, Ref{Offset: off, Kind: RefString, Limit: b.limits.String, Cut: abi.CutString},
 			t.Size, &abi.Type{Name: "uint8", Kind: abi.Uint8, Size: 1, Align: 1})
 	case abi.Slice:
 		b.ref(p, Ref{Offset: off, Kind: RefSlice}, t.Size, t.Elem)
@@ -208,6 +222,8 @@ func (b *builder) ref(p pending, r Ref, width int64, elem *abi.Type) {
 	switch {
 	case width != int64(refWords[r.Kind]*b.plan.PtrSize):
 		r.Reason = abi.UnknownLayout // malformed debug information says so
+	case b.limits.Redact.Type(elem):
+		r.Reason = abi.Redacted
 	case elem == nil || elem.Size < 0:
 		r.Reason = abi.UnknownType
 	case elem.Kind == abi.Invalid:
@@ -218,7 +234,7 @@ func (b *builder) ref(p pending, r Ref, width int64, elem *abi.Type) {
 	case elem.Size == 0:
 		// Nothing to read: the header says it all. The limit still holds.
 		if r.Kind == RefSlice {
-			r.Limit = b.limits.Elems
+			r.Limit, r.Cut = b.limits.Elems, abi.CutElems
 		}
 		p.image.Refs = append(p.image.Refs, r)
 		return
@@ -226,13 +242,14 @@ func (b *builder) ref(p pending, r Ref, width int64, elem *abi.Type) {
 	if r.Reason == abi.Present {
 		r.Reason = b.bound(p, &next, &r, elem)
 	}
-	if r.Reason == abi.Present && p.looped && b.limits.NoLoops {
+	if r.Reason == abi.Present && b.limits.NoLoops && (p.looped || r.Kind == RefSlice && r.Elem.Erase != nil) {
 		r.Reason = abi.NeedsLoops
 	}
 	if r.Reason == abi.Present {
-		if b.refs >= maxRefs || b.cost+p.times > maxCost {
-			r.Reason = abi.Cut
+		if b.refs >= maxRefs || b.cost+p.times > maxCost || b.erases+len(r.Elem.Erase) > maxErases {
+			r.Reason = abi.CutRefs
 		} else {
+			b.erases += len(r.Elem.Erase)
 			b.refs++
 			b.cost += p.times
 			r.Slot = p.image.Slots
@@ -267,13 +284,13 @@ func (b *builder) bound(p pending, next *pending, r *Ref, elem *abi.Type) abi.Re
 	case RefSlice:
 		if elem.Size > int64(b.limits.Bytes) {
 			r.Large = true
-			return abi.Cut
+			return abi.CutValue
 		}
 		if elem.Size == 1 {
-			r.Limit = b.limits.String
+			r.Limit, r.Cut = b.limits.String, abi.CutString
 			break
 		}
-		r.Limit = b.limits.Elems
+		r.Limit, r.Cut = b.limits.Elems, abi.CutElems
 		if elem.HasPointers() {
 			next.looped = true
 			next.hops = 0
@@ -285,12 +302,14 @@ func (b *builder) bound(p pending, next *pending, r *Ref, elem *abi.Type) abi.Re
 				r.Limit = min(r.Limit, innerElems)
 			}
 		}
-		r.Limit = min(r.Limit, int(int64(b.limits.Bytes)/elem.Size))
+		if n := int(int64(b.limits.Bytes) / elem.Size); n < r.Limit {
+			r.Limit, r.Cut = n, abi.CutValue
+		}
 		if elem.HasPointers() {
 			next.times *= r.Limit
 		}
 	}
-	r.Elem = &Image{Type: elem, Size: size, NoLoops: b.limits.NoLoops}
+	r.Elem = b.limits.image(elem, size)
 	return abi.Present
 }
 

@@ -154,7 +154,7 @@ func TestBuild(t *testing.T) {
 			fixed 104, slots from 88, at most 40976`},
 		{"func([][20]int) elements too large", []*abi.Type{slice(array(20, tInt))}, capture.Limits{Bytes: 100}, `
 			a [][20]int: 24 of 24 bytes at 40
-			 slice +0: cut at the limit
+			 slice +0: cut at the limit on bytes of a value
 			store RAX:8 at 40
 			store RBX:8 at 48
 			store RCX:8 at 56
@@ -275,7 +275,7 @@ func TestManyReads(t *testing.T) {
 	for i, q := range p.Params {
 		want := abi.Present
 		if i >= len(p.Reads) {
-			want = abi.Cut
+			want = abi.CutReads
 		}
 		if got := q.Image.Absent(0, 8); got != want {
 			t.Errorf("parameter %d: %v, want %v", i, got, want)
@@ -290,7 +290,7 @@ func TestBudgets(t *testing.T) {
 			switch r := &m.Refs[i]; {
 			case r.Slot >= 0:
 				followed++
-			case r.Reason == abi.Cut:
+			case r.Reason == abi.CutRefs:
 				cut++
 			}
 		}
@@ -313,7 +313,7 @@ func TestBudgets(t *testing.T) {
 		// Of each, the kernel walks 1 + 64 + 64·16 reads; the bound is 3000.
 		words := slice(slice(tString))
 		p := capture.Build(abi.AMD64, inputs(words, words, words), capture.Limits{})
-		for i, want := range []abi.Reason{abi.Present, abi.Present, abi.Cut} {
+		for i, want := range []abi.Reason{abi.Present, abi.Present, abi.CutRefs} {
 			inner := p.Params[i].Image.Refs[0].Elem.Refs[0]
 			if inner.Slot < 0 || inner.Elem.Refs[0].Reason != want {
 				t.Errorf("parameter %d: inner slices %v, strings %v, want %v", i, inner.Reason, inner.Elem.Refs[0].Reason, want)
@@ -330,7 +330,7 @@ func TestBudgets(t *testing.T) {
 		if sizes[0] != 8000 || sizes[1] != 8000 || sizes[2] != 384 || sizes[3] != 0 || sizes[4] != 0 {
 			t.Errorf("sizes %d", sizes)
 		}
-		if r := p.Params[4].Image.Absent(0, 8); r != abi.Cut {
+		if r := p.Params[4].Image.Absent(0, 8); r != abi.CutArgs {
 			t.Errorf("the last is %v", r)
 		}
 	})

@@ -48,6 +48,19 @@
 // not there is too deep, cut by a limit that the header's flags name, or not
 // readable: then it is there with a count of 0.
 //
+// # Redaction
+//
+// What a [Redaction] selects is a [Hole] for the reason [abi.Redacted], and does
+// not leave the kernel. A parameter that is redacted as a whole takes no place in
+// the record. Of others the pieces in registers are not stored, and memory is
+// read around what is redacted, or that is erased behind the read ([Plan.Erase]).
+// In the images of chunks and objects it is erased in each element
+// ([Image.Erase]; in the type table rows of the kind [RowErase]) as soon as they
+// were read, before the chunk or object becomes a part of the record: so there is
+// nothing of it in a record that was cut, nor in what scratch memory holds from
+// an earlier one. References that are redacted are not there, and so not
+// followed; those to types that are redacted are there, and not followed.
+//
 // A plan without Refs has no chunks: its record has a fixed size and is
 // written in place. All integers are in the target's byte order, which is that
 // of the machine that traces it.

@@ -35,6 +35,8 @@ func (b *bytesource) num() int64 {
 	}
 }
 
+var fieldNames = []string{"F", "Secret", "G", "H"}
+
 // types is a random graph of types, the last the root. Fields and array elements
 // only refer to types before, as abi.Type promises; pointers and slices to any.
 func (b *bytesource) types(word int64) []*abi.Type {
@@ -44,7 +46,7 @@ func (b *bytesource) types(word int64) []*abi.Type {
 	}
 	for i, t := range list {
 		t.Kind = abi.Kind(b.n(int(abi.UnsafePointer) + 1))
-		t.Name = fmt.Sprintf("t%d", i)
+		t.Name = fmt.Sprintf("main.t%d", i)
 		t.Align = 1
 		switch t.Kind {
 		case abi.Struct:
@@ -52,7 +54,7 @@ func (b *bytesource) types(word int64) []*abi.Type {
 				break
 			}
 			for range b.n(4) {
-				f := abi.Field{Name: "F", Type: list[b.n(i)], Offset: t.Size}
+				f := abi.Field{Name: fieldNames[len(t.Fields)], Type: list[b.n(i)], Offset: t.Size}
 				t.Fields = append(t.Fields, f)
 				t.Size += max(f.Type.Size, 0)
 				if b.n(16) == 1 {
@@ -119,6 +121,9 @@ func FuzzBuild(f *testing.F) {
 		for i := range in {
 			in[i] = capture.Input{Name: "p", Type: types[(len(types)-1+i)%len(types)], Location: b.location()}
 		}
+		if b.n(2) == 1 {
+			limits.Redact = redaction(t, "secret", "main.t3")
+		}
 		p := capture.Build(arch, in, limits)
 		if p.PtrSize != int(arch.PtrSize) {
 			t.Fatalf("pointers of %d bytes for %s", p.PtrSize, arch.GOARCH)
@@ -172,7 +177,54 @@ func check(p *capture.Plan, in []capture.Input, l capture.Limits) error {
 	if n := countRefs(p); n > 96 {
 		return fmt.Errorf("%d references are followed", n)
 	}
-	return checkPieces(p)
+	if err := checkPieces(p); err != nil {
+		return err
+	}
+	return checkRedacted(p)
+}
+
+// checkRedacted checks that no byte that is redacted is stored, and that those
+// that are read are erased.
+func checkRedacted(p *capture.Plan) error {
+	redacted := make([]bool, p.Fixed)
+	for i := range p.Params {
+		q := &p.Params[i]
+		for _, h := range q.Image.Holes {
+			if h.Reason == abi.Redacted {
+				for k := range h.Size {
+					redacted[int64(q.Offset)+h.Offset+k] = true
+				}
+			}
+		}
+	}
+	read := make([]bool, p.Fixed)
+	for _, r := range p.Reads {
+		for k := range r.Size {
+			read[r.Offset+k] = true
+		}
+	}
+	for _, s := range p.Erase {
+		if s.Size <= 0 || s.Offset < capture.HeaderSize || s.Offset+s.Size > int64(p.SlotBase) {
+			return fmt.Errorf("erase %+v", s)
+		}
+		for k := range s.Size {
+			if !redacted[s.Offset+k] {
+				return fmt.Errorf("erase %+v: not redacted", s)
+			}
+			read[s.Offset+k] = false
+		}
+	}
+	for _, s := range p.Stores {
+		for k := range s.Size {
+			read[s.Offset+k] = true
+		}
+	}
+	for at := range read {
+		if read[at] && redacted[at] {
+			return fmt.Errorf("byte %d is redacted, and written", at)
+		}
+	}
+	return nil
 }
 
 // checkImage checks an image and all that is reached from it. level counts the
@@ -220,6 +272,19 @@ func checkImage(m *capture.Image, word int64, looped bool, l capture.Limits, lev
 		// probegen has room for eight levels.
 		if level >= 7 {
 			return fmt.Errorf("nested too deep")
+		}
+		if l.NoLoops && r.Kind == capture.RefSlice && r.Elem.Erase != nil {
+			return fmt.Errorf("reference %+v: what is redacted needs a loop", r)
+		}
+		hidden := int64(0)
+		for _, s := range r.Elem.Erase {
+			hidden += s.Size
+			if s.Size <= 0 || s.Offset < 0 || s.Offset+s.Size > r.Elem.Size || r.Elem.Absent(s.Offset, s.Size) != abi.Redacted {
+				return fmt.Errorf("erase %+v of %d bytes", s, r.Elem.Size)
+			}
+		}
+		if hidden == 0 && len(r.Elem.Holes) > 0 {
+			return fmt.Errorf("holes %+v, and nothing is erased", r.Elem.Holes)
 		}
 		if err := checkImage(r.Elem, word, looped || r.Kind == capture.RefSlice, l, level+1); err != nil {
 			return fmt.Errorf("+%d: %w", r.Offset, err)

@@ -47,8 +47,8 @@ func (l *lack) ref(r *Ref, depth int) bool {
 		case abi.UnknownType:
 			// A type that was not read because it lies too deep.
 			return r.Stub
-		case abi.Cut:
-			return !r.Large
+		case abi.CutRefs:
+			return true
 		}
 		return false
 	}

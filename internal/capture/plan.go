@@ -25,6 +25,8 @@ type Limits struct {
 	// NoLoops leaves out what only a loop reaches, the references inside the
 	// elements of slices: for kernels without bpf_loop (before Linux 5.17).
 	NoLoops bool
+	// Redact is what must not leave the kernel.
+	Redact *Redaction
 }
 
 const (
@@ -50,6 +52,8 @@ const (
 	maxCost = 3000
 	// maxImages bounds the bytes of all parameter images of a plan.
 	maxImages = 16 << 10
+	// maxErases bounds the spans that are erased in the images of a plan.
+	maxErases = 1024
 )
 
 // VarMax is the record size in bytes beyond which no further chunk is begun.
@@ -100,6 +104,9 @@ type Plan struct {
 	// in the target's memory. Offsets are from the start of the record.
 	Stores []Store
 	Reads  []Read
+	// Erase is what is zeroed after the reads and before anything is followed:
+	// see [Redaction]. Offsets are from the start of the record.
+	Erase []Span
 	// SlotBase is the record offset of the first parameter slot, Slots their
 	// number, and Fixed the size of the record without chunks; all in bytes
 	// but Slots.
@@ -162,6 +169,12 @@ type Image struct {
 	// the value was cut at the limit.
 	Size  int64
 	Holes []Hole
+	// Beyond is why what lies behind Size says nothing: [abi.CutValue] if it is
+	// not set.
+	Beyond abi.Reason
+	// Erase is what is zeroed in each copy that is a chunk or an object as soon as
+	// it was read. Holes say why.
+	Erase []Span
 	// Refs are the pointers, strings and slices in the image, by ascending
 	// offset.
 	Refs []Ref
@@ -200,8 +213,10 @@ type Ref struct {
 	// Stub says that the type of the elements was not read, because it lies too
 	// deep, and Large that they are larger than what is captured of a value.
 	Stub, Large bool
-	// Limit is the number of elements that are captured at most.
+	// Limit is the number of elements that are captured at most, and Cut which
+	// limit makes it so.
 	Limit int
+	Cut   abi.Reason
 	Elem  *Image
 }
 
@@ -232,7 +247,33 @@ func (m *Image) Absent(off, size int64) abi.Reason {
 		}
 	}
 	if off+size > m.Size {
-		return abi.Cut
+		return m.CutBy()
+	}
+	return abi.Present
+}
+
+// CutBy returns why what lies behind the captured bytes is not there.
+func (m *Image) CutBy() abi.Reason {
+	if m.Beyond != abi.Present {
+		return m.Beyond
+	}
+	return abi.CutValue
+}
+
+// Missing returns why a part of the image that is made of parts, size bytes at
+// off, is absent as a whole, or [abi.Present].
+func (m *Image) Missing(off, size int64) abi.Reason {
+	if size <= 0 {
+		return abi.Present
+	}
+	for i := range m.Holes {
+		h := &m.Holes[i]
+		if h.Offset <= off && off+size <= h.Offset+h.Size {
+			return h.Reason
+		}
+	}
+	if off >= m.Size {
+		return m.CutBy()
 	}
 	return abi.Present
 }

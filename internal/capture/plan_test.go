@@ -64,8 +64,8 @@ func TestImageAbsent(t *testing.T) {
 		{0, 32, abi.OptimizedOut}, // the first hole
 		{31, 1, abi.NotResident},
 		{32, 8, abi.NotResident}, // the hole reaches beyond the cut
-		{40, 1, abi.Cut},
-		{40, 0, abi.Cut},
+		{40, 1, abi.CutValue},
+		{40, 0, abi.CutValue},
 		{0, 0, abi.Present},
 	} {
 		if got := m.Absent(tt.off, tt.size); got != tt.want {

@@ -123,17 +123,36 @@ func (t *Types) addMap(typ *abi.Type) *Map {
 		t.end, t.cut = t.raw("end of map", l.HeaderSize), t.raw("cut of map", l.HeaderSize)
 		t.table = t.raw("table of map", max(l.SwissMap.TableSize, 1))
 	}
-	m.Header, m.Group = t.raw("header of "+typ.Name, l.HeaderSize), t.raw("group of "+typ.Name, l.Size)
+	m.Header, m.Group = t.raw("header of "+typ.Name, l.HeaderSize), t.number(groupType(typ, l, t.ptr))
 	if m.Header == noType || m.Group == noType || t.table == noType {
 		return nil // the table is full
 	}
 	t.list[m.Header].scan = m.Group
-	t.list[m.Group].slots = &slots{typ.Key, typ.Elem, l}
+	g := &t.list[m.Group]
+	g.image = t.limits.image(g.image.Type, l.Size) // whatever the limit on values
+	g.slots = &slots{typ.Key, typ.Elem, l}
 	if t.maps == nil {
 		t.maps = make(map[typeKey]*Map)
 	}
 	t.maps[k] = m
 	return m
+}
+
+// groupType is the type of the groups of a map, as a struct without names: what of
+// keys and elements is redacted is so by their types.
+func groupType(typ *abi.Type, l *goruntime.MapLayout, ptr int64) *abi.Type {
+	g := &abi.Type{Name: "group of " + typ.Name, Kind: abi.Struct, Size: l.Size, Align: ptr}
+	add := func(off int64, t *abi.Type, indirect bool) {
+		if indirect {
+			t = &abi.Type{Name: "uintptr", Kind: abi.Uintptr, Size: ptr, Align: ptr}
+		}
+		g.Fields = append(g.Fields, abi.Field{Type: t, Offset: off})
+	}
+	for i := range int64(slotsPerGroup) {
+		add(l.Keys+i*l.KeyStride, typ.Key, l.IndirectKey)
+		add(l.Elems+i*l.ElemStride, typ.Elem, l.IndirectElem)
+	}
+	return g
 }
 
 // slots are the keys and elements in the groups of a map.

@@ -43,6 +43,9 @@ const (
 	// RowFunc: a func. The first word of what it leads to is the address of its
 	// code, by which [Types.AddClosure] has the type of the whole.
 	RowFunc
+	// RowErase is no reference, but what is zeroed as soon as a value was read:
+	// Limit bytes. These rows lie behind the others of a type.
+	RowErase
 )
 
 // Row is a reference within the values of a type.
@@ -67,7 +70,8 @@ const (
 
 	TypeSize  = 16
 	TypeFirst = 0 // u32: the first of its rows
-	TypeRows  = 4 // u32: their number
+	TypeRows  = 4 // u16: their number
+	TypeErase = 6 // u16: the number of rows behind the others that say what to erase
 	TypeBytes = 8 // u32: the bytes that are captured of a value
 	// TypeScan is, of the header of a map, the number of the type of its groups,
 	// and of the header of a channel, that of its elements: u32, otherwise 0.
@@ -110,6 +114,10 @@ type Types struct {
 	// interfaces says that there are rows of interfaces.
 	interfaces bool
 	scans
+	// erases says that there are rows of what is erased.
+	erases bool
+	// refused are the types that are not followed, with the reason.
+	refused map[typeKey]abi.Reason
 }
 
 type tableType struct {
@@ -117,6 +125,7 @@ type tableType struct {
 	first, rows uint32
 	scan        uint32 // see TypeScan
 	slots       *slots // of groups of maps
+	erase       uint32
 }
 
 // Dynamic is a type that interfaces may hold.
@@ -127,8 +136,10 @@ type Dynamic struct {
 	Direct bool
 	// Closure says that it is no type of interfaces but what funcs lead to.
 	Closure bool
-	target  uint32
-	hop     uint32 // see DynamicHop
+	// Why says why it is not followed, if it is not.
+	Why    abi.Reason
+	target uint32
+	hop    uint32 // see DynamicHop
 }
 
 // typeKey is what makes a type. The same type may have been read more than once.
@@ -155,7 +166,7 @@ var byteElem = &abi.Type{Name: "uint8", Kind: abi.Uint8, Size: 1, Align: 1}
 func NewTypes(a *abi.Arch, limits Limits) *Types {
 	t := &Types{
 		ptr: a.PtrSize, limits: limits.WithDefaults(), budget: tableBudget,
-		ids: make(map[typeKey]uint32), dynamic: make(map[uint64]Dynamic), scans: scans{arch: a},
+		ids: make(map[typeKey]uint32), dynamic: make(map[uint64]Dynamic), refused: make(map[typeKey]abi.Reason), scans: scans{arch: a},
 	}
 	word := &abi.Type{Name: "uintptr", Kind: abi.Uintptr, Size: a.PtrSize, Align: a.PtrSize}
 	for _, typ := range []*abi.Type{{Name: "none"}, byteElem, word} {
@@ -178,7 +189,7 @@ func (t *Types) number(typ *abi.Type) uint32 {
 	}
 	id := uint32(len(t.list))
 	t.ids[k] = id
-	t.list = append(t.list, tableType{image: &Image{Type: typ, Size: min(typ.Size, int64(t.limits.Bytes))}})
+	t.list = append(t.list, tableType{image: t.image(typ)})
 	return id
 }
 
@@ -188,11 +199,14 @@ func (t *Types) complete() {
 		first := len(t.rows)
 		img := t.list[t.next].image
 		if s := t.list[t.next].slots; s != nil {
-			t.find(img.Size, nil, s.refs)
+			t.find(img.Size, img.hole(), s.refs)
 		} else {
-			t.refs(img.Type, 0, img.Size, nil)
+			t.refs(img.Type, 0, img.Size, img.hole())
 		}
 		t.list[t.next].first, t.list[t.next].rows = uint32(first), uint32(len(t.rows)-first)
+		if img.Erase != nil {
+			t.eraseRows(t.next)
+		}
 	}
 }
 
@@ -211,6 +225,8 @@ func (t *Types) AddDynamic(key uint64, typ *abi.Type, direct bool) {
 	}
 	d := Dynamic{Type: typ, Direct: direct}
 	switch {
+	case t.limits.Redact.Type(typ), direct && t.limits.Redact.Spans(typ, typ.Size) != nil:
+		d.Why = abi.Redacted
 	case !direct:
 		if typ.Size > 0 {
 			d.target = t.number(typ)
@@ -237,7 +253,8 @@ func (t *Types) AddClosure(key uint64, typ *abi.Type, holes []Hole) {
 	}
 	d := Dynamic{Type: typ, Closure: true, target: t.number(typ), hop: 1}
 	if d.target != noType {
-		t.list[d.target].image.Holes = holes
+		img := t.list[d.target].image
+		img.Holes = append(img.Holes, holes...)
 	}
 	t.dynamic[key] = d
 	t.order = append(t.order, key)
@@ -279,40 +296,58 @@ func (t *Types) Dynamic(key uint64) (Dynamic, bool) {
 // many elements are captured at most. Without a reason both are there, unless
 // the elements have no size: then there is nothing to capture.
 func (t *Types) Follow(kind RowKind, elem *abi.Type) (id uint32, limit int, r abi.Reason) {
+	if t.limits.Redact.Type(elem) {
+		t.refused[keyOf(elem)] = abi.Redacted
+		return noType, 0, abi.Redacted
+	}
+	return t.follow(kind, elem)
+}
+
+func (t *Types) follow(kind RowKind, elem *abi.Type) (id uint32, limit int, r abi.Reason) {
 	switch {
 	case elem == nil || elem.Kind == abi.Invalid || elem.Size < 0:
 		return noType, 0, abi.UnknownType
 	case kind == RowCounted && elem.Size > int64(t.limits.Bytes):
-		return noType, 0, abi.Cut
+		return noType, 0, abi.CutValue
 	}
 	limit = 1
 	if kind == RowCounted {
-		switch {
-		case elem.Size == 0:
-			limit = t.limits.Elems
-		case elem.Size == 1:
-			limit = t.limits.String
-		default:
-			limit = min(t.limits.Elems, int(int64(t.limits.Bytes)/elem.Size))
-		}
+		limit, _ = t.limits.Elements(elem)
 	}
 	if elem.Size == 0 {
 		return noType, limit, abi.Present
 	}
 	if id = t.number(elem); id == noType {
-		return noType, limit, abi.Cut
+		return noType, limit, abi.CutTypes
 	}
 	return id, limit, abi.Present
 }
 
+// Elements returns how many elements of a type are captured of a slice at most,
+// and by which limit. Those of a string are bytes.
+func (l Limits) Elements(elem *abi.Type) (n int, by abi.Reason) {
+	switch {
+	case elem.Size == 1:
+		return l.String, abi.CutString
+	case elem.Size > 1 && int64(l.Bytes)/elem.Size < int64(l.Elems):
+		return int(int64(l.Bytes) / elem.Size), abi.CutValue
+	}
+	return l.Elems, abi.CutElems
+}
+
 // Lookup is like [Types.Follow] for a table that is complete.
 func (t *Types) Lookup(kind RowKind, elem *abi.Type) (id uint32, limit int, r abi.Reason) {
+	if elem != nil {
+		if r, ok := t.refused[keyOf(elem)]; ok {
+			return noType, 0, r
+		}
+	}
 	if elem != nil && elem.Size > 0 {
 		if _, ok := t.ids[keyOf(elem)]; !ok && elem.Kind != abi.Invalid {
 			return noType, 0, abi.NotFollowed
 		}
 	}
-	return t.Follow(kind, elem)
+	return t.follow(kind, elem)
 }
 
 // Image returns the image of a type, nil if there is none of that number.
@@ -332,8 +367,9 @@ func (t *Types) Encode() (types, rows []byte) {
 	for i, e := range t.list {
 		b := types[i*TypeSize:]
 		binary.LittleEndian.PutUint32(b[TypeFirst:], e.first)
-		binary.LittleEndian.PutUint32(b[TypeRows:], e.rows)
+		binary.LittleEndian.PutUint16(b[TypeRows:], uint16(e.rows))
 		binary.LittleEndian.PutUint32(b[TypeBytes:], uint32(e.image.Size))
+		binary.LittleEndian.PutUint16(b[TypeErase:], uint16(e.erase))
 		binary.LittleEndian.PutUint32(b[TypeScan:], e.scan)
 	}
 	rows = make([]byte, max(len(t.rows), 1)*RowSize)

@@ -104,6 +104,9 @@ func show(p *capture.Plan) string {
 		}
 		fmt.Fprintf(&b, "read [%s%+d]:%d at %d, bit %d, param %d+%d\n", base, r.Disp, r.Size, r.Offset, r.Bit, r.Param, r.Within)
 	}
+	for _, s := range p.Erase {
+		fmt.Fprintf(&b, "erase %d at %d\n", s.Size, s.Offset)
+	}
 	fmt.Fprintf(&b, "fixed %d", p.Fixed)
 	if p.Variable() {
 		fmt.Fprintf(&b, ", slots from %d, at most %d", p.SlotBase, p.MaxRecord)
@@ -122,6 +125,9 @@ func showImage(b *strings.Builder, m *capture.Image, indent string) {
 		switch {
 		case r.Slot >= 0:
 			fmt.Fprintf(b, " slot %d: %d × %d bytes %s\n", r.Slot, r.Limit, r.Elem.Size, r.Elem.Type)
+			for _, s := range r.Elem.Erase {
+				fmt.Fprintf(b, "%s  erase +%d:%d\n", indent, s.Offset, s.Size)
+			}
 			showImage(b, r.Elem, indent+"  ")
 		case r.Reason == abi.Present:
 			fmt.Fprintf(b, ": %d of size zero\n", r.Limit)

@@ -73,7 +73,7 @@ func BuildWalk(a *abi.Arch, inputs []Input, limits Limits, types *Types) *Plan {
 	b.plan.Walk = w
 	off := b.base
 	off = b.reasons(b.params(inputs, off))
-	w.Bytes = max(w.Bytes&^7, off) // objects are aligned
+	w.Bytes = int(Align8(int64(max(w.Bytes, off)))) // as objects are
 	w.First = uint32(len(types.rows))
 	for i := range b.plan.Params {
 		p := &b.plan.Params[i]

@@ -52,7 +52,7 @@ func TestTypeTable(t *testing.T) {
 	}
 	enc, _ := types.Encode()
 	b := enc[id*capture.TypeSize:]
-	first, rows := binary.LittleEndian.Uint32(b[capture.TypeFirst:]), binary.LittleEndian.Uint32(b[capture.TypeRows:])
+	first, rows := binary.LittleEndian.Uint32(b[capture.TypeFirst:]), uint32(binary.LittleEndian.Uint16(b[capture.TypeRows:]))
 	want := []string{
 		"0 kind 0 hop 1 type 3 limit 1",
 		"8 kind 1 hop 0 type 1 limit 512",

@@ -30,7 +30,7 @@ func TestBind(t *testing.T) {
 		uprobe.WithUnbound(func(c *uprobe.Call, reason error) {
 			unbound++
 			n, _ := c.Arg(0).Int()
-			if want := "s: <cut at the limit>: 512 of 1000 bytes"; n != 100 || reason.Error() != want || !errors.As(reason, new(uprobe.Absent)) {
+			if want := "s: <cut at the limit on bytes of a string>: 512 of 1000 bytes"; n != 100 || reason.Error() != want || !errors.As(reason, new(uprobe.Absent)) {
 				t.Errorf("call with %d was not bound: %v, want %s", n, reason, want)
 			}
 		}))

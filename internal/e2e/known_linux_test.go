@@ -315,7 +315,7 @@ func testKnownTypes(t *testing.T, tc fixture.Toolchain) {
 			x := v.Field(i)
 			got[f.Name] = [3]string{fmt.Sprintf("%v", x), string(x.AppendJSON(nil)), x.String()}
 		}
-	}, uprobe.WithPID(target.PID), uprobe.WithLimits(uprobe.Limits{Depth: 4}))
+	}, uprobe.WithPID(target.PID), uprobe.WithLimits(uprobe.Limits{Depth: 4}), uprobe.WithoutRedaction())
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}

@@ -119,7 +119,7 @@ func (g *gen) ref(name string, r *capture.Ref, at, slot place) {
 	}
 	g.emit(
 		asm.LoadMem(asm.R1, regRecord, scratchCursor-scratchRecord, asm.DWord),
-		asm.LoadImm(asm.R2, int64(capture.NoSlot(abi.Cut)), asm.DWord),
+		asm.LoadImm(asm.R2, int64(capture.NoSlot(abi.CutRecord)), asm.DWord),
 		asm.JGT.Imm(asm.R1, capture.VarMax, store),
 		asm.StoreMem(asm.RFP, stackCursor, asm.R1, asm.DWord),
 		asm.StoreMem(asm.RFP, stackCount, regSize, asm.DWord),
@@ -149,6 +149,7 @@ func (g *gen) ref(name string, r *capture.Ref, at, slot place) {
 	)
 
 	g.label(ok)
+	g.eraseChunk(name, r, store)
 	g.emit(
 		asm.LoadMem(asm.R1, asm.RFP, stackCursor, asm.DWord),
 		asm.LoadMem(asm.R3, asm.RFP, stackCount, asm.DWord),

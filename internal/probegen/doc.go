@@ -36,6 +36,15 @@
 // used as addresses or sizes of the program's own. A condition ([Func.Where]) is
 // made by the same generator, as jumps, and decides before there is a record.
 //
+// # What is erased
+//
+// What is redacted is zeroed behind the helper call that read it: in the fixed
+// part by stores, in the elements of slices by a function that bpf_loop calls
+// before the chunk is counted in, in the objects of a walk by another, which goes
+// by rows of the type table. A record of fixed size of which something is erased
+// is not built in place in the ring buffer, where it could be seen. A plan of
+// which nothing is redacted has no instruction for all that.
+//
 // # How the verifier is kept short
 //
 // The kernel's verifier follows every path. Paths must therefore meet again in

@@ -78,7 +78,7 @@ func (g *gen) dynamic(ptr int16, word asm.Size, types int) {
 	g.inTable(asm.R2, asm.R1, MapTypes, types)
 	g.emit(
 		asm.LoadMem(asm.R1, asm.R2, capture.TypeFirst, asm.Word),
-		asm.LoadMem(asm.R3, asm.R2, capture.TypeRows, asm.Word),
+		asm.LoadMem(asm.R3, asm.R2, capture.TypeRows, asm.Half),
 		asm.Add.Reg(asm.R3, asm.R1),
 	)
 	g.store(walkRow, asm.R1)

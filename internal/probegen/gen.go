@@ -185,7 +185,7 @@ func (g *gen) entry(f *Func) {
 	switch {
 	case p.Walk != nil:
 		g.takeScratch(&walkScratch)
-	case p.InScratch():
+	case p.InScratch(), inScratch(p):
 		g.takeScratch(&chunkScratch)
 	case fitsStack(p):
 		g.notef("a record of %d bytes on the stack", p.Fixed)
@@ -203,7 +203,7 @@ func (g *gen) entry(f *Func) {
 	case p.Walk != nil:
 		g.walk(f)
 		g.sendScratch(&walkScratch)
-	case p.InScratch():
+	case p.InScratch(), inScratch(p):
 		g.chunks(p)
 		g.sendScratch(&chunkScratch)
 	case fitsStack(p):
@@ -290,6 +290,10 @@ func (g *gen) images(f *Func) {
 		g.readFixed(r.Offset, r.Size, disp, r.Bit)
 	}
 	g.dict(f)
+	if len(p.Erase) > 0 {
+		g.note("erase what is redacted")
+		g.erase(regRecord, 0, p.Erase)
+	}
 }
 
 // zeroGaps stores zero to every word of the images that is not written whole

@@ -118,6 +118,11 @@ func TestGoldenEntry(t *testing.T) {
 		{"depth", probegen.Options{CPUs: 4}, []probegen.Func{
 			planCase{name: "depth", params: []*abi.Type{pointer(tList)}, limits: capture.Limits{Depth: 2}}.fn(0),
 		}},
+		{"redacted", probegen.Options{CPUs: 4}, []probegen.Func{planCase{
+			name:   "redacted",
+			params: []*abi.Type{tInt, pointer(structOf("main.user", tString, tString, tInt32)), slice(structOf("main.key", tInt, tHiddenByte, array(100, tHiddenByte))), array(2, structOf("main.id", tHiddenString, tInt))},
+			limits: capture.Limits{Redact: redact([]string{"A", "main.HiddenByte", "main.HiddenString"})},
+		}.fn(0)}},
 		{"skip", probegen.Options{CPUs: 4}, []probegen.Func{with(one, func(f *probegen.Func) { f.Skip = 0x6 })}},
 		{"skip-signed", probegen.Options{CPUs: 4}, []probegen.Func{with(one, func(f *probegen.Func) { f.Skip = 0xf })}},
 		{"repeat", probegen.Options{CPUs: 4}, []probegen.Func{with(one, func(f *probegen.Func) { f.Mark = probegen.SkipRepeat })}},

@@ -241,7 +241,7 @@ func TestRecordFull(t *testing.T) {
 			t.Errorf("strings of %d bytes: %v", size, err)
 		}
 		full := 90*size > capture.VarMax
-		if cut := bytes.Contains(rec, []byte{0, 0, 0, 0, byte(abi.Cut), 0, 0, 0}); cut != full {
+		if cut := bytes.Contains(rec, []byte{0, 0, 0, 0, byte(abi.CutRecord), 0, 0, 0}); cut != full {
 			t.Errorf("strings of %d bytes: record of %d bytes, cut %t", size, len(rec), cut)
 		}
 		if len(rec) > f.Plan.MaxRecord {

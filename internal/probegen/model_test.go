@@ -98,6 +98,7 @@ type record struct {
 	ptr    int64 // the size of a pointer
 	data   []byte
 	unused []bool // bytes whose value does not matter
+	erased int    // bytes
 }
 
 func (h *hit) record(f *probegen.Func) *record {
@@ -130,6 +131,7 @@ func (h *hit) record(f *probegen.Func) *record {
 			r.fail(rd.Bit)
 		}
 	}
+	r.erase(0, p.Erase)
 	var images []imageAt
 	for i := range p.Params {
 		q := &p.Params[i]
@@ -159,6 +161,14 @@ func (r *record) grow(n int64) int64 {
 	r.data = append(r.data, make([]byte, n)...)
 	r.unused = append(r.unused, make([]bool, n)...)
 	return at
+}
+
+// erase zeroes what is redacted of a value at base.
+func (r *record) erase(base int64, spans []capture.Span) {
+	for _, s := range spans {
+		clear(r.data[base+s.Offset:][:s.Size])
+		r.erased += int(s.Size)
+	}
 }
 
 // imageAt is an image in the record, with where its slots begin.
@@ -214,7 +224,7 @@ func (r *record) chunk(ref *capture.Ref, off int64) uint64 {
 		n = min(n, int64(ref.ChunkLimit()))
 	}
 	if len(r.data) > capture.VarMax {
-		return capture.NoSlot(abi.Cut)
+		return capture.NoSlot(abi.CutRecord)
 	}
 	size := n * ref.Elem.Size
 	data := make([]byte, capture.Align8(size))
@@ -223,6 +233,9 @@ func (r *record) chunk(ref *capture.Ref, off int64) uint64 {
 	}
 	at := r.grow(int64(len(data)))
 	copy(r.data[at:], data)
+	for i := range n {
+		r.erase(at+i*ref.Elem.Size, ref.Elem.Erase)
+	}
 	for i := at + size; i < int64(len(r.data)); i++ {
 		r.unused[i] = true
 	}

@@ -17,10 +17,12 @@ type random struct {
 	arch *abi.Arch
 	// noLoops is for functions whose programs run on an old kernel.
 	noLoops bool
+	// redacts decides on redactions.
+	redacts *rand.Rand
 }
 
 func newRandom(seed uint64, a *abi.Arch) random {
-	return random{Rand: rand.New(rand.NewPCG(seed, 0x9a)), arch: a}
+	return random{Rand: rand.New(rand.NewPCG(seed, 0x9a)), arch: a, redacts: rand.New(rand.NewPCG(seed, 0x7e))}
 }
 
 // register is a random register that arguments may be in.
@@ -107,7 +109,7 @@ func (r random) elem(depth int) *abi.Type {
 
 // limits are random limits, often the default.
 func (r random) limits() capture.Limits {
-	l := capture.Limits{NoLoops: r.noLoops}
+	l := capture.Limits{NoLoops: r.noLoops, Redact: r.redaction()}
 	switch r.IntN(4) {
 	case 0:
 		l.String, l.Elems = pick(r, 1, 5, 100, 8192), pick(r, 1, 3, 64, 1024)
@@ -116,6 +118,29 @@ func (r random) limits() capture.Limits {
 		l.Depth = pick(r, 2, 3, 4)
 	}
 	return l
+}
+
+// redaction is a random redaction, often none. The fields of test structs are A,
+// B and so on, the parameters a, b and so on.
+func (r random) redaction() *capture.Redaction {
+	return redact([][]string{nil, nil, {"b"}, {"b"}, {"c"}, {"a", "d"}, {"main.List"}}[r.redacts.IntN(7)])
+}
+
+// walkRedaction is one for walks, most of which take nothing but a part of lists
+// and trees.
+func (r random) walkRedaction() *capture.Redaction {
+	return redact([][]string{nil, {"name", "tags"}, {"id", "key"}, {"main.pair", "d"}, {"name", "e"}}[r.redacts.IntN(5)])
+}
+
+func redact(patterns []string) *capture.Redaction {
+	if patterns == nil {
+		return nil
+	}
+	x, err := capture.NewRedaction(patterns...)
+	if err != nil {
+		panic(err)
+	}
+	return x
 }
 
 func firstCond(a *abi.Arch) probegen.Cond {
@@ -155,6 +180,7 @@ func (r random) location(size int64) abi.Location {
 // limits allow.
 func (r random) heavy(id uint32) probegen.Func {
 	c := planCase{name: "heavy", arch: r.arch, limits: heavyLimits(r.noLoops)}
+	c.limits.Redact = r.redaction()
 	c.params = r.heavyTypes()
 	return c.fn(id)
 }

@@ -26,6 +26,13 @@ func fitsStack(p *capture.Plan) bool {
 	return true
 }
 
+// inScratch reports whether a record of fixed size is built in scratch memory:
+// what is reserved in the ring buffer can be seen before it is submitted, and so
+// what is to be erased.
+func inScratch(p *capture.Plan) bool {
+	return !p.Variable() && len(p.Erase) > 0 && !fitsStack(p)
+}
+
 func (g *gen) sendStack(p *capture.Plan) {
 	g.losses[LossRing] = true
 	g.note("send the record")

@@ -176,7 +176,7 @@ func testRecords(t *testing.T, a *abi.Arch) {
 	if testing.Short() {
 		rounds = 60
 	}
-	var sent, variable, failed, absent, cut, known int
+	var sent, variable, failed, absent, cut, known, erased int
 	for seed := range rounds {
 		r := newRandom(uint64(seed), a)
 		r.noLoops = seed%4 == 1
@@ -227,6 +227,9 @@ func testRecords(t *testing.T, a *abi.Arch) {
 				fatal(fmt.Errorf("%d bytes, MaxRecord is %d", len(want.data), f.Plan.MaxRecord))
 			}
 			sent++
+			if want.erased > 0 {
+				erased++
+			}
 			if len(want.data) > f.Plan.Fixed {
 				variable++
 			}
@@ -240,7 +243,7 @@ func testRecords(t *testing.T, a *abi.Arch) {
 				switch want.word(int64(i)) {
 				case capture.NoSlot(abi.NotResident):
 					absent++
-				case capture.NoSlot(abi.Cut):
+				case capture.NoSlot(abi.CutRecord):
 					cut++
 				}
 			}
@@ -254,9 +257,9 @@ func testRecords(t *testing.T, a *abi.Arch) {
 			t.Fatalf("seed %d: losses %x", seed, l)
 		}
 	}
-	t.Logf("%d records, %d with chunks, %d with failed reads, %d with a goroutine, %d absent and %d cut chunks", sent, variable, failed, known, absent, cut)
+	t.Logf("%d records, %d with chunks, %d with failed reads, %d with a goroutine, %d absent and %d cut chunks, %d erased", sent, variable, failed, known, absent, cut, erased)
 	// The test is worth little if chance does not reach all of these.
-	if variable < sent/10 || failed < sent/20 || absent < sent/20 || known < sent/10 {
+	if variable < sent/10 || failed < sent/20 || absent < sent/20 || known < sent/10 || erased < sent/10 {
 		t.Error("too uniform")
 	}
 }

@@ -49,20 +49,25 @@ const (
 	walkBackEnd
 	walkBackPos
 	// What is scanned: see scan.
-	walkScan          // record offset of the header, 0 if nothing is
-	walkRing          // whether it is a channel
-	walkEntries       // entries or elements that are captured at most
-	walkLive          // entries that were found
-	walkMember        // the type of the groups, or of the elements
-	walkStride        // and its size
-	walkBase          // the address of the groups
-	walkGroups        // their number
-	walkGroup         // the next one
-	walkStage         // the next array of groups
-	walkLast          // the table before
-	walkChain         // the bucket that the last one overflows to
-	walkBudget        // what may still be looked at
-	walkStates  = 512 // room for these in bytes
+	walkScan    // record offset of the header, 0 if nothing is
+	walkRing    // whether it is a channel
+	walkEntries // entries or elements that are captured at most
+	walkLive    // entries that were found
+	walkMember  // the type of the groups, or of the elements
+	walkStride  // and its size
+	walkBase    // the address of the groups
+	walkGroups  // their number
+	walkGroup   // the next one
+	walkStage   // the next array of groups
+	walkLast    // the table before
+	walkChain   // the bucket that the last one overflows to
+	walkBudget  // what may still be looked at
+	// Of the object that was read:
+	walkErase           // the first row of what is erased,
+	walkErases          // their number,
+	walkEraseSize       // the size of an element,
+	walkEraseAll        // and the number of spans in all elements
+	walkStates    = 512 // room for these in bytes
 )
 
 // Values of walkPhase: what the object that a step appends is for. Between two
@@ -235,7 +240,7 @@ func (g *gen) step(callback string, w *capture.Walk) {
 	g.store(walkPos, asm.R1)
 	g.emit(
 		asm.LoadMem(asm.R1, asm.R2, capture.TypeFirst, asm.Word),
-		asm.LoadMem(asm.R3, asm.R2, capture.TypeRows, asm.Word),
+		asm.LoadMem(asm.R3, asm.R2, capture.TypeRows, asm.Half),
 		asm.Add.Reg(asm.R3, asm.R1),
 		asm.JGE.Reg(asm.R1, asm.R3, "next"), // Row and RowEnd are equal already
 		asm.JEq.Imm(asm.R5, 0, "next"),
@@ -310,7 +315,11 @@ func (g *gen) step(callback string, w *capture.Walk) {
 		g.scanned()
 	}
 	g.follow(types)
-	g.insert()
+	g.insert(func() {
+		if w.Types.Erases() {
+			g.eraseObject(types, rows)
+		}
+	})
 	if scans(w.Types) {
 		g.emit(asm.Ja.Label("drop"))
 		g.scan(w.Types, types)
@@ -420,8 +429,9 @@ func (g *gen) follow(types int) {
 	g.emit(asm.Ja.Label("next"))
 }
 
-// insert generates the appending of an object.
-func (g *gen) insert() {
+// insert generates the appending of an object. It calls erase to generate what
+// is done to an object that was read; behind it the object is unreadable.
+func (g *gen) insert(erase func()) {
 	const cursor = scratchCursor - scratchRecord
 	g.label("insert")
 	g.note("append it")
@@ -438,13 +448,17 @@ func (g *gen) insert() {
 		asm.Mov.Reg(asm.R2, asm.R1), asm.Add.Imm(asm.R2, capture.ObjectHeader), asm.Add.Reg(asm.R2, regSize),
 		asm.JGT.Reg(asm.R2, asm.R3, "cut"),
 	)
+	wasRead := "read"
+	if g.walker.Types.Erases() {
+		wasRead = "erase?"
+	}
 	read := func(helper asm.BuiltinFunc) {
 		g.emit(
 			asm.Add.Reg(asm.R1, regRecord), asm.Add.Imm(asm.R1, capture.ObjectHeader),
 			asm.Mov.Reg(asm.R2, regSize),
 			asm.Mov.Reg(asm.R3, regAddr),
 			helper.Call(),
-			asm.JEq.Imm(asm.R0, 0, "read"),
+			asm.JEq.Imm(asm.R0, 0, wasRead),
 		)
 	}
 	read(asm.FnProbeReadUser)
@@ -453,6 +467,12 @@ func (g *gen) insert() {
 		g.load(asm.R1, cursor)
 		g.emit(asm.JGT.Imm(asm.R1, capture.MaxWalk, "stop"))
 		read(asm.FnCopyFromUser)
+	}
+	if wasRead != "read" {
+		g.emit(asm.Ja.Label("unreadable"))
+		g.label(wasRead)
+		erase()
+		g.label("unreadable")
 	}
 	g.note("it cannot be read")
 	g.emit(asm.Mov.Imm(regSize, 0))

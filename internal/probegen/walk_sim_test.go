@@ -89,7 +89,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 		rounds = 50
 	}
 	var scans scanCounts
-	var sent, objects, tombs, cutObjects, cutBytes, dynamic, deep, most int
+	var sent, objects, tombs, cutObjects, cutBytes, dynamic, deep, most, erased int
 	for seed := range rounds {
 		r := newRandom(uint64(seed), a)
 		limits := capture.Limits{}
@@ -99,6 +99,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 				Depth: pick(r, -1, 1, 2, 100), Objects: pick(r, 1, 5, 20, 400), Record: pick(r, 1, 500, 3000, 32<<10),
 			}
 		}
+		limits.Redact = r.walkRedaction()
 		types := capture.NewTypes(a, limits)
 		types.SetRelease(pick(r, "go1.11.13", "go1.23.12", "go1.26.8", "go1.27.4", ""))
 		memo := map[*abi.Type]*abi.Type{}
@@ -174,6 +175,9 @@ func testWalks(t *testing.T, a *abi.Arch) {
 				t.Fatalf("seed %d: %d bytes, MaxRecord is %d", seed, len(got[0]), f.Plan.MaxRecord)
 			}
 			sent++
+			if want.erased > 0 {
+				erased++
+			}
 			objects += wm.objects
 			tombs += wm.tombs
 			dynamic += wm.dynamic
@@ -192,11 +196,11 @@ func testWalks(t *testing.T, a *abi.Arch) {
 			}
 		}
 	}
-	t.Logf("%d records, %d objects, at most %d, %d not readable, %d of dynamic types, %d deep; cut by objects %d, by bytes %d",
-		sent, objects, most, tombs, dynamic, deep, cutObjects, cutBytes)
+	t.Logf("%d records, %d objects, at most %d, %d not readable, %d of dynamic types, %d deep; cut by objects %d, by bytes %d; erased in %d",
+		sent, objects, most, tombs, dynamic, deep, cutObjects, cutBytes, erased)
 	t.Logf("%+v", scans)
 	// The test is worth little if chance does not reach all of these.
-	if !testing.Short() && (objects < 2*sent || tombs < sent/5 || dynamic < sent/60 || deep < sent/20 || cutObjects < sent/60 || cutBytes < sent/60) {
+	if !testing.Short() && (objects < 2*sent || tombs < sent/5 || dynamic < sent/60 || deep < sent/20 || cutObjects < sent/60 || cutBytes < sent/60 || erased < sent/40) {
 		t.Error("too uniform")
 	}
 	if s := scans; !testing.Short() && (s.maps < sent/20 || s.groups < s.maps || s.tables < 2 || s.chans < sent/40 || s.runs < 3 || s.cut < 10 || s.closures < 2) {
@@ -211,6 +215,8 @@ type walkModel struct {
 	bias     uint64
 	visited  map[[2]uint64]int64 // (address, type) to record offset
 	dynamics map[uint64]uint64
+	// types and rowTable are the type table.
+	types, rowTable []byte
 
 	objects, tombs, dynamic, depth int
 
@@ -222,6 +228,7 @@ type walkModel struct {
 // walk appends the heap to the record of a hit.
 func (r *record) walk(f *probegen.Func, bias uint64) *walkModel {
 	w := &walkModel{r: r, f: f, bias: bias, visited: map[[2]uint64]int64{}, dynamics: map[uint64]uint64{}, budget: capture.MaxScan}
+	w.types, w.rowTable = f.Plan.Walk.Types.Encode()
 	keys, values := f.Plan.Walk.Types.EncodeDynamic()
 	for i := range keys {
 		w.dynamics[keys[i]] = values[i]
@@ -244,10 +251,9 @@ func (r *record) walk(f *probegen.Func, bias uint64) *walkModel {
 }
 
 func (w *walkModel) typ(id uint32) (size int64, first, rows uint32) {
-	types, _ := w.f.Plan.Walk.Types.Encode()
-	b := types[id*capture.TypeSize:]
+	b := w.types[id*capture.TypeSize:]
 	u32 := func(off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
-	return int64(u32(capture.TypeBytes)), u32(capture.TypeFirst), u32(capture.TypeRows)
+	return int64(u32(capture.TypeBytes)), u32(capture.TypeFirst), uint32(binary.LittleEndian.Uint16(b[capture.TypeRows:]))
 }
 
 // pointerAt is the word of the target at off.
@@ -261,9 +267,8 @@ func (w *walkModel) pointerAt(off int64) uint64 {
 
 // rows follows the references of a value at base.
 func (w *walkModel) rows(first, n uint32, base int64, depth int) {
-	_, rows := w.f.Plan.Walk.Types.Encode()
 	for i := first; i < first+n; i++ {
-		b := rows[i*capture.RowSize:]
+		b := w.rowTable[i*capture.RowSize:]
 		u32 := func(off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
 		at := base + int64(u32(capture.RowOffset))
 		addr := w.pointerAt(at)
@@ -377,6 +382,10 @@ func (w *walkModel) follow(addr uint64, id uint32, count int64, depth int) int64
 	w.r.put32(int(at)+capture.ObjectType, word(depth))
 	w.r.put32(int(at)+capture.ObjectCount, uint32(count))
 	copy(w.r.data[at+capture.ObjectHeader:], data)
+	img := walk.Types.Image(id)
+	for i := range count {
+		w.r.erase(at+capture.ObjectHeader+i*img.Size, img.Erase)
+	}
 	for i := at + capture.ObjectHeader + size; i < int64(len(w.r.data)); i++ {
 		w.r.unused[i] = true
 	}
