@@ -89,7 +89,7 @@ func redactedCalls(t *testing.T, path string, names []string, opts ...Option) ma
 }
 
 var redactFuncs = []string{
-	"registers", "stack", "smallStruct", "byValue", "cells", "pointer", "slice", "cellSlice", "nested", "list", "interfaces", "pointers",
+	"registers", "stack", "smallStruct", "byValue", "cells", "pointer", "slice", "cellSlice", "nested", "list", "interfaces", "pointers", "containers", "keys",
 }
 
 // TestRedaction looks for secrets in the records themselves: their bytes, their

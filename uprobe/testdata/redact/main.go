@@ -162,6 +162,15 @@ func interfaces(a, b, c any, err fmt.Stringer) { sink = a }
 func pointers(c **config, p []*small) { sink = c }
 
 //go:noinline
+func containers(m map[string]small, c chan small, f func() string) { sink = m }
+
+//go:noinline
+func keys(k map[Key]Vault, big map[int][20]small) { sink = k }
+
+//go:noinline
+func use(s string) string { return s + "!" }
+
+//go:noinline
 func plain(user string, n int) { sink = n }
 
 func call(name string) error {
@@ -202,6 +211,15 @@ func call(name string) error {
 		c := newConfig()
 		p := &c
 		pointers(&p, []*small{{public, secret(), 1}, {public, secret(), 2}})
+	case "containers":
+		c := make(chan small, 3)
+		c <- small{public, secret(), 2}
+		password := secret()
+		containers(map[string]small{public: {public, secret(), 1}}, c, func() string { return use(password) + use(password) })
+	case "keys":
+		var a [20]small
+		a[7] = small{public, secret(), 8}
+		keys(map[Key]Vault{Key(secret()): {secret(), number()}}, map[int][20]small{1: a})
 	case "plain":
 		plain(public, 4)
 	default:
