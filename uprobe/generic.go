@@ -190,7 +190,9 @@ func (b *executable) instancesOf(s symbols.Func, d *description, dicts []symbols
 	for _, in := range found {
 		list = append(list, in)
 	}
-	slices.SortFunc(list, func(a, b Instance) int { return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.dict.Addr, b.dict.Addr)) })
+	slices.SortFunc(list, func(a, b Instance) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.dict.Addr, b.dict.Addr))
+	})
 	return list
 }
 
@@ -212,6 +214,9 @@ func receiverOf(method string) string {
 // instance returns the instance of a function that has a dictionary, if it can be
 // one of it.
 func (b *executable) instance(name string, d *description, dict symbols.Dictionary, depth int) (in Instance, ok bool) {
+	if !mayShape(symbols.TypeArgs(name), symbols.TypeArgs(dict.Name)) {
+		return in, false
+	}
 	var types, results []*abi.Type
 	for i, word := range d.words {
 		t, ok := b.dictType(dict, word, d.params[i].Type, depth)
@@ -255,6 +260,71 @@ func (b *executable) instance(name string, d *description, dict symbols.Dictiona
 	return in, true
 }
 
+// mayShape reports whether type arguments may have shapes, by their names. Those of
+// types that are declared do not tell.
+func mayShape(shapes, args string) bool {
+	for shapes != "" && args != "" {
+		var shape, arg string
+		shape, shapes = cutArg(shapes)
+		arg, args = cutArg(args)
+		shape = strings.TrimPrefix(shape, "go.shape.")
+		switch {
+		case predeclared[arg]:
+			if rest, ok := strings.CutPrefix(shape, arg); !ok || rest != "" && rest[0] != '_' {
+				return false
+			}
+		case literal(arg) != "" && !strings.HasPrefix(shape, literal(arg)):
+			return false
+		}
+	}
+	return shapes == args
+}
+
+// predeclared are the types whose shapes have their names.
+var predeclared = map[string]bool{}
+
+func init() {
+	for k := abi.Bool; k <= abi.Complex128; k++ {
+		predeclared[k.String()] = true
+	}
+	predeclared[abi.String.String()] = true
+}
+
+// literal returns how the shapes of types begin that are written as arg is, "" for
+// a name.
+func literal(arg string) string {
+	for _, begin := range []string{"*", "[]", "map[", "func(", "chan ", "<-chan ", "struct {", "interface {"} {
+		if strings.HasPrefix(arg, begin) {
+			return begin
+		}
+	}
+	if strings.HasPrefix(arg, "[") {
+		return arg[:strings.IndexByte(arg, ']')+1]
+	}
+	return ""
+}
+
+// cutArg cuts the first off a list of type arguments.
+func cutArg(args string) (first, rest string) {
+	depth, quoted := 0, false
+	for i := 0; i < len(args); i++ {
+		switch c := args[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '(' || c == '{':
+			depth++
+		case c == ']' || c == ')' || c == '}':
+			depth--
+		case depth == 0 && (c == ',' || c == ';'):
+			return args[:i], args[i+1:]
+		}
+	}
+	return args, ""
+}
+
 // dictWord is a word of a dictionary, and how deep its type is read.
 type dictWord struct {
 	addr        symbols.VirtAddr
@@ -262,24 +332,67 @@ type dictWord struct {
 }
 
 // dictType returns the type that a word of a dictionary leads to, if it has the
-// shape: nil if the word is -1.
+// shape: nil if the word is -1, or [anyWord] and nothing tells which it is.
 func (b *executable) dictType(dict symbols.Dictionary, word int, shape *abi.Type, depth int) (t *abi.Type, ok bool) {
-	if word < 0 {
+	switch {
+	case word == anyWord:
+		return b.onlyType(dict, shape, depth)
+	case word < 0:
 		return nil, true
 	}
+	if t = b.wordType(dict, word, depth); t == nil {
+		return nil, false
+	}
+	var f fitting
+	return t, f.fits(shape, t, 0)
+}
+
+// anyWord stands for the word of a dictionary that has the type of a parameter
+// where the compiler does not say which: in functions that it has inlined
+// elsewhere, which it describes apart from any dictionary
+// (cmd/internal/dwarf, putAbstractVar).
+const anyWord = -2
+
+// maxSearched bounds the words of a dictionary that are searched.
+const maxSearched = 256
+
+// onlyType returns the only type in a dictionary that has the shape, nil if there
+// are several. It is not ok if there is none: that of each parameter is in it, since
+// Go 1.20 (cmd/compile/internal/noder, varDictIndex).
+func (b *executable) onlyType(dict symbols.Dictionary, shape *abi.Type, depth int) (only *abi.Type, ok bool) {
+	words := dict.Size / uint64(b.arch.PtrSize)
+	if words > maxSearched {
+		return nil, true
+	}
+	for word := range int(words) {
+		t := b.wordType(dict, word, depth)
+		if t == nil {
+			continue
+		}
+		var f fitting
+		if !f.fits(shape, t, 0) {
+			continue
+		}
+		if only != nil && only.RuntimeType != t.RuntimeType {
+			return nil, true
+		}
+		only = t
+	}
+	return only, only != nil
+}
+
+// wordType is readDict, which it calls once.
+func (b *executable) wordType(dict symbols.Dictionary, word, depth int) *abi.Type {
 	key := dictWord{dict.Addr, word, depth}
-	if t, ok = b.dictTypes[key]; !ok {
+	t, ok := b.dictTypes[key]
+	if !ok {
 		if b.dictTypes == nil {
 			b.dictTypes = make(map[dictWord]*abi.Type)
 		}
 		t = b.readDict(dict, word, depth)
 		b.dictTypes[key] = t
 	}
-	if t == nil {
-		return nil, false
-	}
-	var f fitting
-	return t, f.fits(shape, t, 0)
+	return t
 }
 
 // readDict returns the type that a word of a dictionary leads to, nil if it leads
@@ -500,15 +613,22 @@ func dictInput(a *abi.Arch, l abi.Location) capture.Input {
 }
 
 // setDict describes the dictionary of f, and which words of it are the types of
-// the parameters for which keep is true.
-func (d *description) setDict(f *dwarfargs.Func, a *abi.Arch, keep func(name string) bool) {
+// the parameters for which keep is true. search says that the types of all of them
+// are in the dictionary.
+func (d *description) setDict(f *dwarfargs.Func, a *abi.Arch, search bool, keep func(name string) bool) {
 	d.dict, _ = f.DictAtEntry(a)
+	word := func(p *dwarfargs.Param) int {
+		if p.TypeParam < 0 && search && strings.Contains(p.Type.Name, "go.shape.") {
+			return anyWord
+		}
+		return p.TypeParam
+	}
 	for i := range f.Params {
 		if keep(f.Params[i].Name) {
-			d.words = append(d.words, f.Params[i].TypeParam)
+			d.words = append(d.words, word(&f.Params[i]))
 		}
 	}
 	for i := range f.Results {
-		d.resultWords = append(d.resultWords, f.Results[i].TypeParam)
+		d.resultWords = append(d.resultWords, word(&f.Results[i]))
 	}
 }
