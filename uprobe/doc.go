@@ -47,10 +47,10 @@
 //
 // Each call tells by its hidden dictionary of which [Instance] it is, and values
 // have their true types. Where that is not known they have those of the code, and
-// what pointers with the shape "go.shape.*uint8" lead to is absent: in closures,
-// in parameters that the compiler describes without their dictionary's word, as
-// it does where it has inlined the function elsewhere, and in binaries without
-// symbol table or debug information.
+// what pointers with the shape "go.shape.*uint8" lead to is absent: in closures, in
+// binaries without symbol table or debug information, and for some parameters of
+// functions that the compiler has inlined elsewhere, of which it does not say which
+// type they have of those that their dictionary lists.
 //
 // # What is not shown
 //

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/dwarfargs"
 	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/fixture"
 	"github.com/argtap/argtap/symbols"
@@ -241,6 +242,41 @@ func TestFitting(t *testing.T) {
 	}
 }
 
+func TestMayShape(t *testing.T) {
+	for _, tt := range []struct {
+		shapes, args string
+		want         bool
+	}{
+		{"go.shape.int", "int", true},
+		{"go.shape.int_0", "int", true},
+		{"go.shape.int", "int64", false},
+		{"go.shape.int64", "int", false},
+		{"go.shape.int", "main.ID", true},
+		{"go.shape.int,go.shape.string", "main.ID,string", true},
+		{"go.shape.int,go.shape.int", "main.ID,string", false},
+		{"go.shape.int", "main.ID,string", false},
+		{"go.shape.*uint8", "*main.T", true},
+		{"go.shape.*main.T", "*main.T", true},
+		{"go.shape.*uint8", "main.T", true},
+		{"go.shape.int", "*main.T", false},
+		{"go.shape.[]int", "[]int", true},
+		{"go.shape.[]int", "[2]int", false},
+		{"go.shape.[3]int", "[2]int", false},
+		{"go.shape.map[string]int", "map[string]int", true},
+		{"go.shape.map[string]int", "func(string) int", false},
+		{"go.shape.struct { X int; Y [2]string },go.shape.uint8", "main.T[int,string],bool", false},
+		{"go.shape.struct { X int; Y [2]string },go.shape.bool", "main.T[int,string],bool", true},
+		{"go.shape.interface { Error() string }", "error", true},
+		{"go.shape.func(int, string)", "func(int, string)", true},
+		{"go.shape.<-chan int", "<-chan int", true},
+		{"go.shape.chan int", "<-chan int", false},
+	} {
+		if got := mayShape(tt.shapes, tt.args); got != tt.want {
+			t.Errorf("%s for %s: %t", tt.shapes, tt.args, got)
+		}
+	}
+}
+
 func TestCanonical(t *testing.T) {
 	for name, want := range map[string]string{
 		"main.Map[int, string]":                 "main.Map[int,string]",
@@ -260,6 +296,86 @@ func TestCanonical(t *testing.T) {
 	} {
 		if got := isInstance(name); got != want {
 			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// inlinedSource has functions that the compiler inlines in main, but not in big.
+func inlinedSource() string {
+	return `package main
+
+import "fmt"
+
+type id int
+type age int
+
+type stack[T any] struct{ list []T }
+
+func (s *stack[T]) push(t T) { s.list = append(s.list, t); sink += cap(s.list)*3 + len(s.list)%7 + sink*sink*5%11 }
+
+func last[T any](list []T, n int) T { sink += cap(list)*3 + len(list)%7 + n*n; return list[(len(list)-1+n*n*n)%len(list)] }
+
+func both[A, B any](a []A, b []B) int { sink += cap(a)*3 + len(a)%7 + cap(b)*5; return sink*7%5 + len(b) }
+
+var sink int
+
+func big() {
+	var s stack[id]
+	s.push(1)
+	fmt.Println(last([]id{1, 2}, 0), last([]*age{nil}, 0), both([]id{1}, []age{2}), both([]id{1}, []string{"x"}))
+	` + strings.Repeat("sink += sink*3%7 ^ len(s.list)\n\t", 1500) + `
+}
+
+func main() {
+	var s stack[id]
+	s.push(1)
+	fmt.Println(last([]id{1, 2}, 0), last([]*age{nil}, 0), both([]id{1}, []age{2}), both([]id{1}, []string{"x"}))
+	big()
+}
+`
+}
+
+// TestInlinedElsewhere: of what the compiler has inlined somewhere, it does not say
+// which word of the dictionary a parameter's type is. It is found if there is only
+// one, and else the type is the shape.
+func TestInlinedElsewhere(t *testing.T) {
+	path := fixture.BuildWith(t, fixture.Toolchain{}, fixture.Source{"main.go": inlinedSource()})
+	file, err := symbols.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	dw, err := dwarfargs.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dw.Close()
+	for name, want := range map[string][]string{
+		"main.(*stack[main.id]).push": {"func (s *main.stack[main.id]) (t main.id)"},
+		"main.last[main.id]":          {"func(list []main.id, n int) main.id"},
+		"main.last[*main.age]":        {"func(list []*main.age, n int) *main.age"},
+		"main.both[main.id,string]":   {"func(a []main.id, b []string) int"},
+		"main.both[main.id,main.age]": {"func(a []go.shape.int, b []go.shape.int) int"},
+	} {
+		funcs, err := Inspect(path, name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, f := range funcs {
+			fn, err := file.Lookup(f.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := dw.Func(fn, 1)
+			if err != nil || d.Params[0].TypeParam >= 0 {
+				t.Errorf("%s is not inlined anywhere: %v", f.Name(), err)
+			}
+			for _, in := range f.Instances() {
+				if in.Name == name && !slices.Contains(want, in.Signature.String()) {
+					t.Errorf("%s: %s, want %s", in.Name, in.Signature, want)
+				}
+			}
 		}
 	}
 }

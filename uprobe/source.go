@@ -59,8 +59,8 @@ type description struct {
 	why string
 	// dict is where the dictionary of generic code is, empty if there is none or
 	// its place is not known. words are its words that have the true types of the
-	// parameters, parallel to params, -1 for those that are as the code has them;
-	// resultWords are those of the results in sig.
+	// parameters, parallel to params, -1 for those that are as the code has them and
+	// anyWord for those of which it is not known which word it is; resultWords are those of the results in sig.
 	dict               abi.Location
 	words, resultWords []int
 }
@@ -154,7 +154,7 @@ func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error)
 	if addsBlanks {
 		d.sig = withoutBlanks(d.sig)
 	}
-	d.setDict(f, b.arch, func(name string) bool { return !addsBlanks || name != "_" })
+	d.setDict(f, b.arch, known && minor >= 20, func(name string) bool { return !addsBlanks || name != "_" })
 	for _, r := range resolved {
 		if addsBlanks && r.Param.Name == "_" {
 			continue
