@@ -70,6 +70,9 @@ func slices(b [][]byte, s []string, ss [][]string, sss [][][]int32) { sink++ }
 func anys(a interface{}, xs []interface{}) { sink++ }
 
 //go:noinline
+func one(a interface{}) { sink++ }
+
+//go:noinline
 func errs(e error) { sink++ }
 
 //go:noinline
@@ -153,6 +156,8 @@ func main() {
 	}
 	values = append(values, newValues...)
 	for _, v := range values {
+		show("main.one", v)
+		one(v)
 		show("main.anys", v, []interface{}{v, v})
 		anys(v, []interface{}{v, v})
 	}
@@ -199,7 +204,7 @@ func show(name string, args ...interface{}) {
 	for i := range args {
 		sh := shape{seen: map[string]bool{}}
 		v := reflect.ValueOf(&args[i]).Elem().Elem() // the argument
-		if name == "main.errs" || name == "main.anys" && i == 0 || name == "main.named" {
+		if name == "main.errs" || name == "main.one" || name == "main.anys" && i == 0 || name == "main.named" {
 			v = reflect.ValueOf(&args[i]).Elem() // an interface itself
 		}
 		sh.value(v)
