@@ -117,7 +117,7 @@ func val(f func() reflect.Value) {
 // exprProgram writes the program.
 func exprProgram(t *testing.T) fixture.Source {
 	t.Helper()
-	_, shape, ok := strings.Cut(walkSource, "// shape appends values")
+	_, shape, ok := strings.Cut(walkSource(t, 18)["main.go"], "// shape appends values")
 	if !ok {
 		t.Fatal("no shape in the walk program")
 	}

@@ -38,7 +38,7 @@ func compare(t *testing.T, path string, symbols map[string]string, lim fixture.L
 	target := fixture.Start(t, path, env)
 	var rec recorder
 	tr := trace(t, path, funcs, rec.handle, uprobe.WithPID(target.PID),
-		uprobe.WithLimits(uprobe.Limits{String: lim.String, Elems: lim.Elems, Bytes: lim.Bytes}))
+		uprobe.WithLimits(uprobe.Limits{String: lim.String, Elems: lim.Elems, Bytes: lim.Bytes, Depth: lim.Depth}))
 	if n := len(tr.Funcs()); n != len(funcs) {
 		t.Errorf("%d functions are traced, want %d", n, len(funcs))
 	}
@@ -115,7 +115,7 @@ func TestRandom(t *testing.T) {
 	limits := []fixture.Limits{
 		{String: 512, Elems: 64, Bytes: 4096}, // the default
 		{String: 40, Elems: 5, Bytes: 1024},
-		{String: 100, Elems: 12, Bytes: 8192},
+		{String: 100, Elems: 12, Bytes: 8192, Depth: 9},
 	}
 	total := &fixture.Report{}
 	functions := 0

@@ -48,6 +48,13 @@ func Signatures(p fixture.Program) (map[string]string, error) {
 				return nil, fmt.Errorf("%s: %w", fn.Name, err)
 			}
 			parts[i] = text
+			if text == "" {
+				parts = nil
+				break
+			}
+		}
+		if parts == nil {
+			continue
 		}
 		if fn.Recv != "" {
 			sigs[fn.Name] = "func " + parts[1] + " f" + parts[0]
@@ -77,7 +84,7 @@ func (std) Import(path string) (*types.Package, error) {
 }
 
 // resolve writes the parameters and results of a function type with all types
-// in line.
+// in line. It returns nothing where one contains itself and not behind a pointer.
 func resolve(fset *token.FileSet, pkg *types.Package, files []*ast.File, text string) (string, error) {
 	var err error
 	for _, f := range files { // one of them imports what the type names
@@ -87,6 +94,7 @@ func resolve(fset *token.FileSet, pkg *types.Package, files []*ast.File, text st
 		}
 		sig := tv.Type.(*types.Signature)
 		var params, results []string
+		in := inliner{within: map[*types.Named]int{}}
 		for i := range sig.Params().Len() {
 			v := sig.Params().At(i)
 			t, prefix := v.Type(), ""
@@ -97,10 +105,13 @@ func resolve(fset *token.FileSet, pkg *types.Package, files []*ast.File, text st
 			if name == "" {
 				name = "_"
 			}
-			params = append(params, name+" "+prefix+inline(t, 0, 0))
+			params = append(params, name+" "+prefix+in.inline(t, 0))
 		}
 		for i := range sig.Results().Len() {
-			results = append(results, inline(sig.Results().At(i).Type(), 0, 0))
+			results = append(results, in.inline(sig.Results().At(i).Type(), 0))
+		}
+		if in.endless {
+			return "", nil
 		}
 		out := "(" + strings.Join(params, ", ") + ")"
 		if len(results) > 0 {
@@ -114,26 +125,47 @@ func resolve(fset *token.FileSet, pkg *types.Package, files []*ast.File, text st
 // maxPointers is more pointers than any of the limits has followed.
 const maxPointers = 5
 
-// inline writes a type without any that is declared. pointers counts those
-// that lead to it, depth bounds types that contain themselves.
-func inline(t types.Type, pointers, depth int) string {
-	if depth++; depth > 40 {
-		return "struct{}" // never captured: a slice in a slice in a slice …
+// inliner writes types without any that is declared.
+type inliner struct {
+	// within are the declared types that are being written, and behind how many
+	// pointers.
+	within  map[*types.Named]int
+	endless bool
+}
+
+// inline writes a type. pointers counts those that lead to it.
+func (in *inliner) inline(t types.Type, pointers int) string {
+	if in.endless {
+		return ""
+	}
+	if named, ok := t.(*types.Named); ok {
+		before, again := in.within[named]
+		if again && before == pointers {
+			in.endless = true
+			return ""
+		}
+		in.within[named] = pointers
+		defer func() {
+			delete(in.within, named)
+			if again {
+				in.within[named] = before
+			}
+		}()
 	}
 	switch t := t.(type) {
 	case *types.Pointer:
 		if pointers++; pointers > maxPointers {
 			return "*byte" // not followed
 		}
-		return "*" + inline(t.Elem(), pointers, depth)
+		return "*" + in.inline(t.Elem(), pointers)
 	case *types.Slice:
-		return "[]" + inline(t.Elem(), pointers, depth)
+		return "[]" + in.inline(t.Elem(), pointers)
 	case *types.Array:
-		return fmt.Sprintf("[%d]%s", t.Len(), inline(t.Elem(), pointers, depth))
+		return fmt.Sprintf("[%d]%s", t.Len(), in.inline(t.Elem(), pointers))
 	case *types.Map:
-		return "map[" + inline(t.Key(), pointers, depth) + "]" + inline(t.Elem(), pointers, depth)
+		return "map[" + in.inline(t.Key(), pointers) + "]" + in.inline(t.Elem(), pointers)
 	case *types.Chan:
-		return "chan " + inline(t.Elem(), pointers, depth)
+		return "chan " + in.inline(t.Elem(), pointers)
 	case *types.Signature:
 		return "func()"
 	case *types.Interface:
@@ -149,12 +181,12 @@ func inline(t types.Type, pointers, depth int) string {
 				b.WriteString("; ")
 			}
 			f := t.Field(i) // an embedded one under its type's name
-			b.WriteString(f.Name() + " " + inline(f.Type(), pointers, depth))
+			b.WriteString(f.Name() + " " + in.inline(f.Type(), pointers))
 		}
 		b.WriteString("}")
 		return b.String()
 	case *types.Basic:
 		return types.TypeString(t, nil)
 	}
-	return inline(t.Underlying(), pointers, depth) // declared, or an alias
+	return in.inline(t.Underlying(), pointers) // declared, or an alias
 }

@@ -1,13 +1,13 @@
 // Command walk calls functions whose arguments are graphs, and prints before
 // each call what it passes: the name of the function, and for each argument a
-// line in the form of package e2e's shape.
+// line in the form of package e2e's shape. Every release of Go from 1.11 on can
+// build it: files whose names end in a number are for releases from that on.
 package main
 
 import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"reflect"
 	"runtime"
@@ -28,7 +28,7 @@ type tree struct {
 	left, right *tree
 	tags        []string
 	parent      *tree
-	any         any
+	any         interface{}
 }
 
 type point struct{ x, y int32 }
@@ -68,13 +68,16 @@ func shared(a, b *node, c []*node) { sink++ }
 func slices(b [][]byte, s []string, ss [][]string, sss [][][]int32) { sink++ }
 
 //go:noinline
-func anys(a any, xs []any) { sink++ }
+func anys(a interface{}, xs []interface{}) { sink++ }
+
+//go:noinline
+func one(a interface{}) { sink++ }
 
 //go:noinline
 func errs(e error) { sink++ }
 
 //go:noinline
-func arrays(a *[3]*node, b *[2]any, c *[2][2]string) { sink++ }
+func arrays(a *[3]*node, b *[2]interface{}, c *[2][2]string) { sink++ }
 
 //go:noinline
 func pointers(p ****int, q **string, s *single) { sink++ }
@@ -86,6 +89,12 @@ func named(s stringer, t reflect.Type) { sink++ }
 func dangling(p *node, s []*node, e error) { sink++ }
 
 var sink int
+
+// What later releases of Go have, beside those that this file is for.
+var (
+	newErrors []error
+	newValues []interface{}
+)
 
 func main() {
 	in := bufio.NewReader(os.Stdin)
@@ -141,30 +150,32 @@ func main() {
 	slices(b[:0], s[:1], ss[2:], sss[1:])
 
 	num, text := 7, "seven"
-	values := []any{
+	values := []interface{}{
 		nil, 1, int8(-2), uint16(3), "str", "", true, 1.5, float32(2.5), 3 + 4i, label("l"), point{1, 2}, &point{3, 4},
 		[]int{1, 2}, []string{"p"}, [2]string{"q", "r"}, &num, &text, nothing{}, &nothing{}, single{two}, [1]*node{two}, two,
-		wrapped{cause: code(3)}, uintptr(9), any(any(5)), []any{1, []any{"deep"}}, &[]any{nil}, (*node)(nil),
+		wrapped{cause: code(3)}, uintptr(9), interface{}(interface{}(5)), []interface{}{1, []interface{}{"deep"}}, &[]interface{}{nil}, (*node)(nil),
 	}
+	values = append(values, newValues...)
 	for _, v := range values {
-		show("main.anys", v, []any{v, v})
-		anys(v, []any{v, v})
+		show("main.one", v)
+		one(v)
+		show("main.anys", v, []interface{}{v, v})
+		anys(v, []interface{}{v, v})
 	}
 	show("main.anys", values, values)
 	anys(values, values)
 
 	_, missing := os.Open("/does/not/exist")
 	plain := errors.New("plain")
-	for _, e := range []error{
-		nil, plain, fmt.Errorf("ctx: %w", plain), missing, syscall.ENOENT, code(4), &wrapped{point{1, 2}, plain, []error{code(1), nil, plain}},
-		errors.Join(plain, syscall.EINTR), fmt.Errorf("a: %w", fmt.Errorf("b: %w", &fs.PathError{Op: "op", Path: "p", Err: plain})),
-		(*wrapped)(nil),
-	} {
+	for _, e := range append([]error{
+		nil, plain, missing, syscall.ENOENT, code(4), &wrapped{point{1, 2}, plain, []error{code(1), nil, plain}},
+		&os.PathError{Op: "op", Path: "p", Err: plain}, (*wrapped)(nil),
+	}, newErrors...) {
 		show("main.errs", e)
 		errs(e)
 	}
 
-	a3, a2, a4 := &[3]*node{two, nil, self}, &[2]any{two, 3}, &[2][2]string{{"a", "b"}, {"c", ""}}
+	a3, a2, a4 := &[3]*node{two, nil, self}, &[2]interface{}{two, 3}, &[2][2]string{{"a", "b"}, {"c", ""}}
 	show("main.arrays", a3, a2, a4)
 	arrays(a3, a2, a4)
 
@@ -189,12 +200,12 @@ func main() {
 	dangling(gone, []*node{gone, self}, (*wrapped)(unsafe.Pointer(gone)))
 }
 
-func show(name string, args ...any) {
+func show(name string, args ...interface{}) {
 	line := name
 	for i := range args {
 		sh := shape{seen: map[string]bool{}}
 		v := reflect.ValueOf(&args[i]).Elem().Elem() // the argument
-		if name == "main.errs" || name == "main.anys" && i == 0 || name == "main.named" {
+		if name == "main.errs" || name == "main.one" || name == "main.anys" && i == 0 || name == "main.named" {
 			v = reflect.ValueOf(&args[i]).Elem() // an interface itself
 		}
 		sh.value(v)
@@ -209,7 +220,7 @@ type shape struct {
 	seen map[string]bool
 }
 
-func (s *shape) printf(format string, args ...any) {
+func (s *shape) printf(format string, args ...interface{}) {
 	s.b = append(s.b, fmt.Sprintf(format, args...)...)
 }
 
