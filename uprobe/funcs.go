@@ -105,17 +105,16 @@ func (h *heap) closure(v Value) Value {
 	if !ok || !d.Closure {
 		return absent(nil, abi.UnknownType)
 	}
+	vars := *d.Type
+	vars.Fields = vars.Fields[1:] // beside the address of the code
 	id, _, r := h.walk.Types.Lookup(capture.RowPointer, d.Type)
 	if r != abi.Present {
-		return absent(d.Type, r)
+		return absent(&vars, r)
 	}
 	c, _, r := h.object(v, v.word(0), id, d.Type, 1, 1)
 	if r != abi.Present {
-		return absent(d.Type, r)
+		return absent(&vars, r)
 	}
-	// Beside the address of the code.
-	vars := *d.Type
-	vars.Fields = vars.Fields[1:]
 	c.typ = &vars
 	return c
 }

@@ -203,7 +203,7 @@ func (v Value) unfollowed() abi.Reason {
 // restReason returns why not all of a map or channel was captured, where that is
 // not because of a limit on it.
 func (v Value) restReason() abi.Reason {
-	if s := v.scanned(); s != nil && s.ok && s.rest != abi.Cut {
+	if s := v.scanned(); s != nil && s.ok && s.rest != abi.CutElems {
 		return s.rest
 	}
 	return abi.Present

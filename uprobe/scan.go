@@ -146,7 +146,7 @@ loop:
 	case s.Again != nil && flags&capture.FlagScan != 0 && len(slots) < m.Limit:
 		out.rest = abi.CutScan
 	case s.Again != nil:
-		out.rest = abi.Cut
+		out.rest = abi.CutElems
 	}
 	img := h.walk.Types.Image(m.Group)
 	l := m.Layout
@@ -184,7 +184,7 @@ func (h *heap) scanChan(v Value, c *capture.Chan, o heapObject) *scanned {
 	if err != nil {
 		return &scanned{why: scanReason(err)}
 	}
-	s := &scanned{ok: true, length: int(st.Len), capacity: int(st.Cap), closed: st.Closed, rest: abi.Cut}
+	s := &scanned{ok: true, length: int(st.Len), capacity: int(st.Cap), closed: st.Closed, rest: abi.CutElems}
 	if st.Timer {
 		// Programs see no buffer, which holds at most one element.
 		s.length, s.capacity = 0, 0
@@ -211,7 +211,8 @@ func (h *heap) scanChan(v Value, c *capture.Chan, o heapObject) *scanned {
 		s.first.n = min(s.length, c.Limit)
 		return s
 	case c.Elem == 0:
-		return s // larger than what is captured of a value
+		s.rest = abi.CutValue
+		return s
 	}
 	want := min(s.length, c.Limit)
 	n := min(want, int(st.Cap-st.Slot(0)))

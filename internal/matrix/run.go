@@ -241,14 +241,13 @@ func (r *Result) compare(at string, p program, traced map[string]uprobe.Source, 
 			blanks = r.blanks()
 		}
 		rules := fixture.Rules{
-			Limits:     p.Limits,
-			Unnamed:    source == uprobe.SourceTypes,
-			Untyped:    source == uprobe.SourceGiven,
-			Words:      source == uprobe.SourceArgInfo,
-			Copies:     p.Copies,
-			Blanks:     blanks,
-			Nothing:    source == uprobe.SourceNone,
-			Unfollowed: fixture.Unfollowed,
+			Limits:  p.Limits,
+			Unnamed: source == uprobe.SourceTypes,
+			Untyped: source == uprobe.SourceGiven,
+			Words:   source == uprobe.SourceArgInfo,
+			Copies:  p.Copies,
+			Blanks:  blanks,
+			Nothing: source == uprobe.SourceNone,
 			// Where no register is reserved for it, a goroutine may be hard to tell.
 			NoGoroutine: true,
 		}
