@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-delve/delve/service/api"
@@ -149,7 +150,7 @@ func interesting(f *uprobe.Func) bool {
 }
 
 // options are those of all tracers.
-var options = []uprobe.Option{uprobe.WithDepth(4)}
+var options = []uprobe.Option{uprobe.WithLimits(uprobe.Limits{Depth: 4, Objects: 1024, Record: 32768})}
 
 // Run runs a program and compares calls until it ends.
 func Run(p *Program) (*Result, error) {
@@ -180,7 +181,7 @@ func Run(p *Program) (*Result, error) {
 	}
 	defer tr.Close()
 	p.Progress("%s: %d functions traced after %v", p.Name, len(funcs), time.Since(started).Round(time.Millisecond))
-	j := &judge{p: p, s: s, recs: recs, tr: tr, armed: map[int]*armed{}, result: &Result{Program: p.Name, Absent: map[string]int{}}}
+	j := &judge{p: p, s: s, recs: recs, armed: map[int]*armed{}, result: &Result{Program: p.Name, Absent: map[string]int{}}}
 	for _, f := range funcs {
 		id, err := s.breakAt(f)
 		if err != nil {
@@ -189,13 +190,25 @@ func Run(p *Program) (*Result, error) {
 		j.armed[id] = &armed{f: f}
 	}
 	p.Progress("%s: breakpoints set after %v", p.Name, time.Since(started).Round(time.Millisecond))
+	ended := make(chan struct{})
 	if p.Load != nil {
 		go func() {
 			p.Load(s.pid())
-			j.halted.Do(func() { s.halt() })
+			j.worked.Store(true)
+			// A request to halt is forgotten by a program that is just let run.
+			for {
+				s.halt()
+				select {
+				case <-ended:
+					return
+				case <-time.After(50 * time.Millisecond):
+				}
+			}
 		}()
 	}
-	if err := j.loop(); err != nil {
+	err = j.loop()
+	close(ended)
+	if err != nil {
 		return nil, err
 	}
 	if err := tr.Close(); err != nil {
@@ -218,14 +231,13 @@ type judge struct {
 	p      *Program
 	s      *session
 	recs   *records
-	tr     *uprobe.Tracer
 	armed  map[int]*armed // by the breakpoint's ID
-	halted sync.Once
+	worked atomic.Bool    // the load is done
 	result *Result
 }
 
 func (j *judge) loop() error {
-	for {
+	for !j.worked.Load() {
 		th, err := j.s.run()
 		if errors.Is(err, errExited) {
 			return nil
@@ -234,7 +246,7 @@ func (j *judge) loop() error {
 			return err
 		}
 		if th == nil || th.Breakpoint == nil {
-			return nil // halted: the load is done
+			continue // halted
 		}
 		a := j.armed[th.Breakpoint.ID]
 		if a == nil {
@@ -244,6 +256,7 @@ func (j *judge) loop() error {
 			return err
 		}
 	}
+	return nil
 }
 
 // stop compares the call at whose first instruction a thread has stopped.
