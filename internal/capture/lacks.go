@@ -68,7 +68,7 @@ func (l *lack) dynamic(m *Image, t *abi.Type, off int64, nesting int) bool {
 		return false
 	}
 	switch t.Kind {
-	case abi.Interface:
+	case abi.Interface, abi.Map, abi.Chan, abi.Func:
 		return m.Absent(off, t.Size) == abi.Present
 	case abi.Struct:
 		for i := range t.Fields {

@@ -6,8 +6,12 @@ import "github.com/argtap/argtap/abi"
 // captured, of which there are size bytes. Rows that hole says are not there are
 // left out.
 func (t *Types) refs(typ *abi.Type, at, size int64, hole func(off, size int64) bool) {
+	t.find(size, hole, func(f *refFinder) { f.walk(typ, at, 0) })
+}
+
+func (t *Types) find(size int64, hole func(off, size int64) bool, walk func(*refFinder)) {
 	f := refFinder{t: t, size: size, hole: hole, budget: typeBudget, first: len(t.rows)}
-	f.walk(typ, at, 0)
+	walk(&f)
 	t.budget -= typeBudget - f.budget
 }
 
@@ -61,6 +65,8 @@ func (f *refFinder) walk(t *abi.Type, off int64, nesting int) {
 		}
 		f.t.interfaces = true
 		f.t.rows = append(f.t.rows, Row{Offset: uint32(off), Kind: kind, Limit: 1})
+	case abi.Map, abi.Chan, abi.Func:
+		f.scanRow(t, off)
 	}
 }
 

@@ -36,6 +36,13 @@ const (
 	// RowIface: an interface with methods. The first word leads to an itab,
 	// whose second is the dynamic type.
 	RowIface
+	// RowMap: a map. Type is that of its header, Limit bounds the entries.
+	RowMap
+	// RowChan: a channel. Type is that of its header, Limit bounds the elements.
+	RowChan
+	// RowFunc: a func. The first word of what it leads to is the address of its
+	// code, by which [Types.AddClosure] has the type of the whole.
+	RowFunc
 )
 
 // Row is a reference within the values of a type.
@@ -62,10 +69,16 @@ const (
 	TypeFirst = 0 // u32: the first of its rows
 	TypeRows  = 4 // u32: their number
 	TypeBytes = 8 // u32: the bytes that are captured of a value
+	// TypeScan is, of the header of a map, the number of the type of its groups,
+	// and of the header of a channel, that of its elements: u32, otherwise 0.
+	TypeScan = 12
 
 	DynamicSize = 8
 	DynamicType = 0 // u32: of what the interface's second word leads to, 0 for nothing
-	DynamicHop  = 4 // u32: 1 if that is one pointer further away
+	DynamicHop  = 4 // u32: 1 if that is one pointer further away, or DynamicInline
+	// DynamicInline says that the type is that of the interface's second word
+	// itself, whose rows are to be followed there.
+	DynamicInline = 2
 )
 
 // Types with fixed numbers.
@@ -96,11 +109,14 @@ type Types struct {
 	order   []uint64 // the keys of dynamic in the order in which they came
 	// interfaces says that there are rows of interfaces.
 	interfaces bool
+	scans
 }
 
 type tableType struct {
 	image       *Image
 	first, rows uint32
+	scan        uint32 // see TypeScan
+	slots       *slots // of groups of maps
 }
 
 // Dynamic is a type that interfaces may hold.
@@ -110,7 +126,7 @@ type Dynamic struct {
 	// it lies.
 	Direct bool
 	target uint32
-	hop    bool
+	hop    uint32 // see DynamicHop
 }
 
 // typeKey is what makes a type. The same type may have been read more than once.
@@ -137,7 +153,7 @@ var byteElem = &abi.Type{Name: "uint8", Kind: abi.Uint8, Size: 1, Align: 1}
 func NewTypes(a *abi.Arch, limits Limits) *Types {
 	t := &Types{
 		ptr: a.PtrSize, limits: limits.WithDefaults(), budget: tableBudget,
-		ids: make(map[typeKey]uint32), dynamic: make(map[uint64]Dynamic),
+		ids: make(map[typeKey]uint32), dynamic: make(map[uint64]Dynamic), scans: scans{arch: a},
 	}
 	word := &abi.Type{Name: "uintptr", Kind: abi.Uintptr, Size: a.PtrSize, Align: a.PtrSize}
 	for _, typ := range []*abi.Type{{Name: "none"}, byteElem, word} {
@@ -169,7 +185,11 @@ func (t *Types) complete() {
 	for ; t.next < len(t.list); t.next++ {
 		first := len(t.rows)
 		img := t.list[t.next].image
-		t.refs(img.Type, 0, img.Size, nil)
+		if s := t.list[t.next].slots; s != nil {
+			t.find(img.Size, nil, s.refs)
+		} else {
+			t.refs(img.Type, 0, img.Size, nil)
+		}
 		t.list[t.next].first, t.list[t.next].rows = uint32(first), uint32(len(t.rows)-first)
 	}
 }
@@ -196,9 +216,24 @@ func (t *Types) AddDynamic(key uint64, typ *abi.Type, direct bool) {
 	default:
 		if e := pointee(typ); e != nil {
 			d.target, _, _ = t.Follow(RowPointer, e)
-			d.hop = true
+			d.hop = 1
+		} else if typ.HasPointers() {
+			d.target, d.hop = t.number(typ), DynamicInline
 		}
 	}
+	t.dynamic[key] = d
+	t.order = append(t.order, key)
+	t.complete()
+}
+
+// AddClosure adds a type that funcs may lead to: a struct of the address of the
+// code, and what was captured. key is the address of the code as the binary
+// states it.
+func (t *Types) AddClosure(key uint64, typ *abi.Type) {
+	if _, ok := t.dynamic[key]; ok || typ == nil || typ.Size <= t.ptr || len(t.dynamic) >= MaxTypes {
+		return
+	}
+	d := Dynamic{Type: typ, target: t.number(typ), hop: 1}
 	t.dynamic[key] = d
 	t.order = append(t.order, key)
 	t.complete()
@@ -294,6 +329,7 @@ func (t *Types) Encode() (types, rows []byte) {
 		binary.LittleEndian.PutUint32(b[TypeFirst:], e.first)
 		binary.LittleEndian.PutUint32(b[TypeRows:], e.rows)
 		binary.LittleEndian.PutUint32(b[TypeBytes:], uint32(e.image.Size))
+		binary.LittleEndian.PutUint32(b[TypeScan:], e.scan)
 	}
 	rows = make([]byte, max(len(t.rows), 1)*RowSize)
 	for i, r := range t.rows {
@@ -318,11 +354,10 @@ func (t *Types) EncodeDynamic() (keys []uint64, values []uint64) {
 		if d.target == noType {
 			continue
 		}
-		v := uint64(d.target)
-		if d.hop {
-			v |= 1 << 32
+		if d.hop == DynamicInline && t.list[d.target].rows == 0 {
+			continue
 		}
-		keys, values = append(keys, k), append(values, v)
+		keys, values = append(keys, k), append(values, uint64(d.target)|uint64(d.hop)<<32)
 	}
 	return keys, values
 }

@@ -53,6 +53,7 @@ const (
 const (
 	FlagObjects = 1 << iota
 	FlagBytes
+	FlagScan // [MaxScan]
 )
 
 // walkDepth returns how many pointers a walk follows.

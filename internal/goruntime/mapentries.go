@@ -1,35 +1,36 @@
 package goruntime
 
-import "math/bits"
-
-// Part is a part of a map that is somewhere else than the map itself.
-type Part uint8
-
-const (
-	// PartDirectory is an array of words, the tables' addresses.
-	PartDirectory Part = iota
-	// PartTable is a table.
-	PartTable
-	// PartGroups is an array of groups.
-	PartGroups
-	// PartBuckets is an array of buckets.
-	PartBuckets
-	// PartOverflow is one bucket.
-	PartOverflow
+import (
+	"bytes"
+	"math/bits"
 )
 
-// Parts returns the bytes of a part at an address: size bytes, or fewer where
-// there are no more. The bytes are not to be changed.
-type Parts func(part Part, addr uint64, size int64) []byte
+// Part is a part of a map that is somewhere else than the map itself: a table,
+// or a group, which is a bucket up to Go 1.23.
+type Part struct {
+	Table bool
+	Addr  uint64
+	// Bytes are those of the part, nil if they could not be read.
+	Bytes []byte
+}
 
-// MapEntry is an entry of a map.
-type MapEntry struct {
-	// Key and Elem are the bytes of what the slot has: a pointer where the
-	// layout says that it is indirect. They are parts of what Parts returned.
-	Key, Elem []byte
-	// KeyAddr and ElemAddr are where the key and the element themselves are in
-	// the process.
-	KeyAddr, ElemAddr uint64
+// Scan is what was read of a map: its header, then its tables in the order of
+// the directory, each before its groups, or the buckets with those that they
+// overflow to, first of the new array and then of the old one, and then the
+// header again. Groups without entries are left out.
+type Scan struct {
+	Header []byte
+	Parts  []Part
+	// Again is the header after everything else, nil if it was not reached.
+	Again []byte
+	// Whole says that there are no parts but these.
+	Whole bool
+}
+
+// Slot is an entry of a map: a slot of a group.
+type Slot struct {
+	Part  int // index in Scan.Parts
+	Index int // in the group
 }
 
 // MapState is what a map says of itself, and what was found.
@@ -38,27 +39,26 @@ type MapState struct {
 	// Found is the number of entries that were found. It is less than Len only
 	// where Missing says so.
 	Found uint64
-	// Missing says that bytes of parts were not there.
+	// Missing says that parts are missing.
 	Missing bool
 }
 
-// Entries returns the entries of a map, in no order that means anything. b
-// begins where the map does; parts has the rest. Where bytes of parts are
-// missing, so are their entries. The error is [ErrWriting], [ErrInconsistent] or
-// [ErrShort]; nothing is returned then.
-func (l *MapLayout) Entries(b []byte, parts Parts) ([]MapEntry, MapState, error) {
-	if int64(len(b)) < l.HeaderSize {
+// Entries returns the entries of a map, in no order that means anything. Where
+// parts are missing, so are their entries. The error is [ErrWriting],
+// [ErrInconsistent] or [ErrShort]; nothing is returned then.
+func (l *MapLayout) Entries(s Scan) ([]Slot, MapState, error) {
+	if int64(len(s.Header)) < l.HeaderSize || s.Again != nil && int64(len(s.Again)) < l.HeaderSize {
 		return nil, MapState{}, ErrShort
 	}
-	e := enumerator{l: l, parts: parts, seen: make(map[uint64]bool)}
-	var err error
-	if l.Swiss {
-		err = e.swiss(b)
-	} else {
-		err = e.buckets(b)
+	e := enumerator{l: l, scan: s, seen: make(map[uint64]bool)}
+	e.state.Missing = !s.Whole || s.Again == nil
+	err := e.header()
+	if err == nil && l.Swiss {
+		err = e.swiss()
+	} else if err == nil {
+		err = e.buckets()
 	}
-	e.state.Found = uint64(len(e.entries))
-	e.state.Missing = e.state.Missing || e.state.Found >= maxEntries
+	e.state.Found = uint64(len(e.slots))
 	switch {
 	case err != nil:
 	case e.state.Found > e.state.Len, e.state.Found < e.state.Len && !e.state.Missing:
@@ -67,17 +67,28 @@ func (l *MapLayout) Entries(b []byte, parts Parts) ([]MapEntry, MapState, error)
 	if err != nil {
 		return nil, MapState{}, err
 	}
-	return e.entries, e.state, nil
+	return e.slots, e.state, nil
+}
+
+// Len returns the number of entries that a header states. It is what the program
+// last made it, even while a goroutine writes.
+func (l *MapLayout) Len(header []byte) (uint64, error) {
+	switch {
+	case int64(len(header)) < l.HeaderSize:
+		return 0, ErrShort
+	case l.Swiss:
+		return l.order.Uint64(header[l.SwissMap.Used:]), nil
+	}
+	return l.word(header, l.BucketMap.Count), nil
 }
 
 // enumerator collects the entries of one map.
 type enumerator struct {
-	l       *MapLayout
-	parts   Parts
-	entries []MapEntry
-	state   MapState
-	// seen are the addresses of tables, of their groups and of overflow
-	// buckets: no map has the same twice.
+	l     *MapLayout
+	scan  Scan
+	slots []Slot
+	state MapState
+	// seen are the addresses of parts: no map has the same twice.
 	seen map[uint64]bool
 }
 
@@ -90,40 +101,63 @@ func (e *enumerator) again(addr uint64) bool {
 	return false
 }
 
-// get returns whole elements of an array, and whether that is all of them.
-func (e *enumerator) get(p Part, addr uint64, count, size int64) []byte {
-	want := count * size
-	b := e.parts(p, addr, want)
-	if int64(len(b)) > want {
-		b = b[:want]
+// header looks at what both copies of the header say.
+func (e *enumerator) header() error {
+	l := e.l
+	e.state.Len, _ = l.Len(e.scan.Header)
+	for _, h := range [][]byte{e.scan.Header, e.scan.Again} {
+		switch {
+		case h == nil:
+		case l.Swiss && h[l.SwissMap.Writing] != 0, !l.Swiss && h[l.BucketMap.Flags]&flagWriting != 0:
+			return ErrWriting
+		}
 	}
-	b = b[:int64(len(b))/size*size]
-	if int64(len(b)) < want {
-		e.state.Missing = true
+	if e.scan.Again == nil {
+		return nil
 	}
-	return b
+	a, b := e.scan.Header[:l.HeaderSize], e.scan.Again[:l.HeaderSize]
+	if !l.Swiss {
+		// Whoever iterates sets the other flags.
+		f := l.BucketMap.Flags
+		if a[f]&FlagSameSizeGrow != b[f]&FlagSameSizeGrow {
+			return inconsistent("flags")
+		}
+		a, b = bytes.Clone(a), bytes.Clone(b)
+		a[f], b[f] = 0, 0
+	}
+	if !bytes.Equal(a, b) {
+		return inconsistent("the header")
+	}
+	return nil
 }
 
-// slots adds the live entries of a group, or bucket, at addr.
-func (e *enumerator) slots(group []byte, addr uint64, live func(i int64) bool) {
-	l := e.l
-	for i := range int64(slotsPerGroup) {
-		if !live(i) {
-			continue
-		}
-		k, v := l.Keys+i*l.KeyStride, l.Elems+i*l.ElemStride
-		m := MapEntry{
-			Key: group[k : k+l.KeySize : k+l.KeySize], Elem: group[v : v+l.ElemSize : v+l.ElemSize],
-			KeyAddr: addr + uint64(k), ElemAddr: addr + uint64(v),
-		}
-		if l.IndirectKey {
-			m.KeyAddr = l.word(m.Key, 0)
-		}
-		if l.IndirectElem {
-			m.ElemAddr = l.word(m.Elem, 0)
-		}
-		e.entries = append(e.entries, m)
+// group adds the live entries of a group, and returns how many there are.
+func (e *enumerator) group(i int) int {
+	p := &e.scan.Parts[i]
+	if int64(len(p.Bytes)) < e.l.Size {
+		e.state.Missing = true
+		return 0
 	}
+	live := e.l.live(p.Bytes)
+	for b := live; b != 0; b &= b - 1 {
+		e.slots = append(e.slots, Slot{i, bits.TrailingZeros8(b)})
+	}
+	return bits.OnesCount8(live)
+}
+
+// live returns which slots of a group, or bucket, have an entry, as bits.
+//
+// In a group the highest bit of a control byte is clear then: the others are
+// ctrlEmpty and ctrlDeleted (internal/runtime/maps/group.go). Byte i is slot i's,
+// as a number, on any machine.
+func (l *MapLayout) live(group []byte) (live uint8) {
+	ctrl := l.order.Uint64(group)
+	for i := range slotsPerGroup {
+		if l.Swiss && ctrl>>(8*i+7)&1 == 0 || !l.Swiss && group[i] >= l.BucketMap.minTopHash {
+			live |= 1 << i
+		}
+	}
+	return live
 }
 
 const (
@@ -132,172 +166,122 @@ const (
 	maxGroups = 1024 / slotsPerGroup
 	// maxLog bounds the numbers of tables and buckets.
 	maxLog = 40
-	// maxEntries bounds what is returned. The rest is missing.
-	maxEntries = 1 << 22
 )
 
 // swiss collects the entries of a map since Go 1.24.
-func (e *enumerator) swiss(b []byte) error {
-	l, m := e.l, &e.l.SwissMap
-	e.state.Len = l.order.Uint64(b[m.Used:])
+func (e *enumerator) swiss() error {
+	l, m, b := e.l, &e.l.SwissMap, e.scan.Header
 	dir, n, depth := l.word(b, m.DirPtr), l.word(b, m.DirLen), b[m.GlobalDepth]
 	switch {
-	case b[m.Writing] != 0:
-		return ErrWriting
-	case n == 0 && dir == 0:
-		return nil // without any group; Entries looks at the length
-	case n == 0:
-		if e.state.Len > slotsPerGroup {
-			return inconsistent("%d entries in one group", e.state.Len)
-		}
-		e.groups(e.get(PartGroups, dir, 1, l.Size), dir)
-		return nil
-	case depth > maxLog || n != 1<<depth || dir == 0:
+	case n == 0 && e.state.Len > slotsPerGroup:
+		return inconsistent("%d entries in one group", e.state.Len)
+	case n == 0 && len(e.scan.Parts) > 1, n == 0 && dir == 0 && len(e.scan.Parts) > 0:
+		return inconsistent("more than one group")
+	case n != 0 && (depth > maxLog || n != 1<<depth || dir == 0):
 		return inconsistent("%d tables, depth %d", n, depth)
 	}
-	tables := e.get(PartDirectory, dir, int64(n), l.ptr)
-	last := uint64(0)
-	for i := uint64(0); len(tables) > 0; i++ {
-		addr := l.word(tables, 0)
-		tables = tables[l.ptr:]
-		if addr == 0 {
-			return inconsistent("no table %d", i)
+	var t swissTable
+	for i := range e.scan.Parts {
+		p := &e.scan.Parts[i]
+		if e.again(p.Addr) {
+			return inconsistent("a part that is there twice")
 		}
-		// A table may be at several indexes that follow each other.
-		if addr == last {
+		if !p.Table {
+			if n != 0 && !t.has(p.Addr, l.Size) {
+				return inconsistent("a group of no table")
+			}
+			t.found += e.group(i)
 			continue
 		}
-		last = addr
-		if err := e.table(addr, i); err != nil {
+		if n == 0 {
+			return inconsistent("a table in a map without any")
+		}
+		if err := e.full(&t); err != nil {
+			return err
+		}
+		var err error
+		if t, err = e.table(p); err != nil {
 			return err
 		}
 	}
+	if e.state.Missing || n == 0 {
+		return nil // of the last table parts may be missing
+	}
+	return e.full(&t)
+}
+
+// swissTable is the table whose groups are being collected.
+type swissTable struct {
+	groups uint64
+	n      int64 // of them
+	used   int   // entries it states, -1 if it could not be read
+	found  int
+}
+
+// has reports whether the table has a group at addr.
+func (t *swissTable) has(addr uint64, size int64) bool {
+	off := addr - t.groups
+	return addr >= t.groups && off%uint64(size) == 0 && off/uint64(size) < uint64(t.n)
+}
+
+// full checks that all entries of a table were found, which is so once another
+// table follows.
+func (e *enumerator) full(t *swissTable) error {
+	if t.n > 0 && t.used >= 0 && (t.found > t.used || t.found < t.used && !e.state.Missing) {
+		return inconsistent("%d entries of %d in a table", t.found, t.used)
+	}
 	return nil
 }
 
-// table collects the entries of the table at addr, which is first at an index
-// of the directory.
-func (e *enumerator) table(addr, index uint64) error {
+func (e *enumerator) table(p *Part) (swissTable, error) {
 	l, m := e.l, &e.l.SwissMap
-	t := e.get(PartTable, addr, 1, m.TableSize)
-	if len(t) == 0 {
-		return nil
+	if int64(len(p.Bytes)) < m.TableSize {
+		e.state.Missing = true
+		return swissTable{used: -1}, nil
 	}
-	used, capacity, mask := l.order.Uint16(t[m.TableUsed:]), l.order.Uint16(t[m.TableCapacity:]), l.order.Uint64(t[m.TableMask:])
-	switch {
-	case l.word(t, m.TableIndex) != index:
-		return inconsistent("table %d at index %d", int64(l.word(t, m.TableIndex)), index)
-	case mask >= maxGroups || mask&(mask+1) != 0 || uint64(capacity) != (mask+1)*slotsPerGroup:
-		return inconsistent("table of %d slots in %d groups", capacity, mask+1)
+	used, capacity, mask := l.order.Uint16(p.Bytes[m.TableUsed:]), l.order.Uint16(p.Bytes[m.TableCapacity:]), l.order.Uint64(p.Bytes[m.TableMask:])
+	if mask >= maxGroups || mask&(mask+1) != 0 || uint64(capacity) != (mask+1)*slotsPerGroup {
+		return swissTable{}, inconsistent("table of %d slots in %d groups", capacity, mask+1)
 	}
-	groups, before := l.word(t, m.TableGroups), len(e.entries)
-	if e.again(addr) || e.again(groups) {
-		return inconsistent("a table that is there twice")
-	}
-	g := e.get(PartGroups, groups, int64(mask)+1, l.Size)
-	e.groups(g, groups)
-	found := len(e.entries) - before
-	if found > int(used) || found < int(used) && int64(len(g)) == (int64(mask)+1)*l.Size && len(e.entries) < maxEntries {
-		return inconsistent("%d entries of %d in a table", found, used)
-	}
-	return nil
-}
-
-// groups collects the entries of groups one behind the other. A slot has an
-// entry if the highest bit of its control byte is clear: the others are
-// ctrlEmpty and ctrlDeleted (internal/runtime/maps/group.go).
-func (e *enumerator) groups(b []byte, addr uint64) {
-	l := e.l
-	for ; len(b) > 0 && len(e.entries) < maxEntries; b, addr = b[l.Size:], addr+uint64(l.Size) {
-		ctrl := l.order.Uint64(b) // byte i is slot i's, as a number, on any machine
-		e.slots(b, addr, func(i int64) bool { return ctrl>>(8*i+7)&1 == 0 })
-	}
+	return swissTable{groups: l.word(p.Bytes, m.TableGroups), n: int64(mask) + 1, used: int(used)}, nil
 }
 
 // buckets collects the entries of a map up to Go 1.23.
-func (e *enumerator) buckets(b []byte) error {
-	l, m := e.l, &e.l.BucketMap
-	e.state.Len = l.word(b, m.Count)
+func (e *enumerator) buckets() error {
+	l, m, b := e.l, &e.l.BucketMap, e.scan.Header
 	log, flags := b[m.B], b[m.Flags]
 	buckets, old, moved := l.word(b, m.Buckets), l.word(b, m.OldBuckets), l.word(b, m.NEvacuate)
 	switch {
-	case flags&flagWriting != 0:
-		return ErrWriting
 	case log > maxLog || bits.Len64(uint64(l.Size))+int(log) > 62:
 		return inconsistent("1<<%d buckets", log)
-	case buckets == 0 && old == 0:
-		return nil // made when they are needed
-	case buckets == 0:
+	case buckets == 0 && old != 0:
 		return inconsistent("only old buckets")
-	}
-	if old == buckets {
+	case old != 0 && old == buckets:
 		return inconsistent("old buckets that are the new ones")
+	case old != 0 && flags&FlagSameSizeGrow == 0 && log == 0:
+		return inconsistent("less than one old bucket")
 	}
-	if err := e.chains(e.get(PartBuckets, buckets, 1<<log, l.Size), buckets, nil); err != nil || old == 0 {
-		return err
-	}
-	// While a map grows, entries are in the old buckets until these are
-	// evacuated, which their first byte says.
-	if flags&flagSameSizeGrow == 0 {
-		if log == 0 {
-			return inconsistent("less than one old bucket")
+	if old != 0 {
+		if flags&FlagSameSizeGrow == 0 {
+			log--
 		}
-		log--
-	}
-	if moved >= 1<<log {
-		return inconsistent("%d of %d old buckets have moved", moved, uint64(1)<<log)
-	}
-	return e.chains(e.get(PartBuckets, old, 1<<log, l.Size), old, func(i uint64, first byte) (bool, error) {
-		gone := first >= m.evacuatedFirst && first <= m.evacuatedLast
-		if i < moved && !gone {
-			return false, inconsistent("old bucket %d of %d has not moved", i, moved)
+		if moved >= 1<<log {
+			return inconsistent("%d of %d old buckets have moved", moved, uint64(1)<<log)
 		}
-		return gone, nil
-	})
-}
-
-// chains collects the entries of an array of buckets, and of those that they
-// overflow to. gone says which to pass over.
-func (e *enumerator) chains(b []byte, addr uint64, gone func(i uint64, first byte) (bool, error)) error {
-	l := e.l
-	for i := uint64(0); len(b) > 0 && len(e.entries) < maxEntries; i++ {
-		skip := false
-		if gone != nil {
-			var err error
-			if skip, err = gone(i, b[0]); err != nil {
-				return err
-			}
-		}
-		if !skip {
-			if err := e.chain(b[:l.Size], addr); err != nil {
-				return err
-			}
-		}
-		b, addr = b[l.Size:], addr+uint64(l.Size)
 	}
-	return nil
-}
-
-// chain collects the entries of a bucket and those behind it.
-func (e *enumerator) chain(b []byte, addr uint64) error {
-	l, m := e.l, &e.l.BucketMap
-	for {
-		bucket := b
-		for i := range slotsPerGroup {
-			if h := bucket[i]; h >= m.evacuatedFirst && h <= m.evacuatedLast {
+	for i := range e.scan.Parts {
+		p := &e.scan.Parts[i]
+		if p.Table || e.again(p.Addr) {
+			return inconsistent("a bucket that is there twice")
+		}
+		// A bucket with entries has none that have moved: all of a bucket, and of
+		// those it overflows to, move at once.
+		for j := 0; j < slotsPerGroup && j < len(p.Bytes); j++ {
+			if h := p.Bytes[j]; h >= m.evacuatedFirst && h <= m.evacuatedLast {
 				return inconsistent("a bucket that has moved")
 			}
 		}
-		e.slots(bucket, addr, func(i int64) bool { return bucket[i] >= m.minTopHash })
-		addr = l.word(bucket, m.Overflow)
-		if addr == 0 {
-			return nil
-		}
-		if e.again(addr) {
-			return inconsistent("a bucket that overflows to itself")
-		}
-		if b = e.get(PartOverflow, addr, 1, l.Size); len(b) == 0 {
-			return nil
-		}
+		e.group(i)
 	}
+	return nil
 }

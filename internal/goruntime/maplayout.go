@@ -88,8 +88,9 @@ type BucketMap struct {
 
 // Bits of hmap.flags (runtime/map.go, Go 1.11 to 1.23).
 const (
-	flagWriting      = 4 // hashWriting
-	flagSameSizeGrow = 8
+	flagWriting = 4 // hashWriting
+	// FlagSameSizeGrow: there are as many old buckets as new ones.
+	FlagSameSizeGrow = 8
 )
 
 // NewMapLayout returns the layout of maps with keys and elements of the given
@@ -122,6 +123,10 @@ func NewMapLayout(version string, order binary.ByteOrder, ptrSize int, key, elem
 	}
 	return l, l.buckets(minor, key, elem)
 }
+
+// MinTopHash returns the least value of a slot's byte in a bucket that says that
+// there is an entry. Only maps up to Go 1.23 have it.
+func (l *MapLayout) MinTopHash() byte { return l.BucketMap.minTopHash }
 
 // experiment reports whether a version says that the program was built with
 // GOEXPERIMENT=name. A release is followed by " X:" and the experiments, since

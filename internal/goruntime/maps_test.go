@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -317,19 +318,21 @@ func (c *seen) checkMap(t *testing.T, p *process, s *state, l *goruntime.MapLayo
 		return
 	}
 	header := p.read(t, s.addr, l.HeaderSize)
-	overflow, growing, tables := 0, false, 0
-	parts := func(part goruntime.Part, addr uint64, size int64) []byte {
-		switch part {
-		case goruntime.PartOverflow:
-			overflow++
-		case goruntime.PartTable:
-			tables++
-		case goruntime.PartBuckets:
-			growing = growing || addr == word(header[l.BucketMap.OldBuckets:], v)
-		}
-		return p.read(t, addr, size)
+	growing := !l.Swiss && word(header[l.BucketMap.OldBuckets:], v) != 0
+	buckets := uint64(0)
+	if !l.Swiss {
+		buckets = word(header[l.BucketMap.Buckets:], v)
 	}
-	entries, st, err := l.Entries(header, parts)
+	overflow, tables := 0, 0
+	sc := scan(l, header, func(addr uint64, n int64) []byte { return p.read(t, addr, n) })
+	for _, part := range sc.Parts {
+		if part.Table {
+			tables++
+		} else if !l.Swiss && !growing && (part.Addr < buckets || part.Addr >= buckets+uint64(l.Size)<<header[l.BucketMap.B]) {
+			overflow++
+		}
+	}
+	entries, st, err := l.Entries(sc)
 	if err != nil {
 		t.Errorf("%v, map[%s]%s of %d: %v\n%x", s.what, mc.key, mc.elem, s.n, err, header)
 		return
@@ -340,21 +343,16 @@ func (c *seen) checkMap(t *testing.T, p *process, s *state, l *goruntime.MapLayo
 	// Maps that are ranged over do not change, so the order may differ only.
 	var have []string
 	ks, es := v.sizeOf(mc.key).Size, v.sizeOf(mc.elem).Size
-	for i, e := range entries {
-		key, elem := e.Key, e.Elem
-		if l.IndirectKey {
-			key = p.read(t, e.KeyAddr, ks)
-		}
-		if l.IndirectElem {
-			elem = p.read(t, e.ElemAddr, es)
-		}
-		if i == 0 && ks > 0 && es > 0 {
-			// The addresses are those of the bytes.
-			k, e := p.read(t, e.KeyAddr, ks), p.read(t, e.ElemAddr, es)
-			if string(k) != string(key) || string(e) != string(elem) {
-				t.Errorf("%v: at the addresses of the first entry are %x and %x", s.what, k, e)
+	for _, e := range entries {
+		at := func(off int64, size int64, indirect bool) []byte {
+			b := sc.Parts[e.Part].Bytes[off:]
+			if indirect {
+				return p.read(t, word(b, v), size)
 			}
+			return b[:size]
 		}
+		key := at(l.Keys+int64(e.Index)*l.KeyStride, ks, l.IndirectKey)
+		elem := at(l.Elems+int64(e.Index)*l.ElemStride, es, l.IndirectElem)
 		have = append(have, fmt.Sprintf("%x. %x.", key, elem))
 	}
 	slices.Sort(have)
@@ -367,16 +365,16 @@ func (c *seen) checkMap(t *testing.T, p *process, s *state, l *goruntime.MapLayo
 			*n++
 		}
 	}
-	count(&c.growing, growing && !l.Swiss)
+	count(&c.growing, growing)
 	count(&c.overflow, overflow > 0)
 	count(&c.tables, tables > 1)
 	count(&c.small, s.n <= 8)
 	count(&c.indirect, l.IndirectKey || l.IndirectElem)
-	c.checkBroken(t, header, parts, l, st)
+	c.checkBroken(t, sc, l, st)
 }
 
 // checkBroken changes what was read, as a writer may while it is being read.
-func (c *seen) checkBroken(t *testing.T, header []byte, parts goruntime.Parts, l *goruntime.MapLayout, st goruntime.MapState) {
+func (c *seen) checkBroken(t *testing.T, sc goruntime.Scan, l *goruntime.MapLayout, st goruntime.MapState) {
 	t.Helper()
 	if c.states%50 != 0 {
 		return
@@ -385,21 +383,34 @@ func (c *seen) checkBroken(t *testing.T, header []byte, parts goruntime.Parts, l
 	if !l.Swiss {
 		at, bit = l.BucketMap.Flags, 4
 	}
+	header := sc.Header
+	with := func(header []byte) goruntime.Scan {
+		sc := sc
+		sc.Header, sc.Again = header, header
+		return sc
+	}
 	b := slices.Clone(header)
 	b[at] |= bit
-	if e, _, err := l.Entries(b, parts); e != nil || err == nil || !strings.Contains(err.Error(), goruntime.ErrWriting.Error()) {
-		t.Errorf("while it is written to: %v", err)
+	for _, broken := range []goruntime.Scan{with(b), {Header: header, Parts: sc.Parts, Again: b, Whole: true}} {
+		if e, _, err := l.Entries(broken); e != nil || !errors.Is(err, goruntime.ErrWriting) {
+			t.Errorf("while it is written to: %v", err)
+		}
 	}
 	b = slices.Clone(header)
 	b[0]++
-	if e, _, err := l.Entries(b, parts); e != nil || err == nil {
+	if e, _, err := l.Entries(with(b)); e != nil || err == nil {
 		t.Errorf("one entry too many: %v", err)
 	}
-	if e, _, err := l.Entries(header[:l.HeaderSize-1], parts); e != nil || err == nil {
+	if e, _, err := l.Entries(goruntime.Scan{Header: header, Parts: sc.Parts, Again: b, Whole: true}); e != nil || !errors.Is(err, goruntime.ErrInconsistent) {
+		t.Errorf("one entry was added meanwhile: %v", err)
+	}
+	if e, _, err := l.Entries(with(header[:l.HeaderSize-1])); e != nil || err == nil {
 		t.Errorf("a short map: %v", err)
 	}
-	none := func(goruntime.Part, uint64, int64) []byte { return nil }
-	if e, got, err := l.Entries(header, none); len(e) != 0 || err != nil || got.Missing != (st.Len > 0) && st.Len > 0 || got.Len != st.Len {
+	if e, _, err := l.Entries(goruntime.Scan{Header: header, Again: header, Whole: true}); len(e) != 0 || (err == nil) != (st.Len == 0) {
+		t.Errorf("without parts: %d entries, %v", len(e), err)
+	}
+	if e, got, err := l.Entries(goruntime.Scan{Header: header}); len(e) != 0 || err != nil || !got.Missing || got.Len != st.Len {
 		t.Errorf("without parts: %d entries, %+v, %v", len(e), got, err)
 	}
 }

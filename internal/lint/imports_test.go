@@ -38,7 +38,7 @@ var rules = map[string]rule{
 
 	"dwarfargs":          {own: []string{"abi", "symbols", "internal/arginfo", "internal/typename"}, foreign: []string{delve, compress}},
 	"internal/site":      {own: []string{"abi", "symbols"}, foreign: []string{arch}},
-	"internal/capture":   {own: []string{"abi"}},
+	"internal/capture":   {own: []string{"abi", "internal/goruntime"}},
 	"internal/goruntime": {},
 	"internal/typename":  {},
 	"internal/arginfo":   {own: []string{"abi"}},

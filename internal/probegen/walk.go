@@ -33,7 +33,7 @@ const (
 	walkSize                    // its size
 	walkNext                    // record offset of the next object
 	walkDepth                   // pointers to the object
-	walkPhase                   // of an interface with methods: see step
+	walkPhase                   // what was appended is the first step of: see phaseWord
 	walkBias                    // the load bias
 	walkGen                     // the number of the hit
 	walkFlags                   // see capture.FlagObjects
@@ -44,7 +44,33 @@ const (
 	walkCount                   // the number of elements,
 	walkBehind                  // their depth,
 	walkSlot                    // and their place in the table of visited objects
-	walkStates   = 512          // room for these in bytes
+	// Where to go on behind the rows of a value within an interface.
+	walkBackRow
+	walkBackEnd
+	walkBackPos
+	// What is scanned: see scan.
+	walkScan          // record offset of the header, 0 if nothing is
+	walkRing          // whether it is a channel
+	walkEntries       // entries or elements that are captured at most
+	walkLive          // entries that were found
+	walkMember        // the type of the groups, or of the elements
+	walkStride        // and its size
+	walkBase          // the address of the groups
+	walkGroups        // their number
+	walkGroup         // the next one
+	walkStage         // the next array of groups
+	walkLast          // the table before
+	walkChain         // the bucket that the last one overflows to
+	walkBudget        // what may still be looked at
+	walkStates  = 512 // room for these in bytes
+)
+
+// Values of walkPhase: what the object that a step appends is for. Between two
+// steps it is the record offset of a word that is to be looked at, or 0.
+const (
+	phaseWord  = 1 + iota // a word of an itab, or of a func
+	phaseScan             // the header of a map or channel
+	phaseTable            // a table of a map
 )
 
 const (
@@ -63,7 +89,7 @@ const (
 	walkArea = walkRecord + capture.MaxWalk + capture.MaxValue + 64
 	// maxSteps is more than a record can need: two steps for each word, one for
 	// each object.
-	maxSteps = capture.MaxWalk/4 + capture.MaxObjects
+	maxSteps = capture.MaxWalk/4 + capture.MaxObjects + capture.MaxScan
 )
 
 // WalkScratch returns the number and the size in bytes of the elements of
@@ -85,8 +111,16 @@ func (g *gen) walk(f *Func) {
 	g.emit(asm.LSh.Imm(asm.R1, capture.ObjectTypeBits), asm.RSh.Imm(asm.R1, capture.ObjectTypeBits))
 	state(walkGen)
 	g.emit(asm.Mov.Imm(asm.R1, 0))
-	for _, at := range []int16{walkElems, walkPos, walkSize, walkDepth, walkPhase, walkFlags, walkObjects} {
+	zero := []int16{walkElems, walkPos, walkSize, walkDepth, walkPhase, walkFlags, walkObjects, walkBackEnd}
+	if scans(w.Types) {
+		zero = append(zero, walkScan)
+	}
+	for _, at := range zero {
 		state(at)
+	}
+	if scans(w.Types) {
+		g.emit(asm.Mov.Imm(asm.R1, capture.MaxScan))
+		state(walkBudget)
 	}
 	g.emit(asm.Mov.Imm(asm.R1, int32(f.Plan.Fixed)))
 	state(scratchCursor - scratchRecord)
@@ -149,7 +183,7 @@ func (g *gen) inTable(dst, index asm.Register, table string, count int) {
 // step generates the function that bpf_loop calls.
 func (g *gen) step(callback string, w *capture.Walk) {
 	types, rows := w.Types.Len()
-	dynamic := w.Types.HasDynamic()
+	dynamic := NeedsDynamic(w.Types)
 	ptr := int16(g.arch.PtrSize)
 	word := g.machine.word
 	const cursor = scratchCursor - scratchRecord
@@ -157,9 +191,16 @@ func (g *gen) step(callback string, w *capture.Walk) {
 	g.function(callback, each)
 	g.note("the next reference of the element")
 	g.emit(asm.LoadMem(regRecord, asm.R2, 0, asm.DWord))
+	if scans(w.Types) {
+		g.load(asm.R1, walkScan)
+		g.emit(asm.JNE.Imm(asm.R1, 0, "scan"))
+	}
 	g.load(asm.R1, walkRow)
 	g.load(asm.R2, walkRowEnd)
 	g.emit(asm.JLT.Reg(asm.R1, asm.R2, "row"))
+	if dynamic {
+		g.back()
+	}
 	g.note("the next element of the object")
 	g.load(asm.R1, walkElems)
 	g.emit(asm.JEq.Imm(asm.R1, 0, "object"), asm.Sub.Imm(asm.R1, 1))
@@ -235,6 +276,13 @@ func (g *gen) step(callback string, w *capture.Walk) {
 		g.emit(
 			asm.JEq.Imm(asm.R1, int32(capture.RowEface), "eface"),
 			asm.JEq.Imm(asm.R1, int32(capture.RowIface), "itab"),
+			asm.JEq.Imm(asm.R1, int32(capture.RowFunc), "func"),
+		)
+	}
+	if scans(w.Types) {
+		g.emit(
+			asm.JEq.Imm(asm.R1, int32(capture.RowMap), "scanned"),
+			asm.JEq.Imm(asm.R1, int32(capture.RowChan), "scanned"),
 		)
 	}
 	g.emit(
@@ -256,10 +304,20 @@ func (g *gen) step(callback string, w *capture.Walk) {
 	g.store(walkCount, asm.R1)
 	if dynamic {
 		g.emit(asm.Ja.Label("follow"))
-		g.dynamic(ptr, word)
+		g.dynamic(ptr, word, types)
+	}
+	if scans(w.Types) {
+		if !dynamic {
+			g.emit(asm.Ja.Label("follow"))
+		}
+		g.scanned()
 	}
 	g.follow(types)
 	g.insert()
+	if scans(w.Types) {
+		g.emit(asm.Ja.Label("drop"))
+		g.scan(w.Types, types)
+	}
 
 	g.label("drop")
 	g.emit(asm.Mov.Imm(asm.R1, 0))
@@ -272,17 +330,19 @@ func (g *gen) step(callback string, w *capture.Walk) {
 
 // dynamic generates what a step does for interfaces. An interface with methods
 // takes two: the first appends the word of the itab that holds the dynamic
-// type, and leaves where that is in the record in walkPhase.
-func (g *gen) dynamic(ptr int16, word asm.Size) {
+// type, and leaves where that is in the record in walkPhase. So does a func, with
+// the word that has the address of the code.
+func (g *gen) dynamic(ptr int16, word asm.Size, types int) {
 	g.label("itab")
+	g.emit(asm.Add.Imm(regAddr, int32(ptr)))
+	g.label("func")
 	g.load(asm.R1, walkPhase)
 	g.emit(
 		asm.JNE.Imm(asm.R1, 0, "typeword"),
-		asm.Add.Imm(regAddr, int32(ptr)),
 		asm.Mov.Imm(asm.R1, capture.WordType),
 	)
 	g.store(walkType, asm.R1)
-	g.emit(asm.Mov.Imm(asm.R1, 1))
+	g.emit(asm.Mov.Imm(asm.R1, phaseWord))
 	g.store(walkPhase, asm.R1)
 	g.emit(asm.Ja.Label("follow"))
 
@@ -310,12 +370,53 @@ func (g *gen) dynamic(ptr int16, word asm.Size) {
 		asm.LoadMem(asm.R1, asm.R0, capture.DynamicType, asm.Word),
 	)
 	g.store(walkType, asm.R1)
-	g.emit(asm.LoadMem(asm.R1, asm.R0, capture.DynamicHop, asm.Word))
-	g.store(walkHop, asm.R1)
 	g.emit(
+		asm.LoadMem(asm.R2, asm.R0, capture.DynamicHop, asm.Word),
+		asm.JEq.Imm(asm.R2, capture.DynamicInline, "inline"),
+	)
+	g.store(walkHop, asm.R2)
+	g.emit(
+		asm.LoadMem(asm.R1, asm.R6, capture.RowKindAt, asm.Byte),
+		asm.LoadMem(regAddr, asm.R9, 0, word),
+		asm.JEq.Imm(asm.R1, int32(capture.RowFunc), "follow"),
 		asm.LoadMem(regAddr, asm.R9, ptr, word),
 		asm.JEq.Imm(regAddr, 0, "next"),
+		asm.Ja.Label("follow"),
 	)
+	g.label("inline")
+	g.note("the rows of the value in the interface")
+	for _, w := range [][2]int16{{walkBackRow, walkRow}, {walkBackEnd, walkRowEnd}, {walkBackPos, walkPos}} {
+		g.load(asm.R2, w[1])
+		g.store(w[0], asm.R2)
+	}
+	g.emit(asm.LoadMem(asm.R3, asm.R6, capture.RowOffset, asm.Word), asm.Add.Reg(asm.R2, asm.R3), asm.Add.Imm(asm.R2, int32(ptr)))
+	g.store(walkPos, asm.R2)
+	g.inTable(asm.R2, asm.R1, MapTypes, types)
+	g.emit(
+		asm.LoadMem(asm.R1, asm.R2, capture.TypeFirst, asm.Word),
+		asm.LoadMem(asm.R3, asm.R2, capture.TypeRows, asm.Word),
+		asm.Add.Reg(asm.R3, asm.R1),
+	)
+	g.store(walkRow, asm.R1)
+	g.store(walkRowEnd, asm.R3)
+	g.emit(asm.Ja.Label("next"))
+}
+
+// back generates the return from the rows of a value in an interface.
+func (g *gen) back() {
+	none := g.fresh("none")
+	g.load(asm.R1, walkBackEnd)
+	g.emit(asm.JEq.Imm(asm.R1, 0, none))
+	g.store(walkRowEnd, asm.R1)
+	g.emit(asm.Mov.Imm(asm.R2, 0))
+	g.store(walkBackEnd, asm.R2)
+	g.load(asm.R2, walkBackPos)
+	g.store(walkPos, asm.R2)
+	g.emit(asm.Mov.Reg(asm.R2, asm.R1))
+	g.load(asm.R1, walkBackRow)
+	g.store(walkRow, asm.R1)
+	g.emit(asm.JLT.Reg(asm.R1, asm.R2, "row"))
+	g.label(none)
 }
 
 // follow generates the search for what a reference leads to among what was
@@ -399,7 +500,11 @@ func (g *gen) follow(types int) {
 	)
 	g.label("known")
 	g.load(asm.R1, walkPhase)
-	g.emit(asm.JEq.Imm(asm.R1, 0, "next"), asm.Mov.Reg(asm.R1, asm.R4))
+	g.emit(
+		asm.JEq.Imm(asm.R1, 0, "next"),
+		asm.JNE.Imm(asm.R1, phaseWord, "drop"),
+		asm.Mov.Reg(asm.R1, asm.R4),
+	)
 	g.label("again")
 	g.note("the reference once more")
 	g.store(walkPhase, asm.R1)
@@ -476,8 +581,15 @@ func (g *gen) insert() {
 	g.emit(asm.Add.Imm(asm.R2, 1))
 	g.store(walkObjects, asm.R2)
 	g.load(asm.R2, walkPhase)
+	g.emit(asm.JEq.Imm(asm.R2, 0, "next"))
+	if scans(g.walker.Types) {
+		g.emit(
+			asm.JEq.Imm(asm.R3, 0, "drop"), // it cannot be read
+			asm.JEq.Imm(asm.R2, phaseScan, "begin"),
+			asm.JEq.Imm(asm.R2, phaseTable, "table"),
+		)
+	}
 	g.emit(
-		asm.JEq.Imm(asm.R2, 0, "next"),
 		asm.JNE.Imm(asm.R3, 0, "again"),
 		asm.Ja.Label("drop"),
 	)
@@ -487,4 +599,8 @@ func (g *gen) insert() {
 	g.load(asm.R1, walkFlags)
 	g.emit(asm.Or.Reg(asm.R1, asm.R4))
 	g.store(walkFlags, asm.R1)
+	if scans(g.walker.Types) {
+		g.emit(asm.Mov.Imm(asm.R1, 0))
+		g.store(walkScan, asm.R1)
+	}
 }
