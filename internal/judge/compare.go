@@ -25,7 +25,7 @@ type Difference struct {
 }
 
 func (d Difference) String() string {
-	return fmt.Sprintf("%s: %s%s (%s): argtap %s, Delve %s", d.Func, d.Param, d.Path, d.Type, d.Argtap, d.Delve)
+	return fmt.Sprintf("%s: %s (%s): argtap %s, Delve %s", d.Func, place(d.Param, d.Path), d.Type, d.Argtap, d.Delve)
 }
 
 // object is something that lies at an address as a value of a type.
@@ -42,13 +42,14 @@ type comparer struct {
 	// seen are the objects that were compared.
 	seen map[object]bool
 
-	equal  int
-	absent map[string]int
-	diffs  []Difference
+	equal   int
+	absent  map[string]int
+	example map[string]string // where, by the reason
+	diffs   []Difference
 }
 
 func newComparer(fn string, load func(addr uint64, typ string) (*api.Variable, error)) *comparer {
-	return &comparer{fn: fn, load: load, seen: map[object]bool{}, absent: map[string]int{}}
+	return &comparer{fn: fn, load: load, seen: map[object]bool{}, absent: map[string]int{}, example: map[string]string{}}
 }
 
 // call compares all parameters.
@@ -64,14 +65,28 @@ func (c *comparer) call(call *uprobe.Call, args []*api.Variable) {
 			d = args[i] // Delve numbers them
 		}
 		if d == nil {
-			c.absent["delve: no such parameter"]++
+			c.missing("", "delve", "no such parameter")
 			continue
 		}
 		c.value("", call.Arg(i), d)
 	}
 }
 
-func (c *comparer) missing(side, reason string) { c.absent[side+": "+reason]++ }
+// missing counts a value that one side does not show.
+func (c *comparer) missing(path, side, reason string) {
+	reason = side + ": " + reason
+	if c.absent[reason]++; c.absent[reason] == 1 {
+		c.example[reason] = c.fn + ": " + place(c.param, path)
+	}
+}
+
+// place names a part of a parameter, in which "" stands for the parameter.
+func place(param, path string) string {
+	if i := strings.LastIndex(path, "(*"); i >= 0 {
+		return path[:i+2] + param + path[i+2:]
+	}
+	return param + path
+}
 
 func (c *comparer) differ(path string, v uprobe.Value, mine, theirs string) {
 	typ := ""
@@ -102,21 +117,21 @@ func (c *comparer) reference(path string, v uprobe.Value, what string, mine, the
 }
 
 // loaded returns d with what it contains, nil if Delve does not load it.
-func (c *comparer) loaded(d *api.Variable) *api.Variable {
+func (c *comparer) loaded(path string, d *api.Variable) *api.Variable {
 	if !unloaded(d) {
 		return d
 	}
 	if d.Addr >= fakeAddress {
-		c.missing("delve", "too deep in registers")
+		c.missing(path, "delve", "too deep in registers")
 		return nil
 	}
 	full, err := c.load(d.Addr, d.Type)
 	if err != nil {
-		c.missing("delve", unreadable(err.Error()))
+		c.missing(path, "delve", unreadable(err.Error()))
 		return nil
 	}
 	if unloaded(full) {
-		c.missing("delve", "not loaded")
+		c.missing(path, "delve", "not loaded")
 		return nil
 	}
 	return full
@@ -167,14 +182,14 @@ func unreadable(text string) string {
 // value compares one value.
 func (c *comparer) value(path string, v uprobe.Value, d *api.Variable) {
 	if why, absent := v.Absent(); absent {
-		c.missing("argtap", why)
+		c.missing(path, "argtap", why)
 		return
 	}
-	if d = c.loaded(d); d == nil {
+	if d = c.loaded(path, d); d == nil {
 		return
 	}
 	if d.Unreadable != "" {
-		c.missing("delve", unreadable(d.Unreadable))
+		c.missing(path, "delve", unreadable(d.Unreadable))
 		return
 	}
 	if kind := kindOf(v.Kind()); kind != d.Kind {
@@ -189,7 +204,7 @@ func (c *comparer) value(path string, v uprobe.Value, d *api.Variable) {
 	case abi.Bool:
 		x, ok := v.Bool()
 		if !ok {
-			c.missing("argtap", "no bool")
+			c.missing(path, "argtap", "no bool")
 			return
 		}
 		c.same(path, v, strconv.FormatBool(x), d.Value)
@@ -205,7 +220,7 @@ func (c *comparer) value(path string, v uprobe.Value, d *api.Variable) {
 	case abi.Complex64, abi.Complex128:
 		x, _ := v.Complex()
 		if len(d.Children) != 2 {
-			c.missing("delve", "not loaded")
+			c.missing(path, "delve", "not loaded")
 			return
 		}
 		c.float(path+".real", v, real(x), d.Children[0].Value)
@@ -227,7 +242,7 @@ func (c *comparer) value(path string, v uprobe.Value, d *api.Variable) {
 	case abi.Func:
 		c.function(path, v, d)
 	default:
-		c.missing("argtap", "kind "+v.Kind().String())
+		c.missing(path, "argtap", "kind "+v.Kind().String())
 	}
 }
 
@@ -285,14 +300,14 @@ func (c *comparer) text(path string, v uprobe.Value, d *api.Variable) {
 	}
 	mine, ok := v.Str()
 	if !ok {
-		c.missing("argtap", why(v))
+		c.missing(path, "argtap", why(v))
 		return
 	}
 	theirs := d.Value
 	if len(mine) < v.Len() {
-		c.missing("argtap", "rest of a string is cut")
+		c.missing(path, "argtap", "rest of a string is cut")
 	} else if int64(len(theirs)) < d.Len {
-		c.missing("delve", "rest of a string is cut")
+		c.missing(path, "delve", "rest of a string is cut")
 	}
 	n := min(len(mine), len(theirs))
 	c.same(path, v, strconv.Quote(mine[:n]), strconv.Quote(theirs[:n]))
@@ -313,13 +328,13 @@ func (c *comparer) elements(path string, v uprobe.Value, d *api.Variable) {
 		return
 	}
 	if v.Captured() == 0 {
-		c.missing("argtap", reasonOf(v.Index(0)))
+		c.missing(path, "argtap", reasonOf(v.Index(0)))
 		return
 	}
 	if v.Captured() < v.Len() {
-		c.missing("argtap", "rest of a "+v.Kind().String()+" is cut")
+		c.missing(path, "argtap", "rest of a "+v.Kind().String()+" is cut")
 	} else if int64(len(d.Children)) < d.Len {
-		c.missing("delve", "rest of a "+v.Kind().String()+" is cut")
+		c.missing(path, "delve", "rest of a "+v.Kind().String()+" is cut")
 	}
 	if v.Kind() == abi.Slice && !c.first(d.Base, fmt.Sprintf("[%d]%s", d.Len, d.Type)) {
 		return
@@ -363,7 +378,7 @@ func (c *comparer) first(addr uint64, typ string) bool {
 func (c *comparer) pointer(path string, v uprobe.Value, d *api.Variable) {
 	p, _ := v.Pointer()
 	if len(d.Children) != 1 {
-		c.missing("delve", "not loaded")
+		c.missing(path, "delve", "not loaded")
 		return
 	}
 	to := &d.Children[0]
@@ -372,11 +387,11 @@ func (c *comparer) pointer(path string, v uprobe.Value, d *api.Variable) {
 	}
 	e := v.Elem()
 	if why, absent := e.Absent(); absent {
-		c.missing("argtap", why)
+		c.missing(path, "argtap", why)
 		return
 	}
 	if to.Unreadable != "" {
-		c.missing("delve", unreadable(to.Unreadable))
+		c.missing(path, "delve", unreadable(to.Unreadable))
 		return
 	}
 	if !c.sameType(path, e, to.Type) || !c.first(to.Addr, to.Type) {
@@ -396,7 +411,7 @@ func (c *comparer) sameType(path string, v uprobe.Value, theirs string) bool {
 
 func (c *comparer) dynamic(path string, v uprobe.Value, d *api.Variable) {
 	if len(d.Children) != 1 {
-		c.missing("delve", "not loaded")
+		c.missing(path, "delve", "not loaded")
 		return
 	}
 	held := &d.Children[0]
@@ -411,7 +426,7 @@ func (c *comparer) dynamic(path string, v uprobe.Value, d *api.Variable) {
 	}
 	x := v.Dynamic()
 	if why, absent := x.Absent(); absent {
-		c.missing("argtap", why)
+		c.missing(path, "argtap", why)
 		return
 	}
 	if !c.sameType(path, x, held.Type) {

@@ -20,18 +20,18 @@ func (c *comparer) entries(path string, v uprobe.Value, d *api.Variable) {
 		return
 	}
 	if v.Len() < 0 {
-		c.missing("argtap", why(v))
+		c.missing(path, "argtap", why(v))
 		return
 	}
 	if !c.reference(path, v, "length", uint64(v.Len()), uint64(d.Len)) {
 		return
 	}
 	if v.Captured() < v.Len() {
-		c.missing("argtap", "rest of a map is cut")
+		c.missing(path, "argtap", "rest of a map is cut")
 	}
 	whole := int64(len(d.Children)/2) == d.Len
 	if !whole {
-		c.missing("delve", "rest of a map is cut")
+		c.missing(path, "delve", "rest of a map is cut")
 	}
 	if !c.first(d.Base, d.Type) {
 		return
@@ -47,7 +47,7 @@ func (c *comparer) entries(path string, v uprobe.Value, d *api.Variable) {
 			c.equal++
 			c.value(at, elem, &d.Children[2*i+1])
 		case doubt:
-			c.missing("argtap", "part of a key")
+			c.missing(path, "argtap", "part of a key")
 		case whole:
 			c.differ(at, key, "a key", "no such key")
 		}
@@ -85,7 +85,7 @@ func (c *comparer) channel(path string, v uprobe.Value, d *api.Variable) {
 	}
 	closed, ok := v.Closed()
 	if !ok {
-		c.missing("argtap", why(v))
+		c.missing(path, "argtap", why(v))
 		return
 	}
 	fields := map[string]*api.Variable{}
@@ -99,7 +99,7 @@ func (c *comparer) channel(path string, v uprobe.Value, d *api.Variable) {
 		return n
 	}
 	if fields["qcount"] == nil || fields["dataqsiz"] == nil || fields["closed"] == nil || fields["recvx"] == nil {
-		c.missing("delve", "not loaded")
+		c.missing(path, "delve", "not loaded")
 		return
 	}
 	size := field("dataqsiz")
@@ -113,16 +113,16 @@ func (c *comparer) channel(path string, v uprobe.Value, d *api.Variable) {
 		return
 	}
 	if buf == nil || len(buf.Children) != 1 || buf.Children[0].Unreadable != "" {
-		c.missing("delve", "buffer of a channel")
+		c.missing(path, "delve", "buffer of a channel")
 		return
 	}
 	if v.Captured() < v.Len() {
-		c.missing("argtap", "rest of a channel is cut")
+		c.missing(path, "argtap", "rest of a channel is cut")
 	}
 	for i := range v.Captured() {
 		at := (field("recvx") + i) % size
 		if at >= len(buf.Children[0].Children) {
-			c.missing("delve", "rest of a channel is cut")
+			c.missing(path, "delve", "rest of a channel is cut")
 			continue
 		}
 		c.value(fmt.Sprintf("%s[%d]", path, i), v.Index(i), &buf.Children[0].Children[at])
@@ -141,7 +141,7 @@ func (c *comparer) function(path string, v uprobe.Value, d *api.Variable) {
 	}
 	name, ok := v.FuncName()
 	if !ok {
-		c.missing("argtap", why(v))
+		c.missing(path, "argtap", why(v))
 		return
 	}
 	if !c.same(path, v, strings.TrimSuffix(name, ".abi0"), d.Value) {
@@ -149,7 +149,7 @@ func (c *comparer) function(path string, v uprobe.Value, d *api.Variable) {
 	}
 	vars := v.Closure()
 	if why, absent := vars.Absent(); absent {
-		c.missing("argtap", why)
+		c.missing(path, "argtap", why)
 		return
 	}
 	theirs := map[string]*api.Variable{}
@@ -161,7 +161,7 @@ func (c *comparer) function(path string, v uprobe.Value, d *api.Variable) {
 		if d := theirs[f]; d != nil {
 			c.value(path+".{"+f+"}", vars.Field(i), d)
 		} else {
-			c.missing("delve", "captured variable")
+			c.missing(path, "delve", "captured variable")
 		}
 	}
 }

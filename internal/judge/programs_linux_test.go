@@ -57,7 +57,7 @@ func goCommand(t *testing.T) *Program {
 		"module/words/a_test.go": "package words\n\nimport \"testing\"\n\nfunc TestHello(t *testing.T) {\n\tif Hello == \"\" {\n\t\tt.Error()\n\t}\n}\n",
 	})
 	return &Program{
-		Name: "go", Command: []string{exe, "vet", "-x", "./..."}, Dir: filepath.Join(dir, "module"),
+		Name: "cmd/go", Command: []string{exe, "vet", "-x", "./..."}, Dir: filepath.Join(dir, "module"),
 		Packages: []string{"cmd/go/*", "go/build*", "cmd/vendor/golang.org/x/mod/*", "cmd/internal/*", "encoding/json.*", "io/fs.*", "path/*", "os/exec.*"},
 	}
 }
@@ -96,7 +96,7 @@ http://` + addr + ` {
 	t.Setenv("XDG_DATA_HOME", dir)
 	t.Setenv("XDG_CONFIG_HOME", dir)
 	return &Program{
-		Name: "caddy", Command: []string{exe, "run", "--config", "Caddyfile"}, Dir: dir,
+		Name: "caddy v2.11.9", Command: []string{exe, "run", "--config", "Caddyfile"}, Dir: dir,
 		Packages: []string{
 			"github.com/caddyserver/*", "net/http.*", "net/textproto.*", "net/url.*", "mime*", "bufio.*", "context.*", "go.uber.org/zap*",
 			"github.com/spf13/*", "encoding/json.*", "github.com/klauspost/compress/*", "net/netip.*", "log/*",
@@ -167,7 +167,7 @@ func main() {
 	goBuild(t, dir, filepath.Join(dir, "small"), ".", "-gcflags=all=-N -l")
 	t.Setenv("HOME", dir)
 	return &Program{
-		Name: "delve", Command: []string{exe, "exec", "--allow-non-terminal-interactive=true", "--init", "script", "./small"}, Dir: dir,
+		Name: "delve v1.27.2", Command: []string{exe, "exec", "--allow-non-terminal-interactive=true", "--init", "script", "./small"}, Dir: dir,
 		Packages: []string{"github.com/go-delve/*", "debug/*", "go/*", "github.com/spf13/*", "github.com/cosiner/argv*", "text/*", "go.yaml.in/*", "golang.org/x/arch/*"},
 	}
 }
