@@ -17,7 +17,7 @@ import (
 // Difference is a value that argtap and Delve show differently.
 type Difference struct {
 	Func, Param string
-	// Path leads from the parameter to the value, in Go syntax.
+	// Path is the value in Go syntax, beginning with the parameter.
 	Path string
 	// Type is that of the value, as the debug information names it.
 	Type          string
@@ -25,7 +25,7 @@ type Difference struct {
 }
 
 func (d Difference) String() string {
-	return fmt.Sprintf("%s: %s (%s): argtap %s, Delve %s", d.Func, place(d.Param, d.Path), d.Type, d.Argtap, d.Delve)
+	return fmt.Sprintf("%s: %s (%s): argtap %s, Delve %s", d.Func, d.Path, d.Type, d.Argtap, d.Delve)
 }
 
 // object is something that lies at an address as a value of a type.
@@ -65,10 +65,10 @@ func (c *comparer) call(call *uprobe.Call, args []*api.Variable) {
 			d = args[i] // Delve numbers them
 		}
 		if d == nil {
-			c.missing("", "delve", "no such parameter")
+			c.missing(c.param, "delve", "no such parameter")
 			continue
 		}
-		c.value("", call.Arg(i), d)
+		c.value(c.param, call.Arg(i), d)
 	}
 }
 
@@ -76,16 +76,8 @@ func (c *comparer) call(call *uprobe.Call, args []*api.Variable) {
 func (c *comparer) missing(path, side, reason string) {
 	reason = side + ": " + reason
 	if c.absent[reason]++; c.absent[reason] == 1 {
-		c.example[reason] = c.fn + ": " + place(c.param, path)
+		c.example[reason] = c.fn + ": " + path
 	}
-}
-
-// place names a part of a parameter, in which "" stands for the parameter.
-func place(param, path string) string {
-	if i := strings.LastIndex(path, "(*"); i >= 0 {
-		return path[:i+2] + param + path[i+2:]
-	}
-	return param + path
 }
 
 func (c *comparer) differ(path string, v uprobe.Value, mine, theirs string) {
