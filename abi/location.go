@@ -62,6 +62,13 @@ const (
 	CutObjects
 	// CutRecord: as many bytes of the call were captured as the limits allow.
 	CutRecord
+	// CutScan: as many parts of maps were looked at in the call as the limits
+	// allow.
+	CutScan
+	// Writing: a goroutine was writing to the map.
+	Writing
+	// Changed: a goroutine changed the map or channel while it was read.
+	Changed
 	reasonCount
 )
 
@@ -85,6 +92,9 @@ var reasonText = [reasonCount]string{
 	"the calling convention of this Go release is not known",
 	"cut at the limit on objects of a call",
 	"cut at the limit on bytes of a call",
+	"cut at the limit on parts of maps in a call",
+	"a goroutine was writing to the map",
+	"changed while it was read",
 }
 
 // String returns the reason as users see it.

@@ -40,7 +40,7 @@ func (c *Call) newHeap() *heap {
 	if c.fn.plan.Walk == nil {
 		return nil
 	}
-	return &heap{walk: c.fn.plan.Walk, data: c.data, fixed: c.fn.plan.Fixed}
+	return &heap{walk: c.fn.plan.Walk, data: c.data, fixed: c.fn.plan.Fixed, funcs: c.fn.names, small: c.fn.plan.PtrSize == 4}
 }
 
 // Func returns the function that was called. It is valid without limit.
@@ -135,6 +135,7 @@ func (c *Call) Args() iter.Seq2[string, Value] {
 
 // Clone returns a copy of the call that stays valid.
 func (c *Call) Clone() *Call {
+	c.heap.resolveNames()
 	k := &Call{fn: c.fn, data: slices.Clone(c.data), epoch: c.epoch}
 	k.heap = k.newHeap()
 	return k

@@ -363,6 +363,6 @@ func (p *formatter) entries(v Value, depth int) {
 		p.b = append(p.b, ':')
 		p.value(list[i].elem, depth+1)
 	}
-	p.rest(len(list), v.Len())
+	p.restOf(v, len(list))
 	p.b = append(p.b, end)
 }

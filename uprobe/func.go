@@ -37,6 +37,8 @@ type Func struct {
 	offset  symbols.FileOffset
 	repeats []symbols.FileOffset
 	grow    symbols.FileOffset
+	// names are those of the code of funcs.
+	names   *funcNames
 	g       probegen.G
 	schedPC int64 // offset of sched.pc in g, 0 if unknown
 }

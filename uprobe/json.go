@@ -412,7 +412,17 @@ func (p *printer) mapJSON(v Value, depth int) {
 	}
 	p.b = append(p.b, end)
 	if cut {
+		p.restJSON(v)
 		p.lenJSON(v.Len())
+	}
+}
+
+// restJSON says why not all of a map or channel was captured, where that is not
+// because of a limit on it.
+func (p *printer) restJSON(v Value) {
+	if r := v.restReason(); r != abi.Present && v.Captured() < v.Len() {
+		p.str(`,"absent":`)
+		p.b = appendJSONString(p.b, r.String())
 	}
 }
 
@@ -440,5 +450,6 @@ func (p *printer) chanJSON(v Value, depth int) {
 		p.str(`,"elems":`)
 		p.listJSON(v, v.shown(n), depth)
 	}
+	p.restJSON(v)
 	p.b = append(p.b, '}')
 }

@@ -176,10 +176,11 @@ func (v Value) unfollowed() abi.Reason {
 	var part Value
 	switch v.typ.Kind {
 	case abi.Map, abi.Chan:
-		if v.Len() >= 0 {
+		s := v.scanned()
+		if s == nil || s.ok {
 			return abi.Present
 		}
-		part.why = abi.NotFollowed
+		return s.why
 	case abi.Func:
 		if _, ok := v.FuncName(); ok {
 			return abi.Present
@@ -197,6 +198,15 @@ func (v Value) unfollowed() abi.Reason {
 		return r
 	}
 	return abi.NotFollowed
+}
+
+// restReason returns why not all of a map or channel was captured, where that is
+// not because of a limit on it.
+func (v Value) restReason() abi.Reason {
+	if s := v.scanned(); s != nil && s.ok && s.rest != abi.Cut {
+		return s.rest
+	}
+	return abi.Present
 }
 
 // entry is an entry of a map.

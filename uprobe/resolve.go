@@ -81,6 +81,8 @@ type executable struct {
 	noTypes error
 	// walkTypes is the type table of the walks, nil if there are none.
 	walkTypes *capture.Types
+	// names are those of the functions.
+	names *funcNames
 }
 
 func openBinary(path string, opts []Option) (*executable, *options, error) {
@@ -101,7 +103,7 @@ func openBinary(path string, opts []Option) (*executable, *options, error) {
 
 // newBinary takes over f, the file at path.
 func newBinary(f *symbols.File, path string, o *options) (*executable, error) {
-	b := &executable{file: f, arch: abi.ArchFor(f.GOARCH())}
+	b := &executable{file: f, arch: abi.ArchFor(f.GOARCH()), names: newFuncNames(f)}
 	if b.arch == nil {
 		err := fmt.Errorf("%w: built for %s, only amd64, arm64 and 386 can be traced", ErrArch, f.GOARCH())
 		f.Close()
@@ -165,13 +167,21 @@ func refused(err error) (files []string) {
 }
 
 func (b *executable) close() {
+	b.names.close()
+	b.closeDebug()
+	b.file.Close()
+}
+
+// closeDebug closes what is of use only until the functions are worked out.
+func (b *executable) closeDebug() {
 	if b.dwarf != nil {
 		b.dwarf.Close()
+		b.dwarf = nil
 	}
 	if b.debugFile != nil {
 		b.debugFile.Close()
+		b.debugFile = nil
 	}
-	b.file.Close()
 }
 
 // find returns the functions that a name or pattern selects.
@@ -262,7 +272,7 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 	}
 	f := &Func{
 		name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.sig,
-		source: d.source, sourceDetail: d.detail, why: d.why, printers: o.printers,
+		source: d.source, sourceDetail: d.detail, why: d.why, printers: o.printers, names: b.names,
 	}
 	var live []abi.Reg
 	if d.keepsG(b.arch) {

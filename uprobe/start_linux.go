@@ -45,10 +45,13 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 		k, err := newKernel(t.opts)
 		ready <- prepared{k, err}
 	}()
-	funcs, leftOut, rerr := resolveFile(f, path, patterns, t.opts)
+	b, funcs, leftOut, rerr := resolveFile(f, path, patterns, t.opts)
 	p := <-ready
 	defer func() {
 		if err != nil {
+			if b != nil {
+				b.close()
+			}
 			w.close()
 			if p.k != nil {
 				p.k.close()
@@ -76,11 +79,13 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()
 	go t.watch(w)
-	go t.supervise(f, w)
+	go t.supervise(f, w, b)
 	return nil
 }
 
-func resolveFile(f *os.File, path string, patterns []string, o *options) (funcs []*Func, leftOut []error, err error) {
+// resolveFile works out the functions of a file. The executable that it returns
+// is for the names of funcs.
+func resolveFile(f *os.File, path string, patterns []string, o *options) (b *executable, funcs []*Func, leftOut []error, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%s: %w", path, err)
@@ -88,25 +93,30 @@ func resolveFile(f *os.File, path string, patterns []string, o *options) (funcs 
 	}()
 	sf, err := symbols.NewFile(f)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	b, err := newBinary(sf, path, o)
-	if err != nil {
-		return nil, nil, err
+	if b, err = newBinary(sf, path, o); err != nil {
+		return nil, nil, nil, err
 	}
-	defer b.close()
+	defer func() {
+		b.closeDebug()
+		if err != nil {
+			b.close()
+			b = nil
+		}
+	}()
 	if err := b.checkMachine(); err != nil {
-		return nil, nil, err
+		return b, nil, nil, err
 	}
 	if funcs, leftOut, err = b.resolve(patterns, o); err == nil {
 		o.warnUnused(funcs)
 		b.findDynamic(o)
 	}
-	return funcs, leftOut, err
+	return b, funcs, leftOut, err
 }
 
 // supervise waits for the end and carries it out.
-func (t *Tracer) supervise(f *os.File, w *watcher) {
+func (t *Tracer) supervise(f *os.File, w *watcher, b *executable) {
 	select {
 	case <-t.stop:
 	case <-t.opts.ctx.Done():
@@ -119,6 +129,7 @@ func (t *Tracer) supervise(f *os.File, w *watcher) {
 	<-w.ended
 	t.kernel.close()
 	w.close()
+	b.close()
 	f.Close()
 	s := t.Stats()
 	t.opts.log.Info("ended", "calls", s.Calls, "delivered", s.Delivered, "lost", s.Lost, "err", t.cause)

@@ -67,6 +67,19 @@ func (p *printer) rest(n, length int) {
 	}
 }
 
+// restOf is rest for a map or channel v, with the reason where it is no limit.
+func (p *printer) restOf(v Value, n int) {
+	r := v.restReason()
+	if n >= v.Len() || r == abi.Present {
+		p.rest(n, v.Len())
+		return
+	}
+	p.str("…(")
+	p.b = append(appendInt(p.b, int64(v.Len())), ' ')
+	p.absent(r)
+	p.b = append(p.b, ')')
+}
+
 // text appends a value in Go syntax.
 func (p *printer) text(v Value, depth int) {
 	if r := p.cut(v, depth); r != abi.Present {
@@ -185,7 +198,11 @@ func (p *printer) elemsText(v Value, n, length, depth int) {
 		}
 		p.text(v.Index(i), depth+1)
 	}
-	p.rest(n, length)
+	if v.typ.Kind == abi.Chan {
+		p.restOf(v, n)
+	} else {
+		p.rest(n, length)
+	}
 	p.b = append(p.b, '}')
 }
 
@@ -329,7 +346,7 @@ func (p *printer) mapText(v Value, depth int) {
 		p.str(": ")
 		p.text(list[i].elem, depth+1)
 	}
-	p.rest(len(list), v.Len())
+	p.restOf(v, len(list))
 	p.b = append(p.b, '}')
 }
 

@@ -269,8 +269,9 @@ func (v Value) Bytes() ([]byte, bool) {
 	return s.bytes(n), true
 }
 
-// Len returns the length of a string, slice or array: that of the value in the
-// target, not of what was captured. It is -1 if it is not known.
+// Len returns the length of a string, slice, array or map, or the number of
+// elements in a channel's buffer: that of the value in the target, not of what
+// was captured. It is -1 if it is not known.
 func (v Value) Len() int {
 	switch v.Kind() {
 	case abi.Array:
@@ -281,12 +282,27 @@ func (v Value) Len() int {
 				return int(n)
 			}
 		}
+	case abi.Map, abi.Chan:
+		if v.IsNil() {
+			return 0
+		}
+		if s := v.scanned(); s != nil && s.ok {
+			return s.length
+		}
 	}
 	return -1
 }
 
-// Cap returns the capacity of a slice, -1 if it is not known.
+// Cap returns the capacity of a slice or channel, -1 if it is not known.
 func (v Value) Cap() int {
+	if v.Kind() == abi.Chan {
+		if s := v.scanned(); s != nil && s.ok {
+			return s.capacity
+		}
+		if v.IsNil() {
+			return 0
+		}
+	}
 	if v.Kind() == abi.Slice && v.reason() == abi.Present {
 		if n := v.length(2); n >= 0 {
 			return int(n)
@@ -295,8 +311,8 @@ func (v Value) Cap() int {
 	return -1
 }
 
-// Captured returns how many elements of a string, slice or array were
-// captured, 0 if there are none.
+// Captured returns how many elements of a string, slice, array or channel, or
+// entries of a map, were captured, 0 if there are none.
 func (v Value) Captured() int {
 	switch v.Kind() {
 	case abi.Array:
@@ -311,12 +327,16 @@ func (v Value) Captured() int {
 		if _, n, r := v.elems(); r == abi.Present {
 			return int(n)
 		}
+	case abi.Map, abi.Chan:
+		if s := v.scanned(); s != nil {
+			return len(s.entries) + s.first.n + s.second.n
+		}
 	}
 	return 0
 }
 
-// Index returns element i of a slice or array. An element that was not
-// captured is absent.
+// Index returns element i of a slice or array, or the i-th element that will be
+// received from a channel. An element that was not captured is absent.
 func (v Value) Index(i int) Value {
 	if v.typ == nil || v.typ.Elem == nil || i < 0 {
 		return absent(nil, abi.UnknownType)
@@ -341,6 +361,21 @@ func (v Value) Index(i int) Value {
 			return absent(v.typ.Elem, abi.Cut)
 		}
 		return e.element(i)
+	case abi.Chan:
+		if r := v.reason(); r != abi.Present {
+			return absent(v.typ.Elem, r)
+		}
+		s := v.scanned()
+		if s == nil {
+			break
+		}
+		if !s.ok {
+			return absent(v.typ.Elem, s.why)
+		}
+		if e := s.element(i); e.why == abi.Present {
+			return e
+		}
+		return absent(v.typ.Elem, s.rest)
 	}
 	return absent(v.typ.Elem, abi.Cut)
 }

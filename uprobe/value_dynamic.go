@@ -26,22 +26,55 @@ func (v Value) Dynamic() Value {
 // lie in memory. [Value.Len] is the true length of the map, [Value.Captured] the
 // number of entries that are here.
 func (v Value) MapRange() iter.Seq2[Value, Value] {
-	return func(func(key, elem Value) bool) {}
+	return func(yield func(Value, Value) bool) {
+		if v.Kind() != abi.Map {
+			return
+		}
+		s := v.scanned()
+		if s == nil {
+			return
+		}
+		for i := range s.entries {
+			if e := &s.entries[i]; !yield(e.key, e.elem) {
+				return
+			}
+		}
+	}
 }
 
 // Closed reports whether a channel is closed. It is not ok if the value is no
 // channel, nil, absent, or was not followed. The buffered elements of a channel
 // are what [Value.Index] returns, in the order in which they will be received;
 // [Value.Len] is their number and [Value.Cap] the size of the buffer.
-func (v Value) Closed() (closed, ok bool) { return false, false }
+func (v Value) Closed() (closed, ok bool) {
+	if v.Kind() != abi.Chan {
+		return false, false
+	}
+	s := v.scanned()
+	if s == nil {
+		return false, false
+	}
+	return s.closed, s.ok
+}
 
 // FuncName returns the name of the code of a func value, such as "main.run" or
 // "main.run.func1". It is not ok if the value is no func, nil, absent, or was
 // not followed.
-func (v Value) FuncName() (name string, ok bool) { return "", false }
+func (v Value) FuncName() (name string, ok bool) {
+	if v.Kind() != abi.Func || v.heap == nil || v.reason() != abi.Present {
+		return "", false
+	}
+	pc, r := v.heap.code(v)
+	if r != abi.Present {
+		return "", false
+	}
+	return v.heap.funcs.name(pc)
+}
 
 // Closure returns the variables that a func value has captured, as a struct
-// with a field for each. It is absent if the func is nil or was not followed.
+// with a field for each: those that change after they were captured, and large
+// ones, are pointers. It is absent if the func is nil or was not followed, and if
+// the debug information does not describe them: it does since Go 1.23.
 func (v Value) Closure() Value {
 	if v.Kind() != abi.Func {
 		return absent(nil, abi.UnknownType)
@@ -49,5 +82,8 @@ func (v Value) Closure() Value {
 	if r := v.reason(); r != abi.Present {
 		return absent(nil, r)
 	}
-	return absent(nil, abi.NotFollowed)
+	if v.heap == nil || v.word(0) == 0 {
+		return absent(nil, abi.NotFollowed)
+	}
+	return v.heap.closure(v)
 }

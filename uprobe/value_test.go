@@ -64,7 +64,7 @@ func TestAccessors(t *testing.T) {
 		{&testPoint{1, 2}, answers{ptr: true, str: "map[X:1 Y:2]"}},
 		{(*int)(nil), answers{ptr: true, isNil: true, str: "<nil>"}},
 		{map[int]int{}, answers{ptr: true, str: "<not followed>"}},
-		{(chan int)(nil), answers{ptr: true, isNil: true, str: "<nil>"}},
+		{(chan int)(nil), answers{ptr: true, len: zero, cap: zero, isNil: true, str: "<nil>"}},
 	} {
 		t.Run(fmt.Sprintf("%T", tt.x), func(t *testing.T) {
 			v := one(t, Limits{}, tt.x)

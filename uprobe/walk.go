@@ -35,18 +35,42 @@ func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
 	}
 	if b.walkTypes == nil {
 		b.walkTypes = capture.NewTypes(b.arch, o.limits)
+		b.walkTypes.SetRelease(b.release())
 	}
 	f.inputs = inputs
 	f.plan = capture.BuildWalk(b.arch, inputs, o.limits, b.walkTypes)
 }
 
-// findDynamic adds to the type table what interfaces may hold.
+// release returns the Go version of the binary, "" if it is not known.
+func (b *executable) release() string {
+	version, _ := b.file.GoVersion()
+	return version
+}
+
+// findDynamic adds to the type table what interfaces may hold, and what funcs may
+// have captured.
 func (b *executable) findDynamic(o *options) {
-	if b.walkTypes == nil || !b.walkTypes.Interfaces() {
+	if b.walkTypes == nil {
 		return
 	}
-	if err := b.addDynamic(); err != nil {
-		o.log.Info("the dynamic types of interfaces are not known", "err", err)
+	interfaces := func() bool {
+		if !b.walkTypes.Interfaces() {
+			return false
+		}
+		if err := b.addDynamic(); err != nil {
+			o.log.Info("the dynamic types of interfaces are not known", "err", err)
+		}
+		return true
+	}
+	done := interfaces()
+	if !b.walkTypes.Funcs() {
+		return
+	}
+	if err := b.addClosures(o); err != nil {
+		o.log.Info("what funcs have captured is not known", "err", err)
+	}
+	if !done {
+		interfaces() // that were captured
 	}
 }
 
@@ -103,8 +127,13 @@ type heap struct {
 	walk  *capture.Walk
 	data  []byte // the record
 	fixed int    // where the objects begin
+	funcs *funcNames
+	small bool // words have 4 bytes
 	once  sync.Once
-	index []heapObject
+	list  []heapObject // in the order of the record
+	index []int32      // positions in list, sorted
+	mu    sync.Mutex
+	scans map[scanKey]*scanned
 }
 
 // object is an object of a heap.
@@ -114,48 +143,50 @@ type heapObject struct {
 	depth uint32 // pointers that lead to it
 	count uint32 // elements; 0 if they could not be read
 	off   uint32 // of the first element in the record
+	pos   int32  // in heap.list
 }
 
-// objects returns the objects in order: of those with the same address and type
-// the one with the most elements first.
-func (h *heap) objects() []heapObject {
-	h.once.Do(func() {
-		for at := h.fixed; at >= 0 && at+capture.ObjectHeader <= len(h.data); {
-			b := h.data[at:]
-			typ := order.Uint32(b[capture.ObjectType:])
-			o := heapObject{
-				addr: order.Uint64(b[capture.ObjectAddr:]), typ: typ & (1<<capture.ObjectTypeBits - 1), depth: typ >> capture.ObjectTypeBits,
-				count: order.Uint32(b[capture.ObjectCount:]), off: uint32(at + capture.ObjectHeader),
-			}
-			img := h.walk.Types.Image(o.typ)
-			if img == nil {
-				break // malformed
-			}
-			size := capture.Align8(int64(o.count) * img.Size)
-			if size > int64(len(h.data)-int(o.off)) {
-				break
-			}
-			h.index = append(h.index, o)
-			at = int(o.off) + int(size)
+// objects finds the objects of the record.
+func (h *heap) objects() {
+	for at := h.fixed; at >= 0 && at+capture.ObjectHeader <= len(h.data); {
+		b := h.data[at:]
+		typ := order.Uint32(b[capture.ObjectType:])
+		o := heapObject{
+			addr: order.Uint64(b[capture.ObjectAddr:]), typ: typ & (1<<capture.ObjectTypeBits - 1), depth: typ >> capture.ObjectTypeBits,
+			count: order.Uint32(b[capture.ObjectCount:]), off: uint32(at + capture.ObjectHeader), pos: int32(len(h.list)),
 		}
-		slices.SortFunc(h.index, func(a, b heapObject) int {
-			return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(a.typ, b.typ), cmp.Compare(b.count, a.count))
-		})
+		img := h.walk.Types.Image(o.typ)
+		if img == nil {
+			break // malformed
+		}
+		size := capture.Align8(int64(o.count) * img.Size)
+		if size > int64(len(h.data)-int(o.off)) {
+			break
+		}
+		h.index = append(h.index, o.pos)
+		h.list = append(h.list, o)
+		at = int(o.off) + int(size)
+	}
+	// Of those with the same address and type the one with the most elements
+	// comes first.
+	slices.SortFunc(h.index, func(i, j int32) int {
+		a, b := &h.list[i], &h.list[j]
+		return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(a.typ, b.typ), cmp.Compare(b.count, a.count), cmp.Compare(i, j))
 	})
-	return h.index
 }
 
 // find returns the object of a type at an address.
 func (h *heap) find(addr uint64, typ uint32) (heapObject, bool) {
-	all := h.objects()
-	i := sort.Search(len(all), func(i int) bool {
-		o := &all[i]
+	h.once.Do(h.objects)
+	i := sort.Search(len(h.index), func(i int) bool {
+		o := &h.list[h.index[i]]
 		return o.addr > addr || o.addr == addr && o.typ >= typ
 	})
-	if i == len(all) || all[i].addr != addr || all[i].typ != typ {
+	if i == len(h.index) {
 		return heapObject{}, false
 	}
-	return all[i], true
+	o := h.list[h.index[i]]
+	return o, o.addr == addr && o.typ == typ
 }
 
 // missing returns why an object is not there that is hops pointers behind v.
@@ -168,6 +199,8 @@ func (h *heap) missing(v Value, hops int) abi.Reason {
 		return abi.CutObjects
 	case flags&capture.FlagBytes != 0:
 		return abi.CutRecord
+	case flags&capture.FlagScan != 0:
+		return abi.CutScan
 	}
 	return abi.NotFollowed
 }
@@ -235,7 +268,7 @@ func (h *heap) dynamic(v Value) Value {
 		word = uint64(uint32(word))
 	}
 	d, ok := h.walk.Types.Dynamic(word)
-	if !ok {
+	if !ok || d.Closure {
 		return absent(nil, abi.UnknownType)
 	}
 	if d.Direct {

@@ -33,7 +33,7 @@ func (k *kernel) needWalkMaps(types *capture.Types) (err error) {
 			return kernelError("fill the type table", err)
 		}
 	}
-	if !types.HasDynamic() {
+	if !probegen.NeedsDynamic(types) {
 		return nil
 	}
 	keys, values := types.EncodeDynamic()

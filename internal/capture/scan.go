@@ -68,11 +68,16 @@ func (t *Types) ScanTypes() (table, end, cut, endChan uint32) {
 	return t.table, t.end, t.cut, t.endChan
 }
 
-// raw numbers a type of bytes that refer to nothing.
+// raw numbers a type of bytes that refer to nothing. Whatever the limit on values
+// is, all of them are captured.
 func (t *Types) raw(name string, size int64) uint32 {
-	return t.number(&abi.Type{
+	id := t.number(&abi.Type{
 		Name: name, Kind: abi.Array, Size: size, Align: 1, Len: size, Elem: byteElem,
 	})
+	if id != noType {
+		t.list[id].image.Size = size
+	}
+	return id
 }
 
 // Map returns how maps of a type are captured. The reason is [abi.NotFollowed]
@@ -123,7 +128,6 @@ func (t *Types) addMap(typ *abi.Type) *Map {
 		return nil // the table is full
 	}
 	t.list[m.Header].scan = m.Group
-	t.list[m.Group].image.Size = l.Size // whatever the limit on values
 	t.list[m.Group].slots = &slots{typ.Key, typ.Elem, l}
 	if t.maps == nil {
 		t.maps = make(map[typeKey]*Map)

@@ -125,6 +125,8 @@ type Dynamic struct {
 	// Direct says that the interface's second word is the value, and not where
 	// it lies.
 	Direct bool
+	// Closure says that it is no type of interfaces but what funcs lead to.
+	Closure bool
 	target uint32
 	hop    uint32 // see DynamicHop
 }
@@ -227,13 +229,16 @@ func (t *Types) AddDynamic(key uint64, typ *abi.Type, direct bool) {
 }
 
 // AddClosure adds a type that funcs may lead to: a struct of the address of the
-// code, and what was captured. key is the address of the code as the binary
-// states it.
-func (t *Types) AddClosure(key uint64, typ *abi.Type) {
+// code, and what was captured, some of which may not be known. key is the address
+// of the code as the binary states it.
+func (t *Types) AddClosure(key uint64, typ *abi.Type, holes []Hole) {
 	if _, ok := t.dynamic[key]; ok || typ == nil || typ.Size <= t.ptr || len(t.dynamic) >= MaxTypes {
 		return
 	}
-	d := Dynamic{Type: typ, target: t.number(typ), hop: 1}
+	d := Dynamic{Type: typ, Closure: true, target: t.number(typ), hop: 1}
+	if d.target != noType {
+		t.list[d.target].image.Holes = holes
+	}
 	t.dynamic[key] = d
 	t.order = append(t.order, key)
 	t.complete()

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,9 +121,108 @@ func (s *shape) value(v uprobe.Value) {
 		d := v.Dynamic()
 		s.printf("%s:", d.TypeName())
 		s.value(d)
+	case abi.Map:
+		s.mapping(v)
+	case abi.Chan:
+		s.channel(v)
+	case abi.Func:
+		s.function(v)
 	default:
 		s.printf("?")
 	}
+}
+
+// again reports whether what is at an address was printed, and if not that it is
+// going to be.
+func (s *shape) again(v uprobe.Value, mark string) bool {
+	p, _ := v.Pointer()
+	key := fmt.Sprintf("%#x %s", p, v.TypeName())
+	if s.seen[key] {
+		s.printf("^%#x", p)
+		return true
+	}
+	s.seen[key] = true
+	s.printf("%s%#x", mark, p)
+	return false
+}
+
+// mapping prints the entries in the order of how their keys print.
+func (s *shape) mapping(v uprobe.Value) {
+	if v.IsNil() {
+		s.printf("nil")
+		return
+	}
+	if s.again(v, "map") {
+		return
+	}
+	s.printf("%d{", v.Len())
+	type entry struct {
+		text      string
+		key, elem uprobe.Value
+	}
+	var list []entry
+	for k, e := range v.MapRange() {
+		text, _ := shapeOf(k)
+		list = append(list, entry{text, k, e})
+	}
+	slices.SortFunc(list, func(a, b entry) int { return strings.Compare(a.text, b.text) })
+	for i, e := range list {
+		if i > 0 {
+			s.printf(" ")
+		}
+		s.value(e.key)
+		s.printf(":")
+		s.value(e.elem)
+	}
+	s.printf("}")
+}
+
+func (s *shape) channel(v uprobe.Value) {
+	if v.IsNil() {
+		s.printf("nil")
+		return
+	}
+	if s.again(v, "chan") {
+		return
+	}
+	s.printf(" %d/%d", v.Len(), v.Cap())
+	closed, ok := v.Closed()
+	if closed {
+		s.printf(" closed")
+	}
+	s.printf("[")
+	for i := range v.Len() {
+		if i > 0 {
+			s.printf(" ")
+		}
+		s.value(v.Index(i))
+	}
+	s.printf("]")
+	if !ok {
+		s.absent("channel")
+	}
+}
+
+func (s *shape) function(v uprobe.Value) {
+	if v.IsNil() {
+		s.printf("nil")
+		return
+	}
+	name, ok := v.FuncName()
+	if !ok {
+		reason, _ := v.Closure().Absent()
+		s.absent("func: " + reason)
+	}
+	s.printf("func:%s{", name)
+	vars := v.Closure()
+	for i := range vars.NumField() {
+		if i > 0 {
+			s.printf(" ")
+		}
+		s.printf("%s=", vars.Type().Fields[i].Name)
+		s.value(vars.Field(i))
+	}
+	s.printf("}")
 }
 
 // walked is what a program said of a call, and what was captured of it.
@@ -137,6 +237,13 @@ func (w walked) String() string { return w.name + "\t" + strings.Join(w.args, "\
 // runWalk traces the functions of testdata/walk and runs it.
 func runWalk(t *testing.T, path string, opts ...uprobe.Option) (want, got []walked) {
 	t.Helper()
+	return runShapes(t, path, []string{"list", "trees", "shared", "slices", "anys", "errs", "arrays", "pointers", "named", "dangling"}, opts...)
+}
+
+// runShapes traces functions of a program that prints the shapes of their
+// arguments, and runs it.
+func runShapes(t *testing.T, path string, names []string, opts ...uprobe.Option) (want, got []walked) {
+	t.Helper()
 	handler := func(c *uprobe.Call) {
 		w := walked{name: c.Name()}
 		for _, v := range c.Args() {
@@ -146,7 +253,7 @@ func runWalk(t *testing.T, path string, opts ...uprobe.Option) (want, got []walk
 		got = append(got, w)
 	}
 	var funcs []string
-	for _, f := range []string{"list", "trees", "shared", "slices", "anys", "errs", "arrays", "pointers", "named", "dangling"} {
+	for _, f := range names {
 		funcs = append(funcs, "main."+f)
 	}
 	tr := trace(t, path, funcs, handler, opts...)

@@ -46,7 +46,7 @@ var rules = map[string]rule{
 	"internal/expr":      {own: []string{"abi"}},
 	"internal/rtype":     {own: []string{"abi", "symbols", "internal/goruntime", "internal/typename"}},
 	// btf only describes the functions that instructions belong to.
-	"internal/probegen": {own: []string{"abi", "internal/capture"}, foreign: []string{ebpf + "/asm", ebpf + "/btf"}},
+	"internal/probegen": {own: []string{"abi", "internal/capture", "internal/goruntime"}, foreign: []string{ebpf + "/asm", ebpf + "/btf"}},
 
 	// Only this one sees them all, and only this one talks to the kernel.
 	"uprobe": {

@@ -59,7 +59,7 @@ func on386(t *abi.Type, done map[*abi.Type]*abi.Type) *abi.Type {
 	case abi.Slice:
 		u.Size = 12
 	}
-	u.Elem = on386(t.Elem, done)
+	u.Elem, u.Key = on386(t.Elem, done), on386(t.Key, done)
 	if t.Kind == abi.Array {
 		u.Size = t.Len * u.Elem.Size
 		u.Align = u.Elem.Align

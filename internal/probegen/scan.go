@@ -13,9 +13,6 @@ func scans(t *capture.Types) bool {
 	return maps != nil || chans != nil
 }
 
-// NeedsDynamic reports whether programs look up [MapDynamic].
-func NeedsDynamic(t *capture.Types) bool { return t.HasDynamic() || t.Funcs() }
-
 // zero stores 0 in words of the walk's state.
 func (g *gen) zero(at ...int16) {
 	g.emit(asm.Mov.Imm(asm.R1, 0))
@@ -49,7 +46,7 @@ func (g *gen) scanned() {
 func (g *gen) scan(t *capture.Types, types int) {
 	maps, chans := t.Scans()
 	g.begin(types)
-	if maps != nil {
+	if maps != nil && maps.Swiss {
 		g.table(maps)
 	}
 	g.label("scan")

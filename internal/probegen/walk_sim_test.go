@@ -3,6 +3,8 @@ package probegen_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/argtap/argtap/abi"
@@ -52,6 +54,10 @@ func (r random) walkFn(id uint32, types *capture.Types, limits capture.Limits, m
 		if r.one(2) {
 			t = pick(r, pointer(node()), pointer(tree()), tEface, tIface, slice(tEface), slice(slice(tString)), pointer(pointer(tInt)))
 		}
+		if r.one(3) {
+			t = pick(r, mapOf(tString, tInt), mapOf(tInt32, pointer(node())), mapOf(tEface, array(20, tInt)), chanOf(tString), chanOf(tEmpty), tFunc,
+				mapOf(tInt, mapOf(tInt, tInt)), structOf("main.S", tFunc, tFunc, chanOf(tInt)))
+		}
 		c.params[i] = t
 	}
 	in := c.inputs()
@@ -78,10 +84,11 @@ func TestWalks(t *testing.T) {
 }
 
 func testWalks(t *testing.T, a *abi.Arch) {
-	rounds := 200
+	rounds := 300
 	if testing.Short() {
 		rounds = 50
 	}
+	var scans scanCounts
 	var sent, objects, tombs, cutObjects, cutBytes, dynamic, deep, most int
 	for seed := range rounds {
 		r := newRandom(uint64(seed), a)
@@ -93,6 +100,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 			}
 		}
 		types := capture.NewTypes(a, limits)
+		types.SetRelease(pick(r, "go1.11.13", "go1.23.12", "go1.26.8", "go1.27.4", ""))
 		memo := map[*abi.Type]*abi.Type{}
 		var funcs []probegen.Func
 		for id := range pick(r, 1, 1, 3) {
@@ -102,10 +110,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 			funcs = append(funcs, r.fn(uint32(len(funcs)))) // one without a walk
 		}
 		if !r.one(5) {
-			d := dynamics(a)
-			for _, k := range dynamicKeys {
-				types.AddDynamic(k, d[k], d[k].Kind == abi.Pointer)
-			}
+			addDynamics(a, types)
 		}
 		o := probegen.Options{CPUs: simCPUs, Sleepable: r.one(2)}
 		m := newMachine(1 << 22)
@@ -117,7 +122,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 		w := r.world()
 		w.addrs = w.addrs[:10]
 		for _, k := range dynamicKeys {
-			for range 4 {
+			for range 2 {
 				w.addrs = append(w.addrs, k+walkBias)
 			}
 		}
@@ -131,6 +136,11 @@ func testWalks(t *testing.T, a *abi.Arch) {
 		}
 		for _, at := range blocks {
 			w.fill(at, 12000)
+		}
+		for range 60 {
+			at := pick(r, blocks...) + uint64(8*r.IntN(300))
+			w.header(at)
+			w.addrs = append(w.addrs, at)
 		}
 		for range 5 {
 			f := &funcs[r.IntN(len(funcs))]
@@ -158,7 +168,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 			}
 			wm := want.walk(f, walkBias)
 			if err := diff(got[0], want); err != nil {
-				t.Fatalf("seed %d, %+v: %v\n%s", seed, f.Plan.Walk, err, describe(f))
+				t.Fatalf("seed %d, %+v: %v\n%s\ngot\n%s\nwant\n%s", seed, f.Plan.Walk, err, describe(f), objectsOf(f, got[0]), objectsOf(f, want.data))
 			}
 			if len(got[0]) > f.Plan.MaxRecord {
 				t.Fatalf("seed %d: %d bytes, MaxRecord is %d", seed, len(got[0]), f.Plan.MaxRecord)
@@ -167,6 +177,7 @@ func testWalks(t *testing.T, a *abi.Arch) {
 			objects += wm.objects
 			tombs += wm.tombs
 			dynamic += wm.dynamic
+			scans.add(&wm.scanCounts)
 			most = max(most, wm.objects)
 			if wm.depth > 1 {
 				deep++
@@ -183,9 +194,13 @@ func testWalks(t *testing.T, a *abi.Arch) {
 	}
 	t.Logf("%d records, %d objects, at most %d, %d not readable, %d of dynamic types, %d deep; cut by objects %d, by bytes %d",
 		sent, objects, most, tombs, dynamic, deep, cutObjects, cutBytes)
+	t.Logf("%+v", scans)
 	// The test is worth little if chance does not reach all of these.
-	if !testing.Short() && (objects < 2*sent || tombs < sent/5 || dynamic < sent/20 || deep < sent/10 || cutObjects < sent/50 || cutBytes < sent/50) {
+	if !testing.Short() && (objects < 2*sent || tombs < sent/5 || dynamic < sent/60 || deep < sent/20 || cutObjects < sent/60 || cutBytes < sent/60) {
 		t.Error("too uniform")
+	}
+	if s := scans; !testing.Short() && (s.maps < sent/20 || s.groups < s.maps || s.tables < 2 || s.chans < sent/40 || s.runs < 3 || s.cut < 10 || s.closures < 2) {
+		t.Error("too few maps and channels")
 	}
 }
 
@@ -198,11 +213,15 @@ type walkModel struct {
 	dynamics map[uint64]uint64
 
 	objects, tombs, dynamic, depth int
+
+	budget        int  // of a scan
+	added, wasCut bool // what the last call of follow did
+	scanCounts
 }
 
 // walk appends the heap to the record of a hit.
 func (r *record) walk(f *probegen.Func, bias uint64) *walkModel {
-	w := &walkModel{r: r, f: f, bias: bias, visited: map[[2]uint64]int64{}, dynamics: map[uint64]uint64{}}
+	w := &walkModel{r: r, f: f, bias: bias, visited: map[[2]uint64]int64{}, dynamics: map[uint64]uint64{}, budget: capture.MaxScan}
 	keys, values := f.Plan.Walk.Types.EncodeDynamic()
 	for i := range keys {
 		w.dynamics[keys[i]] = values[i]
@@ -261,22 +280,49 @@ func (w *walkModel) rows(first, n uint32, base int64, depth int) {
 		case capture.RowEface:
 			w.dyn(addr, at, depth)
 		case capture.RowIface:
-			if len(w.dynamics) == 0 && !w.f.Plan.Walk.Types.HasDynamic() {
+			if !probegen.NeedsDynamic(w.f.Plan.Walk.Types) {
 				continue
 			}
 			if obj := w.follow(addr+uint64(w.r.ptr), capture.WordType, 1, depth); obj >= 0 {
 				w.dyn(w.pointerAt(obj+capture.ObjectHeader), at, depth)
 			}
+		case capture.RowMap:
+			w.scanMap(addr, u32(capture.RowType), uint64(u32(capture.RowLimit)), depth)
+		case capture.RowChan:
+			w.scanChan(addr, u32(capture.RowType), uint64(u32(capture.RowLimit)), depth)
+		case capture.RowFunc:
+			if obj := w.follow(addr, capture.WordType, 1, depth); obj >= 0 {
+				if v, ok := w.find(w.pointerAt(obj + capture.ObjectHeader)); ok && v>>32 != capture.DynamicInline {
+					w.closures++
+					w.follow(addr, uint32(v), 1, depth+int(v>>32))
+				}
+			}
 		}
 	}
 }
 
-func (w *walkModel) dyn(word uint64, at int64, depth int) {
+// find looks up a word among the dynamic types.
+func (w *walkModel) find(word uint64) (uint64, bool) {
 	key := word - w.bias
 	if w.r.ptr == 4 {
 		key &= 1<<32 - 1
 	}
 	v, ok := w.dynamics[key]
+	return v, ok
+}
+
+// inline follows the references of the second word of an interface.
+func (w *walkModel) inline(v uint64, at int64, depth int) {
+	_, first, rows := w.typ(uint32(v))
+	w.rows(first, rows, at+w.r.ptr, depth)
+}
+
+func (w *walkModel) dyn(word uint64, at int64, depth int) {
+	v, ok := w.find(word)
+	if ok && v>>32 == capture.DynamicInline {
+		w.inline(v, at, depth)
+		return
+	}
 	if data := w.pointerAt(at + w.r.ptr); ok && data != 0 {
 		w.dynamic++
 		w.follow(data, uint32(v), 1, depth+int(v>>32))
@@ -286,6 +332,7 @@ func (w *walkModel) dyn(word uint64, at int64, depth int) {
 // follow appends what lies at an address, and returns where it is, -1 if it is
 // not there.
 func (w *walkModel) follow(addr uint64, id uint32, count int64, depth int) int64 {
+	w.added, w.wasCut = false, false
 	walk := w.f.Plan.Walk
 	size, _, _ := w.typ(id)
 	size *= count
@@ -310,6 +357,7 @@ func (w *walkModel) follow(addr uint64, id uint32, count int64, depth int) int64
 	cut := func(flag uint16) int64 {
 		b := w.r.data[capture.OffFlags:]
 		binary.LittleEndian.PutUint16(b, binary.LittleEndian.Uint16(b)|flag)
+		w.wasCut = true
 		return -1
 	}
 	if w.objects >= walk.Objects {
@@ -337,5 +385,22 @@ func (w *walkModel) follow(addr uint64, id uint32, count int64, depth int) int64
 	if !ok {
 		return -1
 	}
+	w.added = true
 	return at
+}
+
+// objectsOf lists the objects of a record.
+func objectsOf(f *probegen.Func, data []byte) string {
+	var b strings.Builder
+	for at := f.Plan.Fixed; at+capture.ObjectHeader <= len(data); {
+		word := binary.LittleEndian.Uint32(data[at+capture.ObjectType:])
+		id, count := word&(1<<capture.ObjectTypeBits-1), binary.LittleEndian.Uint32(data[at+capture.ObjectCount:])
+		img := f.Plan.Walk.Types.Image(id)
+		if img == nil {
+			break
+		}
+		fmt.Fprintf(&b, "%d: %#x, %d of %s, depth %d\n", at, binary.LittleEndian.Uint64(data[at:]), count, img.Type.Name, word>>capture.ObjectTypeBits)
+		at += capture.ObjectHeader + int(capture.Align8(int64(count)*img.Size))
+	}
+	return b.String()
 }

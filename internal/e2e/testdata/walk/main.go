@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -273,6 +274,12 @@ func (s *shape) value(v reflect.Value) {
 		}
 		s.printf("%s:", v.Elem().Type())
 		s.value(v.Elem())
+	case reflect.Func:
+		if v.IsNil() {
+			s.printf("nil")
+			return
+		}
+		s.printf("func:%s{}", runtime.FuncForPC(v.Pointer()).Name())
 	default:
 		s.printf("?")
 	}

@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	_ "embed"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/argtap/argtap/internal/fixture"
+	"github.com/argtap/argtap/uprobe"
+)
+
+//go:embed testdata/containers/main.go
+var containersSource string
+
+// containerFuncs are the functions of testdata/containers.
+var containerFuncs = []string{"ints", "names", "structs", "bigs", "anys", "empties", "chans", "funcs", "nested"}
+
+// TestContainers compares maps, channels and funcs of all kinds with what the
+// program says of them: one that the local toolchain builds, and with
+// ARGTAP_TOOLCHAINS=1 those of all releases.
+func TestContainers(t *testing.T) {
+	needRoot(t)
+	src := fixture.Source{"main.go": containersSource}
+	for _, b := range builds {
+		t.Run(b.name, func(t *testing.T) { testContainers(t, fixture.Build(t, src, b.flags...), true, false) })
+	}
+	if os.Getenv("ARGTAP_TOOLCHAINS") != "1" {
+		return
+	}
+	for _, tc := range releases() {
+		t.Run(tc.String(), func(t *testing.T) {
+			minor, err := tc.Minor()
+			if err != nil {
+				t.Fatal(err)
+			}
+			testContainers(t, fixture.BuildWith(t, tc, src), minor >= 23, minor < 12)
+		})
+	}
+}
+
+// releases are toolchains of all releases, also for 386 where its programs run.
+func releases() (list []fixture.Toolchain) {
+	for _, r := range knownReleases {
+		list = append(list, fixture.Toolchain{Release: r})
+		if runtime.GOARCH == "amd64" {
+			list = append(list, fixture.Toolchain{Release: r, Arch: "386"})
+		}
+	}
+	return list
+}
+
+// captured are the variables of function literals, which debug information
+// describes since Go 1.23.
+var captured = regexp.MustCompile(`(func:main\.closures\.func\d+)\{[^{}]*(\{[^{}]*\})?[^{}]*\}`)
+
+func testContainers(t *testing.T, path string, closures, old bool) {
+	want, got := runShapes(t, path, containerFuncs, uprobe.WithLimits(uprobe.Limits{Depth: 100, Objects: 1024, Record: 32 << 10}))
+	if len(got) != len(want) || len(want) < 50 {
+		t.Fatalf("%d calls, want %d", len(got), len(want))
+	}
+	absent := 0
+	for i := range want {
+		g, w := got[i].String(), want[i].String()
+		if !closures {
+			w = captured.ReplaceAllString(w, "$1{}")
+		}
+		if strings.Contains(g, "(?)") && notDescribed(got[i]) {
+			absent++
+			continue
+		}
+		if g != w {
+			t.Errorf("call %d:\n got %s\nwant %s\nbecause %v", i, g, w, got[i].why)
+		}
+	}
+	t.Logf("%d calls, %d absent", len(want), absent)
+	if absent > 0 && !old {
+		t.Errorf("%d calls without values", absent)
+	}
+}
+
+// notDescribed reports whether all that is absent of a call is so because debug
+// information may leave out parameters: that of Go 1.11 is not in their order.
+func notDescribed(w walked) bool {
+	for _, why := range w.why {
+		for reason := range why {
+			if reason != "the debug information may leave out a value before it" {
+				return false
+			}
+		}
+	}
+	return true
+}
