@@ -41,6 +41,9 @@ type comparer struct {
 	load func(addr uint64, typ string) (*api.Variable, error)
 	// seen are the objects that were compared.
 	seen map[object]bool
+	// shallow says that pointers are compared by their address alone, as keys of
+	// maps are.
+	shallow bool
 
 	equal   int
 	absent  map[string]int
@@ -374,7 +377,7 @@ func (c *comparer) pointer(path string, v uprobe.Value, d *api.Variable) {
 		return
 	}
 	to := &d.Children[0]
-	if !c.reference(path, v, "pointer", p, to.Addr) || p == 0 || v.Kind() == abi.UnsafePointer {
+	if !c.reference(path, v, "pointer", p, to.Addr) || p == 0 || v.Kind() == abi.UnsafePointer || c.shallow {
 		return
 	}
 	e := v.Elem()

@@ -2,10 +2,12 @@ package judge
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/go-delve/delve/service/api"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/uprobe"
 )
 
@@ -39,15 +41,19 @@ func (c *comparer) entries(path string, v uprobe.Value, d *api.Variable) {
 	used, n := make([]bool, len(d.Children)/2), 0
 	for key, elem := range v.MapRange() {
 		n++
-		at := fmt.Sprintf("%s[%v]", path, key)
-		i, doubt := c.find(key, d.Children, used)
+		at := fmt.Sprintf("%s[#%d]", path, n)
+		if x, ok := key.Str(); ok && len(x) < 40 {
+			at = fmt.Sprintf("%s[%q]", path, x)
+		}
+		i, unknown := c.find(key, d.Children, used)
 		switch {
 		case i >= 0:
 			used[i] = true
-			c.equal++
+			// What the key leads to is compared, too.
+			c.value("key of "+at, key, &d.Children[2*i])
 			c.value(at, elem, &d.Children[2*i+1])
-		case doubt:
-			c.missing(path, "argtap", "part of a key")
+		case unknown != "":
+			c.missingKey(at, unknown)
 		case whole:
 			c.differ(at, key, "a key", "no such key")
 		}
@@ -57,30 +63,33 @@ func (c *comparer) entries(path string, v uprobe.Value, d *api.Variable) {
 	}
 }
 
-// find returns the index of the entry with a key, -1 if there is none. doubt
-// says that there may be one: not all of the key is known.
-func (c *comparer) find(key uprobe.Value, entries []api.Variable, used []bool) (i int, doubt bool) {
+// find returns the index of the entry with a key, -1 if there is none; then
+// unknown is the reason why a part of the key is not known, if there is one.
+func (c *comparer) find(key uprobe.Value, entries []api.Variable, used []bool) (i int, unknown string) {
 	for i := range used {
 		if used[i] {
 			continue
 		}
 		trial := newComparer(c.fn, c.load)
+		trial.shallow = true
 		trial.value("", key, &entries[2*i])
 		switch {
 		case len(trial.diffs) > 0:
 		case trial.equal > 0 && len(trial.absent) == 0:
-			return i, false
+			return i, ""
 		default:
-			doubt = true
+			for _, why := range byCount(trial.absent) {
+				unknown = why
+			}
 		}
 	}
-	return -1, doubt
+	return -1, unknown
 }
 
 // channel compares a channel with the runtime's structure, which Delve shows.
 func (c *comparer) channel(path string, v uprobe.Value, d *api.Variable) {
 	p, _ := v.Pointer()
-	if !c.reference(path, v, "channel", p, d.Base) || p == 0 {
+	if !c.reference(path, v, "channel", p, d.Base) || p == 0 || c.shallow {
 		return
 	}
 	closed, ok := v.Closed()
@@ -149,7 +158,9 @@ func (c *comparer) function(path string, v uprobe.Value, d *api.Variable) {
 	}
 	vars := v.Closure()
 	if why, absent := vars.Absent(); absent {
-		c.missing(path, "argtap", why)
+		if d.Len > 0 {
+			c.missing(path, "argtap", "captured variables: "+why)
+		}
 		return
 	}
 	theirs := map[string]*api.Variable{}
@@ -157,12 +168,18 @@ func (c *comparer) function(path string, v uprobe.Value, d *api.Variable) {
 		theirs[d.Children[i].Name] = &d.Children[i]
 	}
 	for i := range vars.NumField() {
-		f := vars.Type().Fields[i].Name
-		if d := theirs[f]; d != nil {
-			c.value(path+".{"+f+"}", vars.Field(i), d)
-		} else {
-			c.missing(path, "delve", "captured variable")
+		f, x := vars.Type().Fields[i].Name, vars.Field(i)
+		at := path + ".{" + f + "}"
+		d := theirs[f]
+		if d == nil {
+			c.missing(at, "delve", "captured variable")
+			continue
 		}
+		if d.Flags&api.VariableEscaped != 0 && x.Kind() == abi.Pointer {
+			// Delve shows what a variable that is captured by reference contains.
+			d = &api.Variable{Kind: reflect.Pointer, Type: x.Type().Name, Addr: d.Addr, Children: []api.Variable{*d}}
+		}
+		c.value(at, x, d)
 	}
 }
 
@@ -172,4 +189,11 @@ func typeName(name string) string {
 	name = strings.ReplaceAll(name, "interface {}", "any")
 	name = strings.ReplaceAll(name, "struct {}", "struct{}")
 	return name
+}
+
+// missingKey counts an entry whose key is not known, for a reason that names
+// the side.
+func (c *comparer) missingKey(path, reason string) {
+	side, why, _ := strings.Cut(reason, ": ")
+	c.missing(path, side, "part of a key: "+why)
 }
