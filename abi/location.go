@@ -69,6 +69,22 @@ const (
 	Writing
 	// Changed: a goroutine changed the map or channel while it was read.
 	Changed
+	// NilPointer: an expression follows a pointer that is nil.
+	NilPointer
+	// IndexOutOfRange: an expression selects an element that there is not.
+	IndexOutOfRange
+	// SliceOutOfRange: an expression slices beyond the capacity, or with limits
+	// that are not in order.
+	SliceOutOfRange
+	// OtherType: an expression asserts that an interface holds a type, and it is
+	// nil or holds another.
+	OtherType
+	// DivisionByZero: an expression divides an integer by zero.
+	DivisionByZero
+	// NegativeShift: an expression shifts an integer by less than nothing.
+	NegativeShift
+	// NoAddress: an expression needs the address of a value that is in registers.
+	NoAddress
 	reasonCount
 )
 
@@ -95,6 +111,13 @@ var reasonText = [reasonCount]string{
 	"cut at the limit on parts of maps in a call",
 	"a goroutine was writing to the map",
 	"changed while it was read",
+	"nil pointer",
+	"index out of range",
+	"slice bounds out of range",
+	"another dynamic type",
+	"division by zero",
+	"negative shift count",
+	"in registers, where it has no address",
 }
 
 // String returns the reason as users see it.

@@ -25,7 +25,9 @@ type abbrev struct {
 	hasLowPC bool
 	// hasRuntimeType says that a DIE of it is of a type with a descriptor.
 	hasRuntimeType bool
-	attrs          []attrSpec
+	// hasClosureOffset says that a DIE of it is a captured variable.
+	hasClosureOffset bool
+	attrs            []attrSpec
 	// skip passes over a DIE's attributes in few steps: fixed widths are merged.
 	skip []skipStep
 }
@@ -126,6 +128,7 @@ func readAbbrevs(c cursor, f format) (*abbrevs, error) {
 			a.attrs = append(a.attrs, spec)
 			a.hasLowPC = a.hasLowPC || spec.name == attrLowPC
 			a.hasRuntimeType = a.hasRuntimeType || spec.name == attrGoRuntimeType
+			a.hasClosureOffset = a.hasClosureOffset || spec.name == attrGoClosureOffset
 		}
 		if code == uint64(len(t.dense)) {
 			t.dense = append(t.dense, a)

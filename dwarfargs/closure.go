@@ -62,8 +62,12 @@ func (d *Data) Closure(fn symbols.Func, depth int) (*Closure, error) {
 }
 
 func (d *Data) readClosure(fn symbols.Func, depth int) (*Closure, error) {
-	if name, ok := strings.CutSuffix(strings.TrimSuffix(fn.Name, ".abi0"), "-fm"); ok {
-		return d.methodValue(name, depth)
+	if strings.HasSuffix(strings.TrimSuffix(fn.Name, ".abi0"), "-fm") {
+		recv, pointer, ok := methodValueOf(fn.Name)
+		if !ok {
+			return nil, fmt.Errorf("%w: no receiver in its name", ErrNoClosure)
+		}
+		return d.methodValue(recv, pointer, func() (*abi.Type, error) { return d.typeNamed(recv, depth, isTypeTag) })
 	}
 	u, off, err := d.subprogramAt(uint64(fn.Entry), unitNames(fn.Name))
 	if err != nil {
@@ -80,6 +84,11 @@ func (d *Data) readClosure(fn symbols.Func, depth int) (*Closure, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d.closureAt(chain, depth)
+}
+
+// closureAt reads the closure of a subprogram.
+func (d *Data) closureAt(chain []origin, depth int) (*Closure, error) {
 	r := d.newTypeReader()
 	c := new(Closure)
 	for _, o := range chain {
@@ -100,7 +109,7 @@ func (d *Data) readClosure(fn symbols.Func, depth int) (*Closure, error) {
 	end := d.ptrSize
 	for _, v := range c.Vars {
 		if v.Offset < end {
-			return nil, decodeErr(".debug_info", off, fmt.Errorf("captured variable %s at %d, within another", v.Name, v.Offset))
+			return nil, decodeErr(".debug_info", chain[0].e.off, fmt.Errorf("captured variable %s at %d, within another", v.Name, v.Offset))
 		}
 		if align := max(v.Type.Align, 1); v.Offset >= end+align {
 			c.Gaps = true
@@ -181,35 +190,21 @@ func (d *Data) captured(r *typeReader, c *Closure, u *unit, e *die, depth int) e
 	return nil
 }
 
-// methodValue returns the closure of a method value, by the method's name. It is
-// a struct of the code's address and the receiver
-// (cmd/compile/internal/typecheck, MethodValueType; in all releases).
-func (d *Data) methodValue(name string, depth int) (*Closure, error) {
-	recv := receiverType(name)
-	_, rest := splitPackage(name)
-	if recv == "" || strings.HasSuffix(recv, ".") {
-		return nil, fmt.Errorf("%w: no receiver in its name", ErrNoClosure)
-	}
-	c := &Closure{MethodValue: true, Vars: []Captured{{}}}
-	v := &c.Vars[0]
-	var err error
-	if strings.HasPrefix(rest, "(*") {
-		v.Type = &abi.Type{Name: "*" + recv, Kind: abi.Pointer, Size: d.ptrSize, Align: d.ptrSize}
-		if depth > 0 {
-			v.Type.Elem, err = d.typeNamed(recv, depth-1, isTypeTag)
-		} else {
-			v.Type.Elem = &abi.Type{Name: recv}
-		}
-	} else {
-		v.Type, err = d.typeNamed(recv, depth, isTypeTag)
-	}
+// methodValue returns the closure of a method value, by the receiver's type
+// without its star, which read reads. It is a struct of the code's address and
+// the receiver (cmd/compile/internal/typecheck, MethodValueType; in all
+// releases).
+func (d *Data) methodValue(recv string, pointer bool, read func() (*abi.Type, error)) (*Closure, error) {
+	t, err := read()
 	if errors.Is(err, ErrNoEntry) {
 		return nil, fmt.Errorf("%w: %w", ErrNoClosure, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	align := max(v.Type.Align, 1)
-	v.Offset = (d.ptrSize + align - 1) &^ (align - 1)
-	return c, nil
+	if pointer {
+		t = &abi.Type{Name: "*" + recv, Kind: abi.Pointer, Size: d.ptrSize, Align: d.ptrSize, Elem: t}
+	}
+	align := max(t.Align, 1)
+	return &Closure{MethodValue: true, Vars: []Captured{{Type: t, Offset: (d.ptrSize + align - 1) &^ (align - 1)}}}, nil
 }

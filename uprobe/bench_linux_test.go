@@ -25,9 +25,9 @@ type benchTarget struct {
 	out  *bufio.Scanner
 }
 
-func startBench(tb testing.TB) *benchTarget {
+func startBench(tb testing.TB, fixture string) *benchTarget {
 	tb.Helper()
-	path := buildFixture(tb, "bench")
+	path := buildFixture(tb, fixture)
 	cmd := exec.Command(path)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -88,7 +88,7 @@ func median(x []float64) float64 {
 // BenchmarkHit prints what a traced call costs as a ratio to the cost with an
 // empty program at the same site, both measured by the target in turns.
 func BenchmarkHit(b *testing.B) {
-	t := startBench(b)
+	t := startBench(b, "bench")
 	for _, name := range []string{"one", "three"} {
 		b.Run(name, func(b *testing.B) {
 			const calls = 50_000
@@ -134,7 +134,7 @@ func BenchmarkHit(b *testing.B) {
 // BenchmarkDecode measures the reader's work for each call, without the
 // kernel: ns/op and allocations for a call whose values the handler looks at.
 func BenchmarkDecode(b *testing.B) {
-	t := startBench(b)
+	t := startBench(b, "bench")
 	fs, err := Inspect(t.path, "main.three")
 	if err != nil {
 		b.Fatal(err)
@@ -172,7 +172,7 @@ func BenchmarkDecode(b *testing.B) {
 // BenchmarkFullRate traces one thread at full speed for five seconds, with the
 // default buffer and a handler that formats nothing, and fails on any loss.
 func BenchmarkFullRate(b *testing.B) {
-	t := startBench(b)
+	t := startBench(b, "bench")
 	for _, name := range []string{"one", "three"} {
 		b.Run(name, func(b *testing.B) {
 			for range 1 {

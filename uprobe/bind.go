@@ -93,30 +93,34 @@ func (b *binding) check(f *Func) ([]int, error) {
 			ErrHandler, b.fn.Type())
 	}
 	var index []int
+	args, what := f.arguments(), "parameter"
+	if f.captures != nil {
+		what = "captured expression"
+	}
 	switch n := len(b.types); {
 	case len(b.names) > 0:
 		for _, name := range b.names {
-			i := slices.IndexFunc(f.params, func(p Param) bool { return p.Name == name })
+			i := slices.IndexFunc(args, func(p abi.Param) bool { return p.Name == name })
 			if i < 0 {
-				return fail(fmt.Errorf("it has no parameter %s", name))
+				return fail(fmt.Errorf("it has no %s %s", what, name))
 			}
 			index = append(index, i)
 		}
-	case n == len(f.params):
+	case n == len(args):
 		for i := range n {
 			index = append(index, i)
 		}
-	case f.sig.Method && n == len(f.params)-1:
+	case f.sig.Method && f.captures == nil && n == len(args)-1:
 		for i := range n {
 			index = append(index, i+1)
 		}
 	default:
-		return fail(fmt.Errorf("it has %d parameters, not %d", len(f.params), n))
+		return fail(fmt.Errorf("it has %d %ss, not %d", len(args), what, n))
 	}
 	for i, j := range index {
 		c := fitter{seen: map[fitKey]bool{}}
-		if err := c.fits(f.params[j].Type, b.types[i], f.params[j].Name, 0); err != nil {
-			return fail(fmt.Errorf("parameter %w", err))
+		if err := c.fits(args[j].Type, b.types[i], args[j].Name, 0); err != nil {
+			return fail(fmt.Errorf("%s %w", what, err))
 		}
 	}
 	return index, nil

@@ -66,19 +66,46 @@ func (c *Call) Time() time.Time {
 	return c.epoch.Add(time.Duration(order.Uint64(c.data[capture.OffTime:])))
 }
 
-// NumArgs returns the number of parameters, the receiver included.
-func (c *Call) NumArgs() int { return len(c.fn.plan.Params) }
+// NumArgs returns the number of parameters, the receiver included, or of the
+// expressions of [WithCapture].
+func (c *Call) NumArgs() int {
+	if c.fn.captures != nil {
+		return len(c.fn.captures)
+	}
+	return len(c.fn.plan.Params)
+}
 
 // Arg returns the value of the i-th parameter, counted from 0; the receiver of
-// a method comes first. It panics if i is out of range.
+// a method comes first. It panics if i is out of range. With [WithCapture] it is
+// the value of the i-th expression.
 func (c *Call) Arg(i int) Value {
+	if c.fn.captures == nil {
+		return c.param(i)
+	}
+	if e := &c.fn.captures[i]; e.rest == nil {
+		return c.param(e.param)
+	} else {
+		return e.rest.value(c)
+	}
+}
+
+// param returns the value of the i-th parameter of the plan.
+func (c *Call) param(i int) Value {
 	p := &c.fn.plan.Params[i]
 	v := Value{
 		data: c.data, typ: p.Image.Type, img: p.Image,
 		base: uint32(p.Offset), slots: uint32(p.Slots),
 		small: c.fn.plan.PtrSize == 4, printers: c.fn.printers, heap: c.heap,
 	}
-	if failed := order.Uint64(c.data[capture.OffFailed:]) &^ 1; failed != 0 {
+	failed := order.Uint64(c.data[capture.OffFailed:]) &^ 1
+	if p.Expr != nil {
+		v.why = abi.Reason(c.data[p.Why])
+		if failed&(1<<capture.BitOverwritten) != 0 && p.Expr.Registers() {
+			v.why = abi.Overwritten
+		}
+		return v
+	}
+	if failed != 0 {
 		v.img = c.withFailed(i, p.Image, failed)
 	}
 	return v
@@ -109,13 +136,19 @@ func (c *Call) withFailed(i int, img *capture.Image, failed uint64) *capture.Ima
 	return &cp
 }
 
-// ArgName returns the name of the i-th parameter, "_" if it has none.
-func (c *Call) ArgName(i int) string { return c.fn.plan.Params[i].Name }
+// ArgName returns the name of the i-th parameter, "_" if it has none, or the text
+// of the i-th expression.
+func (c *Call) ArgName(i int) string {
+	if c.fn.captures != nil {
+		return c.fn.captures[i].Expr
+	}
+	return c.fn.plan.Params[i].Name
+}
 
 // ArgByName returns the value of the parameter with the given name.
 func (c *Call) ArgByName(name string) (Value, bool) {
-	for i := range c.fn.plan.Params {
-		if c.fn.plan.Params[i].Name == name {
+	for i := range c.NumArgs() {
+		if c.ArgName(i) == name {
 			return c.Arg(i), true
 		}
 	}
@@ -158,7 +191,7 @@ func (c *Call) AppendText(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ", "...)
 		}
-		if c.fn.source == SourceArgInfo {
+		if c.fn.source == SourceArgInfo && c.fn.captures == nil {
 			b = c.Arg(i).appendSized(b)
 			continue
 		}

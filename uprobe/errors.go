@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/argtap/argtap/internal/expr"
 	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
 )
@@ -32,6 +33,9 @@ var (
 	ErrSignature = errors.New("wrong signature")
 	// ErrHandler: the func of [Bind] does not fit the function that is traced.
 	ErrHandler = errors.New("wrong handler")
+	// ErrExpr: an expression does not make sense for the function that is traced:
+	// see [ExprError].
+	ErrExpr = errors.New("wrong expression")
 	// ErrDebugFile: there is no debug file at the path of [WithDebugFile], or it
 	// does not belong to the binary.
 	ErrDebugFile = errors.New("wrong debug file")
@@ -69,6 +73,34 @@ func (e *FuncError) Error() string { return fmt.Sprintf("function %s: %v", e.Fun
 
 // Unwrap returns the cause.
 func (e *FuncError) Unwrap() error { return e.Err }
+
+// ExprError says what is wrong with an expression of [WithCapture] or
+// [WithCondition] for a function. It is [ErrExpr].
+type ExprError struct {
+	// Text is the expression.
+	Text string
+	// Column of Text where the error is, in bytes, the first being 1. It is
+	// len(Text)+1 where something is missing at the end.
+	Column int
+	// Message says what is wrong and, where something is not there, what is.
+	Message string
+	// Unsupported says that what is at Column may be valid Go, but nothing that
+	// an expression can have.
+	Unsupported bool
+}
+
+// Error returns "expression r.Pth: column 3: no field Pth in …", in one line.
+func (e *ExprError) Error() string { return e.inner().Error() }
+
+// Caret returns the expression with a mark under the column, in two lines.
+func (e *ExprError) Caret() string { return e.inner().Caret() }
+
+func (e *ExprError) inner() *expr.Error {
+	return &expr.Error{Text: e.Text, Column: e.Column, Message: e.Message}
+}
+
+// Is reports whether target is [ErrExpr].
+func (e *ExprError) Is(target error) bool { return target == ErrExpr }
 
 // VerifierError says that the kernel rejected a generated program. It is
 // [ErrVerifier].

@@ -84,6 +84,36 @@ func ExampleTrace_options() {
 	fmt.Println(t.Wait())
 }
 
+// Capture expressions instead of the parameters: nothing else is read.
+func ExampleWithCapture() {
+	app, remove := buildExample()
+	defer remove()
+	funcs, err := uprobe.Inspect(app, "main.(*server).serve", uprobe.WithCapture("s.names[0][:4]", "path", "len(path) > 16"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, c := range funcs[0].Captures() {
+		fmt.Printf("%s: %s", c.Expr, c.TypeName())
+		if c.Location != nil {
+			fmt.Printf(" in %s", c.LocationText())
+		}
+		fmt.Println()
+	}
+	_, err = uprobe.Inspect(app, "main.(*server).serve", uprobe.WithCapture("len(s.nmes)"))
+	var wrong *uprobe.ExprError
+	if errors.As(err, &wrong) {
+		fmt.Println(wrong.Caret())
+		fmt.Println(wrong.Message)
+	}
+	// Output:
+	// s.names[0][:4]: string
+	// path: string in RBX:8 RCX:8
+	// len(path) > 16: bool
+	// len(s.nmes)
+	//       ^
+	// no field nmes in main.server; fields: hits, names; did you mean names?
+}
+
 // Take values apart. What could not be captured says why; it is never zero
 // instead.
 func ExampleValue() {

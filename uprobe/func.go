@@ -30,6 +30,11 @@ type Func struct {
 	plan   *capture.Plan
 	// printers show the values of its calls.
 	printers printers
+	// captures are the expressions of WithCapture, nil if there are none: then
+	// inputs and plan.Params are what they need.
+	captures []Capture
+	// where are the conditions of WithCondition.
+	where []*capture.Expr
 	// bound are the parameters that the func of Bind takes, by index.
 	bound []int
 	// offset of the entry's site in the file, of the sites of the back edges,

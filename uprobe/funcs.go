@@ -1,7 +1,6 @@
 package uprobe
 
 import (
-	"errors"
 	"strings"
 	"sync"
 
@@ -123,31 +122,23 @@ func (h *heap) closure(v Value) Value {
 
 // addClosures adds to the type table what funcs have captured, as far as the
 // debug information says it.
-func (b *executable) addClosures(o *options) error {
+func (b *executable) addClosures() error {
 	if b.dwarf == nil {
 		return nil
 	}
+	var fns []symbols.Func
 	for fn, err := range b.file.Funcs() {
 		if err != nil {
 			return err
 		}
-		if !mayCapture(fn.Name) {
-			continue
-		}
-		c, err := b.dwarf.Closure(fn, wholeTypes)
-		if errors.Is(err, dwarfargs.ErrNoClosure) {
-			continue
-		}
-		if err != nil {
-			o.log.Debug("captured variables not known", "func", fn.Name, "err", err)
-			continue
-		}
-		if len(c.Vars) > 0 {
-			t, holes := closureType(b.arch, fn.Name, c)
-			b.walkTypes.AddClosure(uint64(fn.Entry), t, holes)
+		if mayCapture(fn.Name) {
+			fns = append(fns, fn)
 		}
 	}
-	return nil
+	return b.dwarf.Closures(fns, wholeTypes, func(fn symbols.Func, c *dwarfargs.Closure) {
+		t, holes := closureType(b.arch, fn.Name, c)
+		b.walkTypes.AddClosure(uint64(fn.Entry), t, holes)
+	})
 }
 
 // mayCapture reports whether the compiler calls functions so that have captured

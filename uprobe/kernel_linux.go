@@ -110,7 +110,7 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 			if err := k.needWalkMaps(f.plan.Walk.Types); err != nil {
 				return err
 			}
-		} else if f.plan.Variable() && k.scratch == nil {
+		} else if f.plan.InScratch() && k.scratch == nil {
 			elements, size := probegen.Scratch(k.cpus)
 			if k.scratch, err = ebpf.NewMap(&ebpf.MapSpec{
 				Name: "argtap_scratch", Type: ebpf.Array, KeySize: 4,
@@ -182,6 +182,7 @@ func (k *kernel) losses() Stats {
 	if k.lossMap != nil && k.lossMap.Lookup(uint32(0), &counters) == nil {
 		s.LostRing = counters[probegen.LossRing]
 		s.LostBusy = counters[probegen.LossBusy]
+		s.Filtered = counters[probegen.Filtered]
 	}
 	for _, p := range k.progs {
 		if st, err := p.Stats(); err == nil {

@@ -34,7 +34,7 @@ func ends(t *testing.T, tr *Tracer) error {
 // so.
 func TestHandlerExit(t *testing.T) {
 	needRoot(t)
-	target := startBench(t)
+	target := startBench(t, "bench")
 	tr, err := Trace(target.path, "main.one", func(*Call) { runtime.Goexit() })
 	if err != nil {
 		t.Fatal(err)

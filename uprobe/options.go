@@ -68,6 +68,8 @@ type options struct {
 	given     []givenSignature
 	debugFile string
 	printers  printers
+	captures  []string // see WithCapture
+	conds     []string // see WithCondition
 	bound     *binding
 	unbound   func(*Call, error)
 }

@@ -139,6 +139,10 @@ func init() {
 		"io/fs.FileMode":               knownFileMode,
 		"os.FileMode":                  knownFileMode, // before Go 1.16
 
+		"reflect.rtype":     knownRType,
+		"internal/abi.Type": knownRType,
+		"runtime._type":     knownRType, // before Go 1.21
+
 		"errors.errorString": knownError,
 		"fmt.wrapError":      knownError,
 		"fmt.wrapErrors":     knownError,

@@ -282,12 +282,11 @@ func (b *executable) function(s symbols.Func, o *options) (*Func, error) {
 		f.inputs = append(f.inputs, capture.Input{Name: p.Name, Type: p.Type, Location: b.readable(p.Location)})
 		p.arch = b.arch
 		f.params = append(f.params, p)
-		for _, p := range p.Location {
-			if (p.Kind == abi.InRegister || p.Kind == abi.InMemory) && !b.arch.IsFloat(p.Reg) {
-				live = append(live, p.Reg)
-			}
-		}
 	}
+	if err := b.expressions(f, o); err != nil {
+		return fail(err)
+	}
+	live = append(live, f.live()...)
 	if o.bound != nil {
 		if f.bound, err = o.bound.check(f); err != nil {
 			return fail(err)

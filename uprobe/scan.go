@@ -234,7 +234,7 @@ func (v Value) scanned() *scanned {
 		return nil
 	}
 	if v.heap == nil {
-		return &scanned{why: abi.NotFollowed}
+		return &scanned{why: v.withoutHeap()}
 	}
 	return v.heap.scan(v)
 }

@@ -17,7 +17,7 @@ func (v Value) Dynamic() Value {
 		return absent(nil, r)
 	}
 	if v.heap == nil || v.word(0) == 0 {
-		return absent(nil, abi.NotFollowed)
+		return absent(nil, v.withoutHeap())
 	}
 	return v.heap.dynamic(v)
 }
@@ -83,7 +83,40 @@ func (v Value) Closure() Value {
 		return absent(nil, r)
 	}
 	if v.heap == nil || v.word(0) == 0 {
-		return absent(nil, abi.NotFollowed)
+		return absent(nil, v.withoutHeap())
 	}
 	return v.heap.closure(v)
+}
+
+// Unfollowed returns why nothing is known of what a pointer, interface, map, channel
+// or func refers to, and whether that is so. What is nil, or absent itself, is
+// not.
+func (v Value) Unfollowed() (reason string, unfollowed bool) {
+	switch v.Kind() {
+	case abi.Pointer, abi.Interface, abi.Map, abi.Chan, abi.Func:
+	default:
+		return "", false
+	}
+	if v.reason() != abi.Present || v.word(0) == 0 {
+		return "", false
+	}
+	r := abi.Present
+	if v.Kind() == abi.Pointer {
+		r = v.Elem().reason()
+	} else {
+		r = v.unfollowed()
+	}
+	if r == abi.Present {
+		return "", false
+	}
+	return r.String(), true
+}
+
+// withoutHeap returns why nothing is known of what a value leads to for which it
+// takes a walk.
+func (v Value) withoutHeap() abi.Reason {
+	if v.heap == nil && v.img != nil && v.img.NoLoops {
+		return abi.NeedsLoops
+	}
+	return abi.NotFollowed
 }

@@ -22,16 +22,18 @@ func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
 	if !f.plan.Lacks(o.limits) {
 		return
 	}
-	whole := *o
-	whole.whole = true
-	d, err := b.describe(s, &whole)
-	if err != nil || len(d.params) != len(f.params) {
-		o.log.Info("types cannot be read to their ends", "func", s.Name, "err", err)
-		return
-	}
 	inputs := slices.Clone(f.inputs)
-	for i := range inputs {
-		inputs[i].Type = d.params[i].Type
+	if f.captures == nil { // else the types were read to their ends
+		whole := *o
+		whole.whole = true
+		d, err := b.describe(s, &whole)
+		if err != nil || len(d.params) != len(f.params) {
+			o.log.Info("types cannot be read to their ends", "func", s.Name, "err", err)
+			return
+		}
+		for i := range inputs {
+			inputs[i].Type = d.params[i].Type
+		}
 	}
 	if b.walkTypes == nil {
 		b.walkTypes = capture.NewTypes(b.arch, o.limits)
@@ -66,7 +68,7 @@ func (b *executable) findDynamic(o *options) {
 	if !b.walkTypes.Funcs() {
 		return
 	}
-	if err := b.addClosures(o); err != nil {
+	if err := b.addClosures(); err != nil {
 		o.log.Info("what funcs have captured is not known", "err", err)
 	}
 	if !done {
@@ -167,8 +169,12 @@ func (h *heap) objects() {
 		h.list = append(h.list, o)
 		at = int(o.off) + int(size)
 	}
-	// Of those with the same address and type the one with the most elements
-	// comes first.
+	h.sort()
+}
+
+// sort brings the index in order. Of objects with the same address and type the
+// one with the most elements comes first.
+func (h *heap) sort() {
 	slices.SortFunc(h.index, func(i, j int32) int {
 		a, b := &h.list[i], &h.list[j]
 		return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(a.typ, b.typ), cmp.Compare(b.count, a.count), cmp.Compare(i, j))
@@ -243,6 +249,7 @@ func (h *heap) object(v Value, addr uint64, id uint32, elem *abi.Type, n int64, 
 		// A shorter one that begins there was captured, this one was cut.
 		return Value{}, 0, h.missing(v, hops)
 	}
+	v.data = h.data // that of v was perhaps made by an expression
 	v.typ, v.img, v.base, v.off, v.depth = elem, img, o.off, 0, uint8(min(o.depth, 255))
 	return v, n, abi.Present
 }

@@ -126,7 +126,28 @@ func (in *inspector) function(name string) error {
 	}
 	fmt.Fprintf(in.out, "  %s\n", in.style.paint(dim, what))
 	args.print(in.out)
+	in.captures(f)
 	return nil
+}
+
+// captures prints the expressions of -capture.
+func (in *inspector) captures(f *uprobe.Func) {
+	if len(f.Captures()) == 0 {
+		return
+	}
+	exprs := table{style: in.style, indent: "    "}
+	for _, c := range f.Captures() {
+		how := c.LocationText()
+		switch {
+		case c.Maps:
+			how = "looked up in what is captured of the map"
+		case how == "":
+			how = "computed by the probe"
+		}
+		exprs.row(cell{c.Expr, cyan}, cell{c.TypeName(), ""}, cell{how, dim})
+	}
+	fmt.Fprintf(in.out, "  %s\n", in.style.paint(dim, "captured instead: expression, type, where it comes from"))
+	exprs.print(in.out)
 }
 
 func steps(p uprobe.Probe) string {
@@ -247,7 +268,7 @@ func reason(err error) (why, kind string) {
 		err = fe.Err
 	}
 	for _, known := range []error{
-		uprobe.ErrNoSite, uprobe.ErrNoDebugInfo, uprobe.ErrInlined, uprobe.ErrArch, symbols.ErrNoCode,
+		uprobe.ErrNoSite, uprobe.ErrNoDebugInfo, uprobe.ErrInlined, uprobe.ErrArch, symbols.ErrNoCode, uprobe.ErrExpr,
 	} {
 		if errors.Is(err, known) {
 			return err.Error(), known.Error()

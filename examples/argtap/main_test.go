@@ -147,8 +147,6 @@ func TestUsageErrors(t *testing.T) {
 		// Features that are not there are not accepted.
 		{[]string{"trace", "-results", bin, "main.work"}, "-results"},
 		{[]string{"trace", "-stack", bin, "main.work"}, "-stack"},
-		{[]string{"trace", "-where", "n > 1", bin, "main.work"}, "-where"},
-		{[]string{"trace", "-capture", "n", bin, "main.work"}, "-capture"},
 		// A mistake in COMMAND shows before anything is attached.
 		{[]string{"trace", bin, "main.work", "--", "no-such-command-anywhere"}, "executable file not found"},
 		{[]string{"trace", bin, "main.work", "--", "./no/such/file"}, "no such file"},

@@ -7,16 +7,22 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
-// source are the flags that say where signatures come from, for trace and
-// inspect alike.
+// source are the flags that say where signatures come from and what is captured,
+// for trace and inspect alike.
 type source struct {
-	signatures signatures
+	signatures repeated
 	debugFile  string
+	captures   repeated
+	where      string
 }
 
 func (s *source) register(fs *flag.FlagSet) {
 	fs.Var(&s.signatures, "signature", "the `SIGNATURE` of functions that the binary does not describe, as\n"+
 		"'func(n int64) float64', or FUNC=SIGNATURE for one of several; may be repeated")
+	fs.Var(&s.captures, "capture", "capture the value of `EXPR`, in Go over the parameters, instead of the\n"+
+		"parameters, as 'r.URL.Path' or 'len(body)'; may be repeated")
+	fs.StringVar(&s.where, "where", "", "only calls for which `EXPR` is true, a condition in Go over the parameters,\n"+
+		"as 'n > 1000 && r.Method == \"GET\"'; the others are counted as filtered")
 	fs.StringVar(&s.debugFile, "debug-file", "", "read debug information from `FILE`")
 }
 
@@ -33,15 +39,21 @@ func (s *source) options() []uprobe.Option {
 	if s.debugFile != "" {
 		opts = append(opts, uprobe.WithDebugFile(s.debugFile))
 	}
+	if s.where != "" {
+		opts = append(opts, uprobe.WithCondition(s.where))
+	}
+	if len(s.captures) > 0 {
+		opts = append(opts, uprobe.WithCapture(s.captures...))
+	}
 	return opts
 }
 
-// signatures is a flag that may be repeated.
-type signatures []string
+// list is a flag that may be repeated.
+type repeated []string
 
-func (s *signatures) String() string { return strings.Join(*s, " ") }
+func (s *repeated) String() string { return strings.Join(*s, " ") }
 
-func (s *signatures) Set(text string) error {
+func (s *repeated) Set(text string) error {
 	*s = append(*s, text)
 	return nil
 }

@@ -1,5 +1,10 @@
 package bpfsim
 
+import "math/bits"
+
+// opBigEndian makes a number of the machine's byte order one of big endian.
+const opBigEndian = 0xdc
+
 // operands returns what an arithmetic instruction or a jump works on. Those of
 // 32 bits use the lower halves.
 func operands(in insn, f *frame, wide, needDst bool) (a, b uint64, err error) {
@@ -22,6 +27,13 @@ func operands(in insn, f *frame, wide, needDst bool) (a, b uint64, err error) {
 
 func alu(in insn, f *frame) error {
 	const mov = 0xb0
+	if in.op == opBigEndian && in.imm == 64 {
+		a, err := f.get(in.dst)
+		if err != nil {
+			return err
+		}
+		return f.set(in.dst, bits.ReverseBytes64(a))
+	}
 	wide := in.op&7 == classALU64
 	op := in.op & 0xf0
 	a, b, err := operands(in, f, wide, op != mov)
@@ -43,6 +55,15 @@ func alu(in insn, f *frame) error {
 		v = a - b
 	case 0x20:
 		v = a * b
+	case 0x30: // unsigned; by zero it is zero, and leaves the number
+		if b != 0 {
+			v = a / b
+		}
+	case 0x90:
+		v = a
+		if b != 0 {
+			v = a % b
+		}
 	case 0x40:
 		v = a | b
 	case 0x50:
@@ -53,6 +74,8 @@ func alu(in insn, f *frame) error {
 		v = a >> (b % width)
 	case 0xa0:
 		v = a ^ b
+	case 0xc0:
+		v = uint64(int64(a<<(64-width)) >> (64 - width) >> (b % width))
 	case mov:
 		v = b
 	default:

@@ -205,7 +205,7 @@ func TestFaults(t *testing.T) {
 		{"task without a helper", asm.Instructions{asm.FnGetCurrentTask.Call(), asm.LoadMem(asm.R0, asm.R0, 0, asm.DWord)}, "no such memory"},
 		{"missing argument", asm.Instructions{mapPtr(asm.R1), asm.Mov.Imm(asm.R2, 8), asm.FnRingbufReserve.Call()}, "register 3"},
 		{"endless", asm.Instructions{asm.Ja.Label("self").WithSymbol("self")}, "too many steps"},
-		{"division", asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Div.Imm(asm.R0, 1)}, "unknown instruction"},
+		{"signed division", asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.SDiv.Imm(asm.R0, 1)}, "unknown instruction"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, err := bpfsim.Load(append(tt.ins, asm.Return()))

@@ -16,6 +16,7 @@ func Build(a *abi.Arch, inputs []Input, limits Limits) *Plan {
 	for i, in := range inputs {
 		off = b.param(i, in, off)
 	}
+	off = b.reasons(off)
 	b.follow()
 	b.finish(off)
 	return b.plan
@@ -49,12 +50,18 @@ type pending struct {
 // param lays out parameter i at record offset off and returns the offset
 // behind it.
 func (b *builder) param(i int, in Input, off int) int {
-	img := &Image{Type: in.Type, Size: min(max(in.Type.Size, 0), int64(b.limits.Bytes))}
+	img := &Image{Type: in.Type, Size: min(max(in.Type.Size, 0), int64(b.limits.Bytes)), NoLoops: b.limits.NoLoops}
 	if left := int64(maxImages - (off - b.base)); img.Size > left {
 		img.Size = max(left, 0)
 	}
-	b.plan.Params = append(b.plan.Params, Param{Name: in.Name, Image: img, Offset: off})
-	for _, p := range in.Location {
+	location := in.Location
+	if in.Expr != nil {
+		var dynamic *Expr
+		location, dynamic = in.Expr.locate()
+		in.Expr = dynamic
+	}
+	b.plan.Params = append(b.plan.Params, Param{Name: in.Name, Image: img, Offset: off, Expr: in.Expr})
+	for _, p := range location {
 		b.piece(i, img, p, off)
 	}
 	b.queue = append(b.queue, pending{image: img, depth: b.limits.Depth, times: 1})
@@ -274,7 +281,7 @@ func (b *builder) bound(p pending, next *pending, r *Ref, elem *abi.Type) abi.Re
 			next.times *= r.Limit
 		}
 	}
-	r.Elem = &Image{Type: elem, Size: size}
+	r.Elem = &Image{Type: elem, Size: size, NoLoops: b.limits.NoLoops}
 	return abi.Present
 }
 

@@ -19,7 +19,8 @@
 // # The record
 //
 //	offset 0        header ([HeaderSize] bytes)
-//	HeaderSize      the images of the parameters, each aligned to 8
+//	HeaderSize      the images of the parameters, each aligned to 8, and a byte
+//	                  for each that is computed: see [Expr]
 //	SlotBase        the slots of the parameters' Refs, in order
 //	Fixed           chunks, in the order in which they were read; each is
 //	                  count × element size bytes, padded to 8, followed by
@@ -33,7 +34,8 @@
 // and the record ends in a heap instead of slots and chunks:
 //
 //	offset 0        header ([WalkHeaderSize] bytes)
-//	WalkHeaderSize  the images of the parameters, each aligned to 8
+//	WalkHeaderSize  the images of the parameters, and the bytes for those that
+//	                  are computed, as above
 //	Fixed           objects, in the order in which they were found; each is a
 //	                  header ([ObjectHeader] bytes) with the address in the
 //	                  target, the type's number and the count, followed by

@@ -82,6 +82,9 @@ type Input struct {
 	Name     string
 	Type     *abi.Type
 	Location abi.Location
+	// Expr is how the program computes the value, nil for a parameter. Location
+	// is then not looked at.
+	Expr *Expr
 }
 
 // Plan is what one probe reads, and the layout of its record.
@@ -117,6 +120,11 @@ type Param struct {
 	// Offset is the record offset of the image, Slots that of the slots of
 	// its Refs, in bytes.
 	Offset, Slots int
+	// Expr is how the program computes the image, nil where Stores and Reads
+	// say it. Why is then the record offset of a byte: the [abi.Reason] why
+	// there is no value, [abi.Present] if there is.
+	Expr *Expr
+	Why  int
 }
 
 // Store is a piece of an image that is written without reading memory.
@@ -154,6 +162,9 @@ type Image struct {
 	Refs []Ref
 	// Slots is the number of Refs that have a slot.
 	Slots int
+	// NoLoops says that interfaces, maps, channels and funcs are not followed
+	// because the kernel has no loops: see [Limits].
+	NoLoops bool
 }
 
 // Hole is a run of bytes of an image that says nothing.

@@ -11,7 +11,7 @@ const (
 	// MaxTypes and MaxRows bound a table. Both fit into one element of a BPF
 	// array on every kernel.
 	MaxTypes = 64 << 10
-	MaxRows  = 128 << 10
+	MaxRows  = 240 << 10
 	// maxTypeRows bounds the rows of one type: words of the largest value.
 	maxTypeRows = maxBytes / 4
 	// typeBudget bounds the parts of one type that are looked at, and
@@ -127,8 +127,8 @@ type Dynamic struct {
 	Direct bool
 	// Closure says that it is no type of interfaces but what funcs lead to.
 	Closure bool
-	target uint32
-	hop    uint32 // see DynamicHop
+	target  uint32
+	hop     uint32 // see DynamicHop
 }
 
 // typeKey is what makes a type. The same type may have been read more than once.

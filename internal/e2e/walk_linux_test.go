@@ -152,6 +152,10 @@ func (s *shape) mapping(v uprobe.Value) {
 		s.printf("nil")
 		return
 	}
+	if reason, ok := v.Unfollowed(); ok {
+		s.absent(reason)
+		return
+	}
 	if s.again(v, "map") {
 		return
 	}
@@ -182,12 +186,15 @@ func (s *shape) channel(v uprobe.Value) {
 		s.printf("nil")
 		return
 	}
+	if reason, ok := v.Unfollowed(); ok {
+		s.absent(reason)
+		return
+	}
 	if s.again(v, "chan") {
 		return
 	}
 	s.printf(" %d/%d", v.Len(), v.Cap())
-	closed, ok := v.Closed()
-	if closed {
+	if closed, _ := v.Closed(); closed {
 		s.printf(" closed")
 	}
 	s.printf("[")
@@ -198,9 +205,6 @@ func (s *shape) channel(v uprobe.Value) {
 		s.value(v.Index(i))
 	}
 	s.printf("]")
-	if !ok {
-		s.absent("channel")
-	}
 }
 
 func (s *shape) function(v uprobe.Value) {
@@ -208,11 +212,11 @@ func (s *shape) function(v uprobe.Value) {
 		s.printf("nil")
 		return
 	}
-	name, ok := v.FuncName()
-	if !ok {
-		reason, _ := v.Closure().Absent()
-		s.absent("func: " + reason)
+	if reason, ok := v.Unfollowed(); ok {
+		s.absent(reason)
+		return
 	}
+	name, _ := v.FuncName()
 	s.printf("func:%s{", name)
 	vars := v.Closure()
 	for i := range vars.NumField() {

@@ -56,6 +56,9 @@ type Expr struct {
 	arch *abi.Arch
 }
 
+// Of makes an expression of a tree that was made of parts of others.
+func Of(a *abi.Arch, root *Node) *Expr { return &Expr{Root: root, arch: a} }
+
 // Type returns the type of the value.
 func (e *Expr) Type() *abi.Type { return e.Root.Type }
 

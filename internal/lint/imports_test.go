@@ -38,7 +38,7 @@ var rules = map[string]rule{
 
 	"dwarfargs":          {own: []string{"abi", "symbols", "internal/arginfo", "internal/typename"}, foreign: []string{delve, compress}},
 	"internal/site":      {own: []string{"abi", "symbols"}, foreign: []string{arch}},
-	"internal/capture":   {own: []string{"abi", "internal/goruntime"}},
+	"internal/capture":   {own: []string{"abi", "internal/expr", "internal/goruntime"}},
 	"internal/goruntime": {},
 	"internal/typename":  {},
 	"internal/arginfo":   {own: []string{"abi"}},
@@ -46,12 +46,12 @@ var rules = map[string]rule{
 	"internal/expr":      {own: []string{"abi"}},
 	"internal/rtype":     {own: []string{"abi", "symbols", "internal/goruntime", "internal/typename"}},
 	// btf only describes the functions that instructions belong to.
-	"internal/probegen": {own: []string{"abi", "internal/capture", "internal/goruntime"}, foreign: []string{ebpf + "/asm", ebpf + "/btf"}},
+	"internal/probegen": {own: []string{"abi", "internal/capture", "internal/expr", "internal/goruntime"}, foreign: []string{ebpf + "/asm", ebpf + "/btf"}},
 
 	// Only this one sees them all, and only this one talks to the kernel.
 	"uprobe": {
 		own: []string{"abi", "symbols", "dwarfargs", "internal/site", "internal/capture", "internal/goruntime", "internal/probegen",
-			"internal/arginfo", "internal/gosig", "internal/rtype"},
+			"internal/arginfo", "internal/gosig", "internal/rtype", "internal/expr"},
 		foreign: []string{ebpf, ebpf + "/asm", ebpf + "/link", ebpf + "/ringbuf", ebpf + "/features",
 			ebpf + "/rlimit", ebpf + "/btf", unix},
 	},

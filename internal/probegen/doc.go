@@ -27,6 +27,15 @@
 // bpf_loop, takes a step: it looks at the next reference of the record and
 // appends what that leads to. See [capture.Walk] and gen.walk.
 //
+// # Expressions
+//
+// An image that is computed from the parameters ([capture.Expr]) is straight-line
+// code, made from the tree of operations that package expr has of an expression.
+// What has no value jumps to where the reason is stored. Values are numbers and
+// addresses of the target, which the verifier knows nothing of; they are never
+// used as addresses or sizes of the program's own. A condition ([Func.Where]) is
+// made by the same generator, as jumps, and decides before there is a record.
+//
 // # How the verifier is kept short
 //
 // The kernel's verifier follows every path. Paths must therefore meet again in

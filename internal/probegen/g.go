@@ -59,7 +59,7 @@ func (g *gen) exactG(f *Func) bool {
 // the header: below a record that is built there, or where chunks have the
 // cursor later. Programs with loops have little stack to spare.
 func stackG(p *capture.Plan) int16 {
-	if fitsStack(p) && !p.Variable() {
+	if fitsStack(p) && p.Walk == nil && !p.InScratch() {
 		return -maxOnStack - 8
 	}
 	return stackCursor

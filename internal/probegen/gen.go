@@ -180,10 +180,11 @@ func (g *gen) entry(f *Func) {
 		g.jumpIf(f.Skip, "exit")
 	}
 	g.mark(f)
+	g.where(f)
 	switch {
 	case p.Walk != nil:
 		g.takeScratch(&walkScratch)
-	case p.Variable():
+	case p.InScratch():
 		g.takeScratch(&chunkScratch)
 	case fitsStack(p):
 		g.notef("a record of %d bytes on the stack", p.Fixed)
@@ -196,11 +197,12 @@ func (g *gen) entry(f *Func) {
 	}
 	g.header(f)
 	g.images(f)
+	g.exprs(f)
 	switch {
 	case p.Walk != nil:
 		g.walk(f)
 		g.sendScratch(&walkScratch)
-	case p.Variable():
+	case p.InScratch():
 		g.chunks(p)
 		g.sendScratch(&chunkScratch)
 	case fitsStack(p):
@@ -337,7 +339,11 @@ func (g *gen) epilogue() {
 			continue
 		}
 		g.label(lossLabel(cause))
-		g.note("count the loss")
+		if cause == Filtered {
+			g.note("count what is filtered")
+		} else {
+			g.note("count the loss")
+		}
 		g.emit(
 			asm.LoadMapValue(asm.R1, 0, uint32(cause*8)).WithReference(MapLosses),
 			asm.Mov.Imm(asm.R2, 1),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/expr"
 	"github.com/argtap/argtap/internal/probegen"
 )
 
@@ -167,6 +168,31 @@ func TestGoldenEntry(t *testing.T) {
 			golden(t, tt.name, about(tt.o, tt.funcs...), ins, err)
 		})
 	}
+}
+
+// TestGoldenExpr: what becomes of expressions.
+func TestGoldenExpr(t *testing.T) {
+	c := &exprCase{random: newRandom(1, abi.AMD64)}
+	err := &abi.Type{Name: "error", Kind: abi.Interface, Size: 16, Align: 8, NumMethod: 1}
+	held := structOf("main.fault", tInt, tString)
+	held.RuntimeType = 0x40
+	p := planCase{arch: abi.AMD64, params: []*abi.Type{pointer(tPoint), slice(tInt), tString, err, tInt}}
+	c.inputs = p.inputs()
+	c.scope = &expr.Scope{Arch: abi.AMD64, Types: exprTypes{[]*abi.Type{held}}, Package: "main", Direct: direct}
+	for i := range c.inputs {
+		c.scope.Params = append(c.scope.Params, abi.Param{Name: c.inputs[i].Name, Type: c.inputs[i].Type})
+	}
+	for _, text := range []string{"a.B", "len(b)", "b[1:e]", `c == "GET" || e/3 < -1`, "d.(fault).A"} {
+		e, err := expr.Compile(text, c.scope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.exprs = append(c.exprs, e)
+	}
+	f := c.fn(0, capture.Limits{})
+	o := probegen.Options{CPUs: 4, Sleepable: true}
+	ins, gerr := probegen.Entry([]probegen.Func{f}, o)
+	golden(t, "expr", about(o, f), ins, gerr)
 }
 
 func TestGoldenBackEdge(t *testing.T) {

@@ -35,6 +35,8 @@ const (
 const (
 	LossRing = iota // the ring buffer was full
 	LossBusy        // no scratch area was free, there was no room for a mark, or its goroutine is not known
+	// Filtered is no loss: [Func.Where] was not met.
+	Filtered
 	lossCount
 )
 
@@ -119,6 +121,10 @@ type Func struct {
 	// Resume is where SetGrown and SkipGrown find whether the goroutine came
 	// from morestack: see there.
 	Resume Resume
+	// Where are conditions that must all be met for a hit to be recorded. One
+	// without a value is not met, nor one for which registers are needed that may
+	// be overwritten.
+	Where []*capture.Expr
 	// Mark says how hits of this site and another are told to be one call.
 	Mark Mark
 }

@@ -154,7 +154,16 @@ func (r random) location(size int64) abi.Location {
 // heavy is a function with as many references, one within another, as the
 // limits allow.
 func (r random) heavy(id uint32) probegen.Func {
-	c := planCase{name: "heavy", arch: r.arch, limits: capture.Limits{String: 8192, Elems: 1024, Bytes: 8192, Depth: 4, NoLoops: r.noLoops}}
+	c := planCase{name: "heavy", arch: r.arch, limits: heavyLimits(r.noLoops)}
+	c.params = r.heavyTypes()
+	return c.fn(id)
+}
+
+func heavyLimits(noLoops bool) capture.Limits {
+	return capture.Limits{String: 8192, Elems: 1024, Bytes: 8192, Depth: 4, NoLoops: noLoops}
+}
+
+func (r random) heavyTypes() (types []*abi.Type) {
 	for range 1 + r.IntN(4) {
 		t := tString
 		for range 2 + r.IntN(6) {
@@ -171,9 +180,9 @@ func (r random) heavy(id uint32) probegen.Func {
 				t = pointer(t)
 			}
 		}
-		c.params = append(c.params, t)
+		types = append(types, t)
 	}
-	return c.fn(id)
+	return types
 }
 
 // fn is a random function: random parameters where the calling convention or

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/argtap/argtap/internal/fixture"
 )
 
 // kernelsVar lists the kernels to boot, "5.10/amd64,6.1/arm64"; "all" is every
@@ -78,6 +80,7 @@ func TestKernels(t *testing.T) {
 			}
 			t.Run("uprobe", func(t *testing.T) { testUprobe(t, k) })
 			t.Run("programs", func(t *testing.T) { testPrograms(t, k) })
+			t.Run("values", func(t *testing.T) { testValues(t, k) })
 		})
 	}
 }
@@ -228,4 +231,19 @@ func testUprobe(t *testing.T, k *Kernel) {
 // testPrograms has the kernel load generated programs.
 func testPrograms(t *testing.T, k *Kernel) {
 	runTests(t, k, "../probegen", "^TestVerifier", nil)
+}
+
+// testValues traces programs of which all values are compared with what they
+// print, built by an old release and by the newest.
+func testValues(t *testing.T, k *Kernel) {
+	dir := t.TempDir()
+	for _, minor := range []string{"16", "27"} {
+		release := map[string]string{"16": "1.16.15", "27": "1.27.4"}[minor]
+		for _, program := range []string{"containers"} {
+			src := fixture.Dir(t, "../e2e/testdata/"+program)
+			built := fixture.BuildWith(t, fixture.Toolchain{Release: release, Arch: k.Arch}, src)
+			fixture.Copy(t, built, dir, program+"-"+minor)
+		}
+	}
+	runTests(t, k, "../e2e", "^TestPrebuilt$", map[string]string{"programs": dir}, "ARGTAP_PREBUILT=/run/vm/programs")
 }

@@ -1,0 +1,44 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// prebuiltVar is a directory with fixture programs that were built elsewhere, for
+// machines without Go: PROGRAM-MINOR, as in containers-27 for one that Go 1.27
+// built.
+const prebuiltVar = "ARGTAP_PREBUILT"
+
+// TestPrebuilt does what the tests of fixture programs do with those of the
+// directory.
+func TestPrebuilt(t *testing.T) {
+	dir := os.Getenv(prebuiltVar)
+	if dir == "" {
+		t.Logf("no directory of programs: %s names one", prebuiltVar)
+		return
+	}
+	needRoot(t)
+	files, err := filepath.Glob(filepath.Join(dir, "*-*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no programs in %s: %v", dir, err)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			name, release, _ := strings.Cut(filepath.Base(path), "-")
+			minor, err := strconv.Atoi(release)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch name {
+			case "containers":
+				testContainers(t, path, minor >= 23, minor < 12)
+			default:
+				t.Fatalf("no test for %s", name)
+			}
+		})
+	}
+}
