@@ -25,7 +25,7 @@ type Difference struct {
 }
 
 func (d Difference) String() string {
-	return fmt.Sprintf("%s: %s (%s): argtap %s, Delve %s", d.Func, d.Path, d.Type, d.Argtap, d.Delve)
+	return fmt.Sprintf("%s: argtap %s, Delve %s: %s, %s", d.Func, d.Argtap, d.Delve, d.Type, d.Path)
 }
 
 // object is something that lies at an address as a value of a type.

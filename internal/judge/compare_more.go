@@ -111,8 +111,13 @@ func (c *comparer) channel(path string, v uprobe.Value, d *api.Variable) {
 		c.missing(path, "delve", "not loaded")
 		return
 	}
-	size := field("dataqsiz")
-	if !c.reference(path, v, "length", uint64(v.Len()), uint64(field("qcount"))) ||
+	size, count := field("dataqsiz"), field("qcount")
+	if timer := fields["timer"]; timer != nil && len(timer.Children) == 1 && timer.Children[0].Addr != 0 {
+		// The channel of a timer or ticker has a buffer that programs do not see
+		// since Go 1.23: len and cap are 0 (chanlen and chancap in runtime/chan.go).
+		size, count = 0, 0
+	}
+	if !c.reference(path, v, "length", uint64(v.Len()), uint64(count)) ||
 		!c.reference(path, v, "capacity", uint64(v.Cap()), uint64(size)) {
 		return
 	}
