@@ -74,6 +74,9 @@ func judged(t *testing.T, p *Program) *Result {
 	for _, m := range r.Missing {
 		t.Errorf("%v", m)
 	}
+	if r.Back < r.Grew*9/10 || r.Unsent > r.Calls/10 {
+		t.Errorf("of %d stops whose stacks grew %d came back; of %d calls %d were lost", r.Grew, r.Back, r.Calls, r.Unsent)
+	}
 	if r.Funcs < p.Funcs || r.Equal < 30*r.Calls {
 		t.Errorf("too little compared: %d functions, %d of %d calls", r.Funcs, r.Equal, r.Calls)
 	}
@@ -172,19 +175,19 @@ This file is written by
 
 `)
 	fmt.Fprintf(&b, "here on %s/%s with %s, from\n\n", runtime.GOOS, runtime.GOARCH, runtime.Version())
-	b.WriteString("| program | functions | calls | values equal | different | explained | not shown by argtap | not shown by Delve |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("| program | functions | calls | lost | values equal | different | explained | not shown by argtap | not shown by Delve |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range results {
 		explained := 0
 		for _, n := range r.Explained {
 			explained += n
 		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d |\n",
-			r.Program, r.Funcs, r.Calls, r.Equal, len(r.Differences), explained, r.absent("argtap"), r.absent("delve"))
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d |\n",
+			r.Program, r.Funcs, r.Calls, r.Unsent, r.Equal, len(r.Differences), explained, r.absent("argtap"), r.absent("delve"))
 	}
 	b.WriteString(`
 The functions are those that are called first out of some thousand, which a hash
-of their names selects. No call that Delve stopped at was missing in what argtap
-delivered, and none was delivered twice.
+of their names selects. Of the calls that Delve stopped at, none was missing in
+what argtap delivered but those that it counted as lost, and none was there twice.
 
 Values that one side does not show, by the reason that it gives. What a limit cuts,
 or what Delve does not read, is one value, whatever it has inside.

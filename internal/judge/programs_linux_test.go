@@ -168,6 +168,11 @@ func main() {
 	t.Setenv("HOME", dir)
 	return &Program{
 		Name: "delve v1.27.2", Command: []string{exe, "exec", "--allow-non-terminal-interactive=true", "--init", "script", "./small"}, Dir: dir,
-		Packages: []string{"github.com/go-delve/*", "debug/*", "go/*", "github.com/spf13/*", "github.com/cosiner/argv*", "text/*", "go.yaml.in/*", "golang.org/x/arch/*"},
+		// Without debug/* and pkg/dwarf, which make millions of calls.
+		Packages: []string{
+			"github.com/go-delve/delve/cmd/*", "github.com/go-delve/delve/service/*", "github.com/go-delve/delve/pkg/proc*",
+			"github.com/go-delve/delve/pkg/terminal*", "github.com/go-delve/delve/pkg/config*", "github.com/go-delve/delve/pkg/locspec*",
+			"github.com/go-delve/liner*", "go/*", "github.com/spf13/*", "github.com/cosiner/argv*", "text/*", "go.yaml.in/*", "golang.org/x/arch/*",
+		},
 	}
 }

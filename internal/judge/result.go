@@ -15,8 +15,8 @@ func newResult(program string) *Result {
 // String has one line of counts, and one for each reason.
 func (r *Result) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d functions, %d calls, %d values equal, %d different; stack grew %d times; argtap saw %d calls and lost %d",
-		r.Program, r.Funcs, r.Calls, r.Equal, len(r.Differences), r.Grew, r.Seen, r.Lost)
+	fmt.Fprintf(&b, "%s: %d functions, %d calls, %d values equal, %d different; stack grew %d times, %d came back; argtap saw %d calls and lost %d, %d of them compared ones",
+		r.Program, r.Funcs, r.Calls, r.Equal, len(r.Differences), r.Grew, r.Back, r.Seen, r.Lost, r.Unsent)
 	for _, why := range byCount(r.Absent) {
 		fmt.Fprintf(&b, "\n\t%8d  %s, e.g. %s", r.Absent[why], why, r.Example[why])
 	}

@@ -45,9 +45,13 @@ type Program struct {
 type Result struct {
 	Program      string
 	Funcs, Calls int
-	// Grew are stops of calls that made the goroutine's stack grow first.
-	Grew  int
-	Equal int
+	// Grew are stops of calls that made the goroutine's stack grow first, Back
+	// those of them after which the goroutine's next stop was at the same
+	// function. The others were let go together with another thread's stop.
+	Grew, Back int
+	// Unsent are calls that argtap counted as lost: they are not compared.
+	Unsent int
+	Equal  int
 	// Absent counts by side and reason what one of them did not show, and
 	// Example has one value for each.
 	Absent  map[string]int
@@ -182,13 +186,13 @@ func Run(p *Program) (*Result, error) {
 	started := time.Now()
 	// The program stands still: its first call is to come.
 	tr, err := uprobe.Trace(p.Command[0], names[0], recs.add, append([]uprobe.Option{
-		uprobe.WithFuncs(names[1:]...), uprobe.WithPID(s.pid()), uprobe.WithImmediate(), uprobe.WithBufferSize(16 << 20)}, options...)...)
+		uprobe.WithFuncs(names[1:]...), uprobe.WithPID(s.pid()), uprobe.WithImmediate(), uprobe.WithBufferSize(64 << 20)}, options...)...)
 	if err != nil {
 		return nil, err
 	}
 	defer tr.Close()
 	p.Progress("%s: %d functions traced after %v", p.Name, len(funcs), time.Since(started).Round(time.Millisecond))
-	j := &judge{p: p, s: s, recs: recs, tr: tr, armed: map[int]*armed{}, result: newResult(p.Name)}
+	j := &judge{p: p, s: s, recs: recs, tr: tr, armed: map[int]*armed{}, grew: map[int64]string{}, result: newResult(p.Name)}
 	for _, f := range funcs {
 		id, err := s.breakAt(f)
 		if err != nil {
@@ -239,8 +243,9 @@ type judge struct {
 	s      *session
 	recs   *records
 	tr     *uprobe.Tracer
-	armed  map[int]*armed // by the breakpoint's ID
-	worked atomic.Bool    // the load is done
+	armed  map[int]*armed   // by the breakpoint's ID
+	worked atomic.Bool      // the load is done
+	grew   map[int64]string // functions that goroutines are to come back to
 	result *Result
 }
 
@@ -270,6 +275,12 @@ func (j *judge) loop() error {
 // stop compares the call at whose first instruction a thread has stopped.
 func (j *judge) stop(a *armed, id, tid int, goroutine int64, pc uint64) error {
 	name := a.f.Name()
+	if fn, ok := j.grew[goroutine]; ok {
+		delete(j.grew, goroutine)
+		if fn == name {
+			j.result.Back++
+		}
+	}
 	args, argsErr := j.s.args()
 	lost := j.tr.Stats().Lost
 	passed, from, to, err := j.s.stepOver(a.f, pc)
@@ -278,11 +289,13 @@ func (j *judge) stop(a *armed, id, tid int, goroutine int64, pc uint64) error {
 	}
 	if !passed {
 		j.result.Grew++
+		j.grew[goroutine] = name
 		return nil
 	}
 	calls := j.recs.take(name, goroutine, tid, from, to)
 	if len(calls) == 0 && j.tr.Stats().Lost > lost {
-		return nil // it says so
+		j.result.Unsent++
+		return nil
 	}
 	if len(calls) != 1 {
 		j.result.Missing = append(j.result.Missing, fmt.Sprintf("%s: goroutine %d: %d records of one call", name, goroutine, len(calls)))
