@@ -71,6 +71,7 @@ var rules = map[string]rule{
 	"internal/bpfsim":        {foreign: []string{ebpf + "/asm"}},
 	"internal/e2e":           {anything: true},
 	"internal/real":          {anything: true},
+	"internal/judge":         {anything: true},
 	"internal/fixture":       {},
 	"internal/fixture/truth": {},
 	"internal/matrix":        {anything: true},
