@@ -291,6 +291,10 @@ func (h *heap) dynamic(v Value) Value {
 		e.typ, e.img = d.Type, &capture.Image{Type: d.Type, Size: d.Type.Size}
 		return e
 	}
+	if v.word(1) == 0 {
+		// Half of an interface that was being overwritten by, or with, nil.
+		return absent(d.Type, abi.Implausible)
+	}
 	id, _, r := h.walk.Types.Lookup(capture.RowPointer, d.Type)
 	if r == abi.NotFollowed {
 		r = h.missing(v, 0)

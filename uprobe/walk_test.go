@@ -130,6 +130,9 @@ func TestWalkValues(t *testing.T) {
 		{"unknown", func(r *walkRecord) {
 			r.object(0xa0, nodeType, 1, 1, zero(0, 0, 0, 0, 0, 0, 0x401208, 0xd0)...)
 		}, `&main.node{next: nil, name: "", kids: []*main.node(nil), any: (interface {})(0x401208 0xd0 <unknown type>), err: nil}`},
+		{"half of nil", func(r *walkRecord) {
+			r.object(0xa0, nodeType, 1, 1, zero(0, 0, 0, 0, 0, 0, 0x401200, 0)...)
+		}, `&main.node{next: nil, name: "", kids: []*main.node(nil), any: int(<implausible>), err: nil}`},
 		{"no itab", func(r *walkRecord) {
 			r.object(0xa0, nodeType, 1, 1, zero(0, 0, 0, 0, 0, 0, 0, 0, 0xe0, 0xd0)...)
 			r.object(0xe8, wordType, 1, 0)

@@ -197,13 +197,16 @@ func (s *stress) dynamic(v uprobe.Value, what string) {
 		return
 	}
 	d := v.Dynamic()
+	if reason, _ := d.Absent(); reason == "implausible" { // half of nil, and it says so
+		s.torn[what]++
+		return
+	}
 	if s.missing(d, what) {
 		return
 	}
 	name := d.TypeName()
 	if d.Kind() == abi.Pointer {
-		// Half of nil.
-		if d.IsNil() {
+		if d.IsNil() { // half of nil
 			s.torn[what]++
 			return
 		}
