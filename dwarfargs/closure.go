@@ -46,6 +46,9 @@ type Captured struct {
 	// ByReference says that the closure has a pointer to the variable. Those
 	// are variables that change after they are captured, and large ones.
 	ByReference bool
+	// Unknown says that it is not known which of both it is: whether the closure
+	// has the variable or a pointer to it. Type is then a pointer, all the same.
+	Unknown bool
 }
 
 // Closure returns what func values whose code is fn have captured, with types to
@@ -84,11 +87,11 @@ func (d *Data) readClosure(fn symbols.Func, depth int) (*Closure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.closureAt(chain, depth)
+	return d.closureAt(fn.Name, chain, depth)
 }
 
-// closureAt reads the closure of a subprogram.
-func (d *Data) closureAt(chain []origin, depth int) (*Closure, error) {
+// closureAt reads the closure of a subprogram of that name.
+func (d *Data) closureAt(name string, chain []origin, depth int) (*Closure, error) {
 	r := d.newTypeReader()
 	c := new(Closure)
 	for _, o := range chain {
@@ -106,6 +109,9 @@ func (d *Data) closureAt(chain []origin, depth int) (*Closure, error) {
 	// A variable may be described twice, by the function and by what all its
 	// copies have in common.
 	c.Vars = slices.CompactFunc(c.Vars, func(a, b Captured) bool { return a.Offset == b.Offset && a.Name == b.Name })
+	if err := d.decide(c, chain[0].u, strings.TrimSuffix(name, ".abi0")); err != nil {
+		return nil, err
+	}
 	end := d.ptrSize
 	for _, v := range c.Vars {
 		if v.Offset < end {

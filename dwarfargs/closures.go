@@ -109,7 +109,7 @@ func (x *closureIndex) closure(fn symbols.Func, depth int) (*Closure, error) {
 	}
 	for _, o := range chain {
 		if x.capturing[o.e.off] {
-			return x.d.closureAt(chain, depth)
+			return x.d.closureAt(fn.Name, chain, depth)
 		}
 	}
 	return nil, nil

@@ -11,6 +11,7 @@ const (
 	tagClassType        tag = 0x02
 	tagEnumerationType  tag = 0x04
 	tagFormalParameter  tag = 0x05
+	tagLexicalBlock     tag = 0x0b
 	tagMember           tag = 0x0d
 	tagPointerType      tag = 0x0f
 	tagReferenceType    tag = 0x10

@@ -37,6 +37,9 @@ type unit struct {
 	strOffsetsBase int
 	stmtList       int // -1: none
 
+	// funcs are the subprograms with code by their names, nil until they are read.
+	funcs map[string][]int
+
 	// The walk through the unit's DIEs goes on where it stopped.
 	pos, depth int
 }

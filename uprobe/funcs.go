@@ -171,6 +171,10 @@ func closureType(a *abi.Arch, name string, c *dwarfargs.Closure) (t *abi.Type, h
 			holes = append(holes, capture.Hole{Offset: t.Size, Size: gap, Reason: abi.OptimizedOut})
 		}
 		field := abi.Field{Name: v.Name, Type: v.Type, Offset: v.Offset}
+		if v.Unknown {
+			field.Type = &abi.Type{Name: "?", Kind: abi.Struct, Size: v.Type.Size, Align: v.Type.Align}
+			holes = append(holes, capture.Hole{Offset: v.Offset, Size: v.Type.Size, Reason: abi.UnknownLayout})
+		}
 		if c.MethodValue {
 			field.Name = "receiver"
 		}

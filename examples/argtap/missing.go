@@ -108,13 +108,13 @@ func partAt(t *abi.Type, offset int64) string {
 }
 
 // undecoded appends to parts those parts of a value of type t that are shown
-// as raw words only. It looks through as many pointers as it is told.
+// as raw words only, because nobody knows what they lead to. It looks through as many pointers as it is told.
 func undecoded(parts []string, t *abi.Type, path string, pointers int) []string {
 	if t == nil || len(parts) > 64 || len(path) > maxPath {
 		return parts
 	}
 	switch t.Kind {
-	case abi.Map, abi.Chan, abi.Func, abi.UnsafePointer:
+	case abi.UnsafePointer:
 		if path != "" {
 			path += ": "
 		}

@@ -38,7 +38,7 @@ func TestPartAt(t *testing.T) {
 
 func TestUndecoded(t *testing.T) {
 	i := &abi.Type{Name: "int", Kind: abi.Int, Size: 8}
-	m := &abi.Type{Name: "map[int]int", Kind: abi.Map, Size: 8}
+	m := &abi.Type{Name: "unsafe.Pointer", Kind: abi.UnsafePointer, Size: 8}
 	e := &abi.Type{Name: "error", Kind: abi.Interface, Size: 16}
 	node := &abi.Type{Name: "main.node", Kind: abi.Struct}
 	ptr := &abi.Type{Name: "*main.node", Kind: abi.Pointer, Size: 8, Elem: node}
@@ -56,11 +56,11 @@ func TestUndecoded(t *testing.T) {
 	}{
 		{i, ""},
 		{e, ""},
-		{ptr, ".m: map as raw words"},
+		{ptr, ".m: unsafe.Pointer as raw words"},
 		{&abi.Type{Kind: abi.Slice, Elem: ptr}, ""}, // these are not looked through
 		{itself, ""},
 		{&abi.Type{Kind: abi.Array, Len: 0, Elem: e}, ""},
-		{&abi.Type{Kind: abi.Array, Len: 2, Elem: m}, "[]: map as raw words"},
+		{&abi.Type{Kind: abi.Array, Len: 2, Elem: m}, "[]: unsafe.Pointer as raw words"},
 	} {
 		if got := strings.Join(undecoded(nil, test.typ, "", 1), ", "); got != test.want {
 			t.Errorf("%s: %s, want %s", test.typ, got, test.want)
