@@ -66,7 +66,7 @@ func testContainers(t *testing.T, path string, closures, old bool) {
 		t.Fatalf("%d calls, want %d", len(got), len(want))
 	}
 	absent := 0
-	noLoops := features.HaveProgramHelper(ebpf.Kprobe, asm.FnLoop) != nil
+	noLoops := withoutLoops()
 	for i := range want {
 		g, w := got[i].String(), want[i].String()
 		if !closures {
@@ -89,6 +89,9 @@ func testContainers(t *testing.T, path string, closures, old bool) {
 		t.Errorf("%d calls without values", absent)
 	}
 }
+
+// withoutLoops reports whether the kernel lacks bpf_loop.
+func withoutLoops() bool { return features.HaveProgramHelper(ebpf.Kprobe, asm.FnLoop) != nil }
 
 // notDescribed reports whether all that is absent of a call is so because debug
 // information may leave out parameters: that of Go 1.11 is not in their order.

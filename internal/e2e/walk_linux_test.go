@@ -342,6 +342,12 @@ func TestWalk(t *testing.T) {
 
 func testWalk(t *testing.T, tc fixture.Toolchain, flags ...string) {
 	path, minor := buildWalk(t, tc, flags...)
+	compareWalk(t, path, minor)
+}
+
+// compareWalk compares all calls of a build of testdata/walk by Go 1.minor.
+func compareWalk(t *testing.T, path string, minor int) {
+	t.Helper()
 	want, got := runWalk(t, path, uprobe.WithLimits(uprobe.Limits{Depth: 100, Objects: 1024, Record: 32 << 10}))
 	if len(got) != len(want) || len(want) < 50 {
 		t.Fatalf("%d calls, want %d", len(got), len(want))
