@@ -27,7 +27,7 @@ var containerFuncs = []string{"ints", "names", "structs", "bigs", "anys", "empti
 // ARGTAP_TOOLCHAINS=1 those of all releases.
 func TestContainers(t *testing.T) {
 	needRoot(t)
-	src := fixture.Source{"main.go": containersSource}
+	src := fixture.Source{"main.go": containersSource, "shape.go": shapeSource}
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) { testContainers(t, fixture.Build(t, src, b.flags...), true, false) })
 	}

@@ -3,7 +3,6 @@ package e2e
 import (
 	"errors"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,7 +14,7 @@ import (
 // take their true types.
 func TestBindGeneric(t *testing.T) {
 	needRoot(t)
-	path := fixture.BuildWith(t, fixture.Toolchain{}, fixture.Dir(t, filepath.Join("testdata", "generic")))
+	path := fixture.BuildWith(t, fixture.Toolchain{}, genericSource(t))
 	type point struct{ X, Y int32 }
 	for _, tt := range []struct {
 		fn         string

@@ -70,7 +70,7 @@ func TestGeneric(t *testing.T) {
 		for _, fl := range []fixture.Flavour{fixture.Default, fixture.Unoptimised, fixture.PIE} {
 			tc := fixture.Toolchain{Release: release, Flavour: fl}
 			t.Run(tc.String(), func(t *testing.T) {
-				path := fixture.BuildWith(t, tc, fixture.Dir(t, filepath.Join("testdata", "generic")))
+				path := fixture.BuildWith(t, tc, genericSource(t))
 				minor, err := tc.Minor()
 				if err != nil {
 					t.Fatal(err)
@@ -81,8 +81,15 @@ func TestGeneric(t *testing.T) {
 	}
 	t.Run("386", func(t *testing.T) {
 		tc := fixture.Toolchain{Arch: "386"}
-		compareGeneric(t, fixture.BuildWith(t, tc, fixture.Dir(t, filepath.Join("testdata", "generic"))), false)
+		compareGeneric(t, fixture.BuildWith(t, tc, genericSource(t)), false)
 	})
+}
+
+// genericSource is the program of testdata/generic.
+func genericSource(t *testing.T) fixture.Source {
+	src := fixture.Dir(t, filepath.Join("testdata", "generic"))
+	src["shape.go"] = shapeSource
+	return src
 }
 
 // funcText is how a func literal of generic code is shown.

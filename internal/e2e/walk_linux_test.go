@@ -23,6 +23,11 @@ import (
 //go:embed testdata/walk/*.go
 var walkFiles embed.FS
 
+// shapeSource is what programs print their values with.
+//
+//go:embed testdata/shape/shape.go
+var shapeSource string
+
 // walkRelease is the part of a file's name that says from which release on it is.
 var walkRelease = regexp.MustCompile(`_(\d+)\.go$`)
 
@@ -33,7 +38,7 @@ func walkSource(t *testing.T, minor int) fixture.Source {
 	if err != nil || len(names) < 4 {
 		t.Fatalf("files %q: %v", names, err)
 	}
-	src := fixture.Source{}
+	src := fixture.Source{"shape.go": shapeSource}
 	for _, name := range names {
 		if m := walkRelease.FindStringSubmatch(name); m != nil {
 			if from, err := strconv.Atoi(m[1]); err != nil || minor < from {

@@ -241,6 +241,7 @@ func testValues(t *testing.T, k *Kernel) {
 	for minor, release := range map[int]string{16: "1.16.15", 27: "1.27.4"} {
 		for _, program := range []string{"containers", "walk", "generic"} {
 			src := fixture.Dir(t, "../e2e/testdata/"+program)
+			maps.Copy(src, fixture.Dir(t, "../e2e/testdata/shape"))
 			if program == "generic" && minor < 18 {
 				continue
 			}
