@@ -16,8 +16,8 @@ type declForm uint8
 
 const (
 	declParam declForm = 1 << iota // a parameter
-	declPlain                  // a variable
-	declHeap                   // a variable that is moved to the heap, "&x"
+	declPlain                      // a variable
+	declHeap                       // a variable that is moved to the heap, "&x"
 )
 
 // decide says which of the variables that are known by their addresses, "&x", are

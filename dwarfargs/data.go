@@ -51,6 +51,7 @@ type Data struct {
 	closed     bool
 
 	mu       sync.Mutex // guards what follows, and every unit
+	spare    []*die     // see takeDIE
 	units    []*unit    // by offset; those that were read
 	unitPos  int        // offset of the next unit's header
 	unitsErr error

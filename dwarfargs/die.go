@@ -206,15 +206,16 @@ func (d *Data) children(u *unit, parent *die, f func(*die) (bool, error)) error 
 		return nil
 	}
 	c := d.cursor(d.info, parent.next, u.end)
-	var e die
+	e := d.takeDIE()
+	defer d.putDIE(e)
 	for c.more() {
-		if err := u.readDIE(&c, &e); err != nil {
+		if err := u.readDIE(&c, e); err != nil {
 			return err
 		}
 		if e.tag == 0 {
 			return nil
 		}
-		if more, err := f(&e); err != nil || !more {
+		if more, err := f(e); err != nil || !more {
 			return err
 		}
 		if e.children {
@@ -225,6 +226,18 @@ func (d *Data) children(u *unit, parent *die, f func(*die) (bool, error)) error 
 	}
 	return c.err
 }
+
+// takeDIE returns a DIE to read into: one that putDIE was given, for its memory.
+func (d *Data) takeDIE() *die {
+	if n := len(d.spare); n > 0 {
+		e := d.spare[n-1]
+		d.spare = d.spare[:n-1]
+		return e
+	}
+	return new(die)
+}
+
+func (d *Data) putDIE(e *die) { d.spare = append(d.spare, e) }
 
 // skipChildren passes over the children of the DIE that was just read.
 func (u *unit) skipChildren(c *cursor) error {

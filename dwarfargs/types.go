@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/argtap/argtap/abi"
@@ -77,11 +76,9 @@ func (r *typeReader) commit() error {
 			}
 		}
 	}
-	types := make(map[typeKey]*abi.Type, len(r.fresh))
 	for k, n := range r.fresh {
-		types[k] = n.t
+		r.d.types[k] = n.t
 	}
-	maps.Copy(r.d.types, types)
 	return nil
 }
 
