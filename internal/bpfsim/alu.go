@@ -55,15 +55,8 @@ func alu(in insn, f *frame) error {
 		v = a - b
 	case 0x20:
 		v = a * b
-	case 0x30: // unsigned; by zero it is zero, and leaves the number
-		if b != 0 {
-			v = a / b
-		}
-	case 0x90:
-		v = a
-		if b != 0 {
-			v = a % b
-		}
+	case 0x30, 0x90:
+		v = divide(a, b, op == 0x90)
 	case 0x40:
 		v = a | b
 	case 0x50:
