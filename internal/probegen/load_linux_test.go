@@ -54,7 +54,9 @@ func newLoaderFor(t *testing.T, cpus int) *loader {
 	for name, spec := range map[string]*ebpf.MapSpec{
 		probegen.MapCalls:   {Type: ebpf.RingBuf, MaxEntries: 64 << 10},
 		probegen.MapScratch: {Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: uint32(elements)},
-		probegen.MapLosses:  {Type: ebpf.Array, KeySize: 4, ValueSize: probegen.LossesSize, MaxEntries: 1},
+		probegen.MapLosses:  {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: probegen.LossesSize, MaxEntries: simFuncs},
+		probegen.MapGates:   {Type: ebpf.Array, KeySize: 4, ValueSize: simFuncs * probegen.GateSize, MaxEntries: 1},
+		probegen.MapBudget:  {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: probegen.BudgetSize, MaxEntries: 1},
 		probegen.MapGrown:   {Type: ebpf.LRUHash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 64},
 		probegen.MapRepeats: {Type: ebpf.Hash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
 	} {
