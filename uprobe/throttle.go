@@ -45,8 +45,9 @@ const maxRate = 1_000_000
 // WithRateLimit captures at most so many calls per second of each function, over
 // all processors. After a pause calls may come faster, at most as many at once as
 // a tenth of a second's and at least one: in any d seconds no more are captured
-// than perSecond × (d + 1/10), or perSecond × d + 1 below ten per second. The others
-// are counted in [Stats].Limited.
+// than perSecond × (d + 1/10), or perSecond × d + 1 below ten per second. On kernels
+// without atomic exchange (before Linux 5.12, on arm64 5.18) each processor may
+// capture one call more after a pause. The others are counted in [Stats].Limited.
 func WithRateLimit(perSecond int) Option {
 	return func(o *options) error {
 		if perSecond <= 0 || perSecond > maxRate {

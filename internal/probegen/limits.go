@@ -22,14 +22,20 @@ import (
 //	First: take one           one addition
 //
 // So a condition chooses from the sampled calls, and only calls that meet it use
-// up rate and First. All of it is on a path that memory shared by CPUs is written
-// on only by calls that are captured.
+// up rate and First. Memory that CPUs share is written by calls only that are
+// captured.
 //
 // Nothing but addition must be atomic for the numbers to be bounds: who takes
 // adds first, and gives back what turns out to be too much. In the order in which
 // a word is added to, a taker sees the sum of all before it, at least. Where an
 // addition can return the old sum, which kernels have with Options.NoAtomics
-// unset, a taker sees exactly that, and none is refused who need not be.
+// unset, a taker sees exactly that, and none is refused who need not be. Without,
+// two who take the last at the same time may both be refused, and the next gets it;
+// and when nothing came for long, each CPU that finds so at the same time may let a
+// call pass that Interval forbids.
+//
+// What changes only on the CPU needs no more than addition where programs can be
+// preempted, and no atomic operation on kernels without, which do not preempt them.
 type Limits struct {
 	// Sample lets the first of so many hits pass, on each CPU.
 	Sample int32
