@@ -147,7 +147,7 @@ func (e *onceError) get() error {
 }
 
 func (k *kernel) genOptions(b bundle) probegen.Options {
-	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack}
+	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle}
 	for i := range b {
 		if b[i].G.Kind == probegen.GThread {
 			o.ThreadBase = k.threadBaseOrNone()

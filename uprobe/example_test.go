@@ -55,6 +55,21 @@ func ExampleInspect() {
 	// 	weight float64: X0:8 (register not readable)
 }
 
+// Look at a function that is called all the time, without harm to the program:
+// at most a hundred calls a second, and one percent of each processor's time.
+func ExampleWithRateLimit() {
+	t, err := uprobe.Trace("./app", "main.handle", func(c *uprobe.Call) { fmt.Println(c) },
+		uprobe.WithRateLimit(100), uprobe.WithBudget(0.01), uprobe.WithLogger(slog.Default()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	time.Sleep(time.Minute)
+	t.Close()
+	for _, s := range t.FuncStats() {
+		fmt.Println(s.Func.Name(), s.Calls, "calls,", s.Delivered, "seen,", s.Limited, "too fast,", s.Paused, "while paused")
+	}
+}
+
 // Keep a type out of the trace, and fields and parameters called account or
 // anything like accountNumber, besides what is redacted by default.
 func ExampleWithRedact() {

@@ -32,13 +32,14 @@ type kernel struct {
 	calls, scratch, lossMap, repeats, grown *ebpf.Map
 	walk, types, rows, dynamic              *ebpf.Map // see needWalkMaps
 	instances                               *ebpf.Map // see needInstances
+	gates, budget                           *ebpf.Map // see needCounts
 	ring                                    *ringbuf.Reader
 	progs                                   []*ebpf.Program
 
 	mu    sync.Mutex
 	links []link.Link
-	// last are the counts of losses when the maps were closed.
-	last *Stats
+	// last are the counts when the maps were closed.
+	last *kernelCounts
 
 	drained chan struct{} // closed when the reader has returned
 
@@ -75,11 +76,6 @@ func newKernel(o *options) (_ *kernel, err error) {
 	if k.calls, err = ebpf.NewMap(&ebpf.MapSpec{Name: "argtap_calls", Type: ebpf.RingBuf, MaxEntries: size}); err != nil {
 		return nil, kernelError("create the ring buffer", err)
 	}
-	if k.lossMap, err = ebpf.NewMap(&ebpf.MapSpec{
-		Name: "argtap_losses", Type: ebpf.Array, KeySize: 4, ValueSize: probegen.LossesSize, MaxEntries: 1,
-	}); err != nil {
-		return nil, kernelError("create a map", err)
-	}
 	if k.ring, err = ringbuf.NewReader(k.calls); err != nil {
 		return nil, kernelError("map the ring buffer", err)
 	}
@@ -106,6 +102,9 @@ func (k *kernel) selectPID() {
 
 // needMaps makes the maps that not every tracer needs.
 func (k *kernel) needMaps(funcs []*Func) (err error) {
+	if err := k.needCounts(funcs); err != nil {
+		return err
+	}
 	for _, f := range funcs {
 		if f.plan.Walk != nil {
 			if err := k.needWalkMaps(f.plan.Walk.Types); err != nil {
@@ -152,7 +151,7 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		probegen.MapCalls: k.calls, probegen.MapScratch: k.scratch,
 		probegen.MapLosses: k.lossMap, probegen.MapRepeats: k.repeats, probegen.MapGrown: k.grown,
 		probegen.MapWalk: k.walk, probegen.MapTypes: k.types, probegen.MapRows: k.rows, probegen.MapDynamic: k.dynamic,
-		probegen.MapInstances: k.instances,
+		probegen.MapInstances: k.instances, probegen.MapGates: k.gates, probegen.MapBudget: k.budget,
 	} {
 		if m == nil {
 			continue
@@ -173,28 +172,6 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		return nil, loadError(name, err)
 	}
 	return p, nil
-}
-
-// losses reads the counters.
-func (k *kernel) losses() Stats {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.last != nil {
-		return *k.last
-	}
-	var s Stats
-	var counters [probegen.LossesSize / 8]uint64
-	if k.lossMap != nil && k.lossMap.Lookup(uint32(0), &counters) == nil {
-		s.LostRing = counters[probegen.LossRing]
-		s.LostBusy = counters[probegen.LossBusy]
-		s.Filtered = counters[probegen.Filtered]
-	}
-	for _, p := range k.progs {
-		if st, err := p.Stats(); err == nil {
-			s.LostMissed += st.RecursionMisses
-		}
-	}
-	return s
 }
 
 // closers is how many links are closed at the same time: each occupies a
@@ -231,7 +208,7 @@ func (k *kernel) flush() {
 // close releases everything.
 func (k *kernel) close() {
 	k.detach()
-	last := k.losses()
+	last := k.counts()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.last = &last
@@ -242,7 +219,7 @@ func (k *kernel) close() {
 		p.Close()
 	}
 	k.progs = nil
-	for _, m := range []*ebpf.Map{k.calls, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic, k.instances} {
+	for _, m := range []*ebpf.Map{k.calls, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic, k.instances, k.gates, k.budget} {
 		if m != nil {
 			m.Close()
 		}

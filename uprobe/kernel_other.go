@@ -10,7 +10,7 @@ import (
 // kernel stands for the kernel's side of a tracer, which only Linux has.
 type kernel struct{}
 
-func (k *kernel) losses() Stats { return Stats{} }
+func (k *kernel) counts() kernelCounts { return kernelCounts{} }
 
 func (t *Tracer) start(path string, patterns []string) error {
 	return fmt.Errorf("%s: %w: uprobes need Linux, this is %s; Inspect works here", path, ErrKernel, runtime.GOOS)

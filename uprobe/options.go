@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/probegen"
 )
 
 // Limits bound what one call's record holds; what lies beyond is cut, and says
@@ -73,6 +74,7 @@ type options struct {
 	conds     []string // see WithCondition
 	bound     *binding
 	unbound   func(*Call, error)
+	throttle  probegen.Limits // see WithSampling
 }
 
 func newOptions(opts []Option) (*options, error) {

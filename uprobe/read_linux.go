@@ -98,13 +98,23 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 		t.malformed.Add(1)
 		return
 	}
+	var tally *funcTally
+	if int(id) < len(t.tallies) {
+		tally = &t.tallies[id]
+	}
 	c, ok := newCall(t.funcs[id], data, t.epoch)
 	if !ok {
 		t.malformed.Add(1)
+		if tally != nil {
+			tally.malformed.Add(1)
+		}
 		return
 	}
 	*call = c
 	// Counted first, so that a handler that looks finds its own call counted.
 	t.delivered.Add(1)
+	if tally != nil {
+		tally.delivered.Add(1)
+	}
 	t.handler(call)
 }

@@ -65,6 +65,7 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 		return p.err
 	}
 	t.funcs, t.leftOut, t.kernel, t.epoch = funcs, leftOut, p.k, wallEpoch()
+	t.tallies = make([]funcTally, len(funcs))
 	for _, f := range funcs {
 		if size := p.k.ring.BufferSize(); f.plan.Fixed > size/2 {
 			return &FuncError{f.name, fmt.Errorf("a record has %d bytes and more, too much for a buffer of %d: make the buffer larger",
@@ -79,6 +80,9 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()
 	go t.watch(w)
+	if t.opts.throttle.Budget > 0 {
+		go t.watchBudget()
+	}
 	go t.supervise(f, w, b)
 	return nil
 }

@@ -30,10 +30,12 @@ type Tracer struct {
 	delivered atomic.Uint64
 	malformed atomic.Uint64
 	unbound   atomic.Uint64
+	tallies   []funcTally // by function
 }
 
-// Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered, but
-// for calls that are still in the buffer.
+// Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered + Sampled +
+// Limited + Beyond + Paused: every call is in one of them, but for calls that are
+// still in the buffer, which are in none yet.
 type Stats struct {
 	// Calls is the number of calls that were seen.
 	Calls uint64
@@ -58,6 +60,18 @@ type Stats struct {
 	LostMalformed uint64
 	// Filtered is the number of calls that a condition kept back.
 	Filtered uint64
+	// Sampled is the number of calls that [WithSampling] left out.
+	Sampled uint64
+	// Limited is the number of calls that came faster than [WithRateLimit] allows.
+	Limited uint64
+	// Beyond is the number of calls that came after those of [WithFirst].
+	Beyond uint64
+	// Paused is the number of calls that came while [WithBudget] had the probes
+	// pause.
+	Paused uint64
+	// ProbeTime is the time that the programs of the probes took, over all
+	// processors. It is measured with WithBudget only.
+	ProbeTime time.Duration
 	// Unbound is the number of those calls that were delivered of which an
 	// argument that the func of [Bind] takes was absent, so that it was not called.
 	Unbound uint64
@@ -162,18 +176,6 @@ func (t *Tracer) Err() error {
 	default:
 		return nil
 	}
-}
-
-// Stats returns the counts up to now. After the tracer has ended they are
-// final.
-func (t *Tracer) Stats() Stats {
-	s := t.kernel.losses()
-	s.Delivered = t.delivered.Load()
-	s.LostMalformed = t.malformed.Load()
-	s.Unbound = t.unbound.Load()
-	s.Lost = s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed
-	s.Calls = s.Delivered + s.Lost + s.Filtered
-	return s
 }
 
 // goroutineID returns the ID of the calling goroutine. It is slow, and used

@@ -26,6 +26,7 @@ type request struct {
 	funcs    []string
 	command  []string // nil if there is none
 	source   source
+	throttle throttle
 }
 
 const traceSynopsis = `[flags] BINARY FUNC... [-- COMMAND ARGS...]
@@ -46,6 +47,7 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 	fs.IntVar(&r.limit, "n", 0, "end after `N` calls")
 	fs.DurationVar(&r.duration, "duration", 0, "end after `D`, such as 10s or 1m30s")
 	r.source.register(fs)
+	r.throttle.register(fs)
 	own, command := splitCommand(args)
 	if done, err := parse(fs, own, traceSynopsis); done || err != nil {
 		return nil, done, err
@@ -92,6 +94,7 @@ func trace(args []string) error {
 	out := newSink(os.Stdout, r)
 	opts := []uprobe.Option{uprobe.WithFuncs(r.funcs[1:]...), uprobe.WithLogger(slog.New(warnings{}))}
 	opts = append(opts, r.source.options()...)
+	opts = append(opts, r.throttle...)
 	if r.pid != 0 {
 		opts = append(opts, uprobe.WithPID(r.pid))
 	}

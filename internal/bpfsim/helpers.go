@@ -183,7 +183,14 @@ func (r *run) element(a *callArgs) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if i := binary.LittleEndian.Uint32(key); i < uint32(len(elements)) {
+	i := int(binary.LittleEndian.Uint32(key))
+	if n := r.PerCPU[name]; n > 0 {
+		if i >= n {
+			return 0, nil
+		}
+		i += n * int(r.CPU)
+	}
+	if i < len(elements) {
 		return elements[i], nil
 	}
 	return 0, nil

@@ -27,6 +27,9 @@ type Machine struct {
 	// Elements are their numbers; an array that is not in it has one.
 	Arrays   map[string][]byte
 	Elements map[string]int
+	// PerCPU are the arrays that each CPU has its own of: how many elements it has.
+	// Those of CPU 0 come first.
+	PerCPU map[string]int
 	// Hash is the hash map.
 	Hash Hash
 	// Hashes are further hash maps, by name.
@@ -42,6 +45,9 @@ type Machine struct {
 	// Hook is called before each helper call with its name, where a program
 	// could be preempted or wait.
 	Hook func(helper string)
+	// Step is called before each instruction with the number of instructions that
+	// the run has executed.
+	Step func(n int)
 	// Steps counts the instructions of all runs.
 	Steps int
 

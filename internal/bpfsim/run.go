@@ -28,8 +28,10 @@ const (
 	pseudoMapValue = 2
 	pseudoFunc     = 4
 
-	atomicAdd  = 0x00
-	atomicXchg = 0xe1
+	atomicAdd      = 0x00
+	atomicFetchAdd = 0x01
+	atomicXchg     = 0xe1
+	atomicCmpXchg  = 0xf1
 )
 
 const (
@@ -113,6 +115,9 @@ func (r *run) call(pc int, f *frame, depth int) (uint64, error) {
 	for {
 		if pc < 0 || pc >= len(r.prog.code) {
 			return 0, fmt.Errorf("jump to %d", pc)
+		}
+		if r.Step != nil {
+			r.Step(r.steps)
 		}
 		r.steps++
 		r.Steps++
@@ -261,11 +266,25 @@ func (r *run) atomic(in insn, f *frame, addr uint64, size int) error {
 	switch in.imm {
 	case atomicAdd:
 		return r.store(addr, size, old+v)
-	case atomicXchg:
+	case atomicFetchAdd, atomicXchg:
+		if in.imm == atomicFetchAdd {
+			v += old
+		}
 		if err := r.store(addr, size, v); err != nil {
 			return err
 		}
 		return f.set(in.src, old)
+	case atomicCmpXchg:
+		want, err := f.get(0)
+		if err != nil {
+			return err
+		}
+		if old == want {
+			if err := r.store(addr, size, v); err != nil {
+				return err
+			}
+		}
+		return f.set(0, old)
 	}
 	return errUnknown
 }

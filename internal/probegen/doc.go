@@ -36,6 +36,15 @@
 // used as addresses or sizes of the program's own. A condition ([Func.Where]) is
 // made by the same generator, as jumps, and decides before there is a record.
 //
+// # What is kept back
+//
+// [Limits] decide before anything else is done with a call, and what becomes of a
+// call that is not sent is counted for its function, on its CPU: each outcome
+// jumps to code of the function, which names the counter, and from there to code
+// that all share. A call that is sent is counted by the reader alone, and costs
+// nothing here. A program with a budget reads the clock when it begins and when it
+// ends.
+//
 // # What is erased
 //
 // What is redacted is zeroed behind the helper call that read it: in the fixed
@@ -73,12 +82,13 @@
 //	elements of slices that refer to more: bpf_loop      5.17  capture.Limits.NoLoops
 //	walks: bpf_loop                                      5.17  capture.Build instead
 //	walks: bpf_loop                                      5.17  a static plan
-//	scratch memory: atomic exchange                      5.12  Options.NoAtomics
+//	scratch memory, Limits: atomic exchange, and         5.12  Options.NoAtomics
+//	    addition that returns the old sum
 //	    on arm64, where the compiler came later          5.18
 //	Options.Sleepable: bpf_copy_from_user in uprobes     6.0   leave it out
 //	GThread: task_struct in the kernel's type data             Options.ThreadBase 0
 //
-// The atomic addition that counts losses is older than the rest of the atomic
+// The atomic addition that counts what is not sent is older than the rest of the atomic
 // operations. The types of functions
 // are there for bpf_loop; cilium/ebpf leaves them out where the kernel does not
 // take them. An array element of more than 4 MiB needs a kernel newer than 5.10,

@@ -31,7 +31,14 @@ type gen struct {
 	labels  int
 	// callbacks generate the functions that follow the program.
 	callbacks []func()
-	losses    [lossCount]bool
+	// losses are the outcomes that the function at hand may have, counts says that
+	// any has some.
+	losses [lossCount]bool
+	counts bool
+	// budgeted are the instructions that store and load when the program began,
+	// begun is the one that stores it in the function at hand.
+	budgeted []int
+	begun    int
 	// walker is the walk that the function of the steps serves, which all
 	// functions share. nil if none walks.
 	walker  *capture.Walk
@@ -45,6 +52,9 @@ func (g *gen) start(funcs []Func) error {
 	}
 	if g.opts.Sleepable && g.opts.NoAtomics {
 		return &UnsupportedError{Reason: "a program that may sleep needs atomic exchange"}
+	}
+	if reason := g.opts.Limits.check(); reason != "" {
+		return &UnsupportedError{funcs[0].Name, reason}
 	}
 	for i := range funcs {
 		if reason := g.check(&funcs[i]); reason != "" {
@@ -168,6 +178,7 @@ func (g *gen) threadStack() {
 // entry generates the code of one function.
 func (g *gen) entry(f *Func) {
 	p := f.Plan
+	defer g.outcomes(f, len(g.ins))
 	g.label(funcLabel(f))
 	g.note("entry of " + f.Name)
 	g.onlyPID()
@@ -179,9 +190,12 @@ func (g *gen) entry(f *Func) {
 	case f.Skip != Never:
 		g.jumpIf(f.Skip, "exit")
 	}
+	g.beginMeasure()
 	g.mark(f)
 	g.onlyDicts(f)
+	g.admit(f)
 	g.where(f)
+	g.take(f)
 	switch {
 	case p.Walk != nil:
 		g.takeScratch(&walkScratch)
@@ -342,32 +356,21 @@ func memSize(bytes int) asm.Size {
 
 func lossLabel(cause int) string { return "lost" + strconv.Itoa(cause) }
 
-// epilogue ends the program: the counters of losses, and the exit.
-func (g *gen) epilogue() {
-	for cause, used := range g.losses {
-		if !used {
-			continue
-		}
-		g.label(lossLabel(cause))
-		if cause == Filtered {
-			g.note("count what is filtered")
-		} else {
-			g.note("count the loss")
-		}
-		g.emit(
-			asm.LoadMapValue(asm.R1, 0, uint32(cause*8)).WithReference(MapLosses),
-			asm.Mov.Imm(asm.R2, 1),
-			asm.AddAtomic.Mem(asm.R1, asm.R2, asm.DWord, 0),
-			asm.Ja.Label("exit"),
-		)
-	}
+// epilogue ends the program: the counter of outcomes, and the exit.
+func (g *gen) epilogue(name string) error {
+	g.count()
+	g.measure()
 	g.label("exit")
 	g.emit(asm.Mov.Imm(asm.R0, 0), asm.Return())
+	if err := g.place(name); err != nil {
+		return err
+	}
 	for len(g.callbacks) > 0 {
 		next := g.callbacks[0]
 		g.callbacks = g.callbacks[1:]
 		next()
 	}
+	return nil
 }
 
 // Prototypes of the functions in a program. The kernel wants types for the

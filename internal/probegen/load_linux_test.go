@@ -17,6 +17,9 @@ import (
 	"github.com/argtap/argtap/internal/probegen"
 )
 
+// loadFuncs is how many functions the maps of a loader have room for.
+const loadFuncs = 64
+
 const sleepableFlag = 1 << 4 // BPF_F_SLEEPABLE
 
 // loader loads generated programs, to hear what the verifier says of them.
@@ -26,6 +29,8 @@ type loader struct {
 	// What this kernel has. Nothing is skipped where something is missing:
 	// then it is the programs that do without it that must load.
 	multi, sleepable, loops, atomics, cookies bool
+	// limits are those of all programs.
+	limits probegen.Limits
 }
 
 func newLoader(t *testing.T) *loader {
@@ -54,7 +59,9 @@ func newLoaderFor(t *testing.T, cpus int) *loader {
 	for name, spec := range map[string]*ebpf.MapSpec{
 		probegen.MapCalls:   {Type: ebpf.RingBuf, MaxEntries: 64 << 10},
 		probegen.MapScratch: {Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: uint32(elements)},
-		probegen.MapLosses:  {Type: ebpf.Array, KeySize: 4, ValueSize: probegen.LossesSize, MaxEntries: 1},
+		probegen.MapLosses:  {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: probegen.LossesSize, MaxEntries: loadFuncs},
+		probegen.MapGates:   {Type: ebpf.Array, KeySize: 4, ValueSize: loadFuncs * probegen.GateSize, MaxEntries: 1},
+		probegen.MapBudget:  {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: probegen.BudgetSize, MaxEntries: 1},
 		probegen.MapGrown:   {Type: ebpf.LRUHash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 64},
 		probegen.MapRepeats: {Type: ebpf.Hash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
 	} {
@@ -110,7 +117,7 @@ func (v variant) String() string {
 }
 
 func (v variant) options(l *loader) probegen.Options {
-	return probegen.Options{CPUs: l.cpus, Sleepable: v.sleepable, NoAtomics: v.noAtomics, ThreadBase: 4936, ThreadStack: l.multi}
+	return probegen.Options{CPUs: l.cpus, Sleepable: v.sleepable, NoAtomics: v.noAtomics, ThreadBase: 4936, ThreadStack: l.multi, Limits: l.limits}
 }
 
 // variants are those whose programs this kernel must load.

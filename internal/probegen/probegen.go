@@ -20,7 +20,8 @@ const (
 	MapCalls = "calls"
 	// MapScratch is an array whose elements [Scratch] describes.
 	MapScratch = "scratch"
-	// MapLosses is an array of one element of [LossesSize] bytes.
+	// MapLosses is an array that each CPU has its own of, with an element of
+	// [LossesSize] bytes for each [Func.ID].
 	MapLosses = "losses"
 	// MapRepeats is a hash of [RepeatKeySize] to 1 byte. Only programs for
 	// functions with a [Mark] refer to it.
@@ -29,18 +30,33 @@ const (
 	// used for long. Only programs for functions that do not restore their
 	// arguments behind morestack refer to it.
 	MapGrown = "grown"
+	// MapGates is an array of one element, of which each [Func.ID] has [GateSize]
+	// bytes. Only programs with [Limits].First or Interval refer to it.
+	MapGates = "gates"
+	// MapBudget is an array of one element of [BudgetSize] bytes that each CPU has
+	// its own of. Only programs with [Limits].Budget refer to it.
+	MapBudget = "budget"
 )
 
-// Causes of loss: indexes of the u64 counters in MapLosses.
+// What becomes of a call that is not sent: indexes of the u64 counters in
+// MapLosses.
 const (
 	LossRing = iota // the ring buffer was full
 	LossBusy        // no scratch area was free, there was no room for a mark, or its goroutine is not known
 	// Filtered is no loss: [Func.Where] was not met.
 	Filtered
+	// Limited, Beyond and Paused are no losses either: what [Limits] kept back by
+	// Interval, First and Budget.
+	Limited
+	Beyond
+	Paused
+	// Seen counts the hits that Sample had to choose from. Those of each CPU that
+	// it kept back follow: see [SampledOut].
+	Seen
 	lossCount
 )
 
-// LossesSize is the size of the counters in bytes.
+// LossesSize is the size of the counters of a function in bytes.
 const LossesSize = lossCount * 8
 
 // Layout of a scratch area, in bytes from its start.
@@ -85,6 +101,8 @@ type Options struct {
 	// of the CPU, which threads that are preempted would share: see threadStack.
 	// Kernels that know no such stack need not accept it.
 	ThreadStack bool
+	// Limits keep calls back.
+	Limits Limits
 }
 
 // Cond is a condition on the flags register: a condition code of amd64 and 386
@@ -177,7 +195,9 @@ func Entry(funcs []Func, opts Options) (asm.Instructions, error) {
 	for i := range funcs {
 		g.entry(&funcs[i])
 	}
-	g.epilogue()
+	if err := g.epilogue(funcs[0].Name); err != nil {
+		return nil, err
+	}
 	return g.ins, nil
 }
 
@@ -200,6 +220,7 @@ type Test struct {
 // BackEdge generates the program for a branch back to the entry site of f: it
 // announces that the next hit is not a call.
 func BackEdge(f Func, taken Taken, opts Options) (asm.Instructions, error) {
+	opts.Limits = Limits{} // this is not where calls are seen
 	g := &gen{opts: opts}
 	// Only its own condition matters, and the mark is one of this kind.
 	f.Skip, f.Mark = taken.Cond, SkipRepeat
@@ -225,7 +246,9 @@ func BackEdge(f Func, taken Taken, opts Options) (asm.Instructions, error) {
 	}
 	g.markKey(&f, true)
 	g.update(MapRepeats, updateAny)
-	g.epilogue()
+	if err := g.epilogue(f.Name); err != nil {
+		return nil, err
+	}
 	return g.ins, nil
 }
 

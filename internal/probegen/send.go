@@ -175,11 +175,5 @@ func AtomicsProgram() asm.Instructions {
 	}
 }
 
-// xchg exchanges src with the word at dst+off atomically. cilium/ebpf v0.22
-// encodes an atomic operation's code from Constant, which its own constructor
-// leaves at zero: the exchange would become an addition.
-func xchg(dst, src asm.Register, off int16) asm.Instruction {
-	ins := asm.Xchg.Mem(dst, src, asm.DWord, off)
-	ins.Constant = int64(asm.Xchg >> 8)
-	return ins
-}
+// xchg exchanges src with the word at dst+off atomically.
+func xchg(dst, src asm.Register, off int16) asm.Instruction { return atomic(asm.Xchg, dst, src, off) }

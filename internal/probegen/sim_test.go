@@ -14,6 +14,9 @@ import (
 
 const simCPUs = 2
 
+// simFuncs is how many functions there are counters for.
+const simFuncs = 16
+
 // newMachine is a machine with a ring buffer of the given size whose scratch
 // memory holds garbage.
 func newMachine(ring int) *bpfsim.Machine { return newMachineOf(simCPUs, ring) }
@@ -23,9 +26,12 @@ func newMachineOf(cpus, ring int) *bpfsim.Machine {
 	m := &bpfsim.Machine{
 		Arrays: map[string][]byte{
 			probegen.MapScratch: bytes.Repeat([]byte{bpfsim.Garbage}, elements*size),
-			probegen.MapLosses:  make([]byte, probegen.LossesSize),
+			probegen.MapLosses:  make([]byte, (cpus+1)*simFuncs*probegen.LossesSize), // there are tests of a CPU too many
+			probegen.MapGates:   make([]byte, simFuncs*probegen.GateSize),
+			probegen.MapBudget:  make([]byte, (cpus+1)*probegen.BudgetSize),
 		},
-		Elements: map[string]int{probegen.MapScratch: elements},
+		Elements: map[string]int{probegen.MapScratch: elements, probegen.MapLosses: (cpus + 1) * simFuncs, probegen.MapBudget: cpus + 1},
+		PerCPU:   map[string]int{probegen.MapLosses: simFuncs, probegen.MapBudget: 1},
 		Hash:     bpfsim.Hash{KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
 		Hashes: map[string]*bpfsim.Hash{
 			probegen.MapGrown: {KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 1 << 10},
@@ -47,7 +53,13 @@ func lock(m *bpfsim.Machine, cpu, area int) []byte {
 	return m.Arrays[probegen.MapScratch][(2*cpu+area)*size:][:8]
 }
 
-func losses(m *bpfsim.Machine, cause int) byte { return m.Arrays[probegen.MapLosses][8*cause] }
+// losses is a counter, of all functions and CPUs.
+func losses(m *bpfsim.Machine, cause int) (sum byte) {
+	for l := m.Arrays[probegen.MapLosses]; len(l) > 0; l = l[probegen.LossesSize:] {
+		sum += l[8*cause]
+	}
+	return sum
+}
 
 // world is a process whose memory is full of words that look like pointers,
 // lengths and anything else.

@@ -1,0 +1,99 @@
+package uprobe
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/argtap/argtap/internal/probegen"
+)
+
+// The options of this file keep calls back before anything is captured of them,
+// for programs that must not be slowed down. They decide in the probe, in this
+// order:
+//
+//  1. WithBudget: are the probes paused?
+//  2. WithFirst: are the first calls all captured?
+//  3. WithSampling
+//  4. WithCondition
+//  5. WithRateLimit
+//
+// So a condition chooses from the sampled calls, and only calls that meet it use
+// up the rate and the first calls. Each call that is kept back is counted by the
+// one that did it: see [Stats]. The probe itself remains, and with it the trap
+// that it costs: what a call costs that is kept back is hardly more than with an
+// empty program, and not less.
+
+// WithSampling captures one call in n of each function: on each processor the
+// first call and then every nth, so that processors do not wait for one another.
+// Of h calls at least h/n are captured, and fewer than h/n + 1 for each processor.
+// Of calls that come in a pattern always the same may be chosen, if n is a multiple
+// of its length. The others are counted in [Stats].Sampled.
+func WithSampling(n int) Option {
+	return func(o *options) error {
+		if n <= 0 || n > math.MaxInt32 {
+			return fmt.Errorf("sampling of one call in %d: must be between 1 and %d", n, math.MaxInt32)
+		}
+		o.throttle.Sample = int32(n)
+		return nil
+	}
+}
+
+// maxRate bounds the rate, so that its interval in nanoseconds is nearly exact.
+const maxRate = 1_000_000
+
+// WithRateLimit captures at most so many calls per second of each function, over
+// all processors. After a pause calls may come faster, at most as many at once as
+// a tenth of a second's and at least one: in any d seconds no more are captured
+// than perSecond × (d + 1/10), or perSecond × d + 1 below ten per second. On kernels
+// without atomic exchange (before Linux 5.12, on arm64 5.18) each processor may
+// capture one call more after a pause. The others are counted in [Stats].Limited.
+func WithRateLimit(perSecond int) Option {
+	return func(o *options) error {
+		if perSecond <= 0 || perSecond > maxRate {
+			return fmt.Errorf("rate of %d calls per second: must be between 1 and %d", perSecond, maxRate)
+		}
+		second := int(time.Second)
+		o.throttle.Interval = int32((second + perSecond - 1) / perSecond)
+		o.throttle.Burst = int32(max(1, perSecond/10))
+		return nil
+	}
+}
+
+// WithFirst captures the first n calls of each function, and then no more. Calls
+// that were captured but lost are among them. The others are counted in
+// [Stats].Beyond.
+func WithFirst(n int) Option {
+	return func(o *options) error {
+		if n <= 0 || n > math.MaxInt32 {
+			return fmt.Errorf("first %d calls: must be between 1 and %d", n, math.MaxInt32)
+		}
+		o.throttle.First = int32(n)
+		return nil
+	}
+}
+
+// WithBudget bounds the time that the probes take of each processor, as a fraction:
+// with 0.01 they may take one percent. A processor on which the programs of the
+// tracer's probes have taken more of a tenth of a second pauses until the next
+// tenth begins: calls are counted, in [Stats].Paused, but not captured. That the
+// probes pause and that they no longer do is logged: see [WithLogger].
+//
+// What is measured, by the programs themselves, is the time from their begin to
+// their end, also that for which they wait for a page or other threads run. It is
+// in [Stats].ProbeTime. The trap into the kernel, which comes before, is not in it,
+// nor what counting takes while the probes pause. Only the end of the tracer saves
+// these. The last call before a pause may exceed the budget by what it takes.
+//
+// There is no budget by default: measuring costs two readings of the clock a call.
+func WithBudget(fraction float64) Option {
+	return func(o *options) error {
+		budget := math.Round(fraction * probegen.BudgetWindow)
+		if !(budget >= 1 && fraction <= 1) {
+			return fmt.Errorf("budget of %v: must be a fraction of a processor's time, at least %v and at most 1, such as 0.01",
+				fraction, 1.0/probegen.BudgetWindow)
+		}
+		o.throttle.Budget = int32(budget)
+		return nil
+	}
+}
