@@ -3,6 +3,7 @@ package uprobe
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,7 +22,10 @@ import (
 // genericProgram builds the program of generic code that package e2e traces.
 func genericProgram(t testing.TB, tc fixture.Toolchain) string {
 	t.Helper()
-	return fixture.BuildWith(t, tc, fixture.Dir(t, filepath.Join("..", "internal", "e2e", "testdata", "generic")))
+	dir := filepath.Join("..", "internal", "e2e", "testdata")
+	src := fixture.Dir(t, filepath.Join(dir, "generic"))
+	maps.Copy(src, fixture.Dir(t, filepath.Join(dir, "shape")))
+	return fixture.BuildWith(t, tc, src)
 }
 
 // TestInstances finds the instances of generic functions and methods, by name.
