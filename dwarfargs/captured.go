@@ -18,6 +18,7 @@ const (
 	declParam declForm = 1 << iota // a parameter
 	declPlain                      // a variable
 	declHeap                       // a variable that is moved to the heap, "&x"
+	declTop                        // one of those, in no inner block: it is the parameter, if one has the name
 )
 
 // decide says which of the variables that are known by their addresses, "&x", are
@@ -33,7 +34,10 @@ const (
 // What the program itself takes the address of, or assigns to, is captured by
 // reference; and if the func value outlives the function, the variable is moved to
 // the heap, which debug information says where it is declared. One that is
-// captured by value is never moved there.
+// captured by value is never moved there. But there may be several variables of a
+// name, and optimised code does not describe all of them: there, only the code of
+// the closure tells. It has "&x" in registers, and the debug information lists
+// where; code that is not optimised has it in one place.
 func (d *Data) decide(c *Closure, u *unit, fn string) error {
 	for i := range c.Vars {
 		v := &c.Vars[i]
@@ -47,9 +51,21 @@ func (d *Data) decide(c *Closure, u *unit, fn string) error {
 		if size > maxByValue || i+1 < len(c.Vars) && v.Offset+size > c.Vars[i+1].Offset {
 			continue
 		}
-		heap, err := d.movedToHeap(u, fn, v.Name)
-		if err != nil {
-			return err
+		switch d.addressOf(v.loc, v.Offset) {
+		case addressLoaded:
+			continue
+		case addressOfSlot:
+			if size >= 0 {
+				v.ByReference, v.Type = false, v.Type.Elem
+				continue
+			}
+		}
+		heap := false
+		if v.loc.present && !v.loc.isList {
+			var err error
+			if heap, err = d.movedToHeap(u, fn, v.Name); err != nil {
+				return err
+			}
 		}
 		if !heap {
 			v.ByReference, v.Unknown = false, true
@@ -59,7 +75,9 @@ func (d *Data) decide(c *Closure, u *unit, fn string) error {
 }
 
 // movedToHeap reports whether the variable that a function literal has captured
-// is moved to the heap by the function that declares it.
+// is moved to the heap by the function that declares it, and is not another one
+// of the name. All functions in between must have been compiled without
+// optimisation, for their own: what was inlined is not looked through.
 func (d *Data) movedToHeap(u *unit, fn, name string) (bool, error) {
 	for range maxOrigins {
 		outer, ok := enclosing(fn)
@@ -71,8 +89,11 @@ func (d *Data) movedToHeap(u *unit, fn, name string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		if len(u.funcs[fn]) == 0 {
+			return false, nil
+		}
 		if forms != 0 {
-			return forms&declHeap != 0 && forms&declPlain == 0, nil
+			return forms&declHeap != 0 && forms&declPlain == 0 && (forms&declParam == 0 || forms&declTop != 0), nil
 		}
 	}
 	return false, nil
@@ -176,6 +197,9 @@ func (d *Data) declaredIn(u *unit, parent *die, name string, nesting int) (forms
 		switch {
 		case s == "&"+name:
 			forms |= declHeap
+			if nesting == 0 {
+				forms |= declTop
+			}
 		case s == name && e.tag == tagFormalParameter:
 			forms |= declParam
 		case s == name:

@@ -49,6 +49,8 @@ type Captured struct {
 	// Unknown says that it is not known which of both it is: whether the closure
 	// has the variable or a pointer to it. Type is then a pointer, all the same.
 	Unknown bool
+
+	loc locDesc // where the function's own code has "&x"
 }
 
 // Closure returns what func values whose code is fn have captured, with types to
@@ -105,7 +107,10 @@ func (d *Data) closureAt(name string, chain []origin, depth int) (*Closure, erro
 	if err := r.commit(); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(c.Vars, func(a, b Captured) int { return cmp.Compare(a.Offset, b.Offset) })
+	// What has no size lies where the next one does.
+	slices.SortStableFunc(c.Vars, func(a, b Captured) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Type.Size, b.Type.Size))
+	})
 	// A variable may be described twice, by the function and by what all its
 	// copies have in common.
 	c.Vars = slices.CompactFunc(c.Vars, func(a, b Captured) bool { return a.Offset == b.Offset && a.Name == b.Name })
@@ -191,6 +196,15 @@ func (d *Data) captured(r *typeReader, c *Closure, u *unit, e *die, depth int) e
 			return decodeErr(".debug_info", e.off, fmt.Errorf("captured variable %s of type %s", v.Name, v.Type))
 		}
 		v.Name, v.ByReference = name, true
+		for _, o := range all {
+			if v.loc.present {
+				break
+			}
+			var err error
+			if v.loc, err = d.location(o.u, o.e); err != nil {
+				return err
+			}
+		}
 	}
 	c.Vars = append(c.Vars, v)
 	return nil

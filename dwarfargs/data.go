@@ -45,6 +45,8 @@ type Data struct {
 	info *section
 	// typesBase returns the address of runtime.types; nil if nobody knows.
 	typesBase func() (uint64, bool)
+	// code reads what the program has at an address; nil if nobody can.
+	code func(addr uint64, buf []byte) error
 
 	sectionsMu sync.Mutex
 	sections   map[string]*section

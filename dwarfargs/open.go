@@ -39,5 +39,6 @@ func Open(f *symbols.File) (*Data, error) {
 		}
 		return uint64(md.Types), true
 	}
+	d.code = func(addr uint64, buf []byte) error { return f.ReadOnlyAt(symbols.VirtAddr(addr), buf) }
 	return d, nil
 }

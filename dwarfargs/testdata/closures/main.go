@@ -116,8 +116,45 @@ func methods(v point, p *point, i namer, o outer) {
 	show(unsafe.Pointer(&f4), variable{"", unsafe.Pointer(&o.point), unsafe.Sizeof(p), false})
 }
 
+// shadowed has variables of one name: one is captured by value and known by its
+// address, the other one is captured by reference.
+//
+//go:noinline
+func shadowed(x point, p *point) {
+	{
+		x := x
+		f1 := func() { x.x++; x = point{} }
+		keep(f1)
+		show(unsafe.Pointer(&f1), variable{"x", nil, 0, true})
+	}
+	x2 := x
+	f2 := func() string { return fmt.Sprint(x) }
+	keep(f2)
+	show(unsafe.Pointer(&f2), variable{"x", unsafe.Pointer(&x2), unsafe.Sizeof(x), false})
+
+	y := *p
+	f3 := func() {
+		y.x++
+		y := y
+		y2 := y
+		f4 := func() string { return fmt.Sprint(y) }
+		keep(f4)
+		show(unsafe.Pointer(&f4), variable{"y", unsafe.Pointer(&y2), unsafe.Sizeof(y), false})
+	}
+	keep(f3)
+	show(unsafe.Pointer(&f3), variable{"y", nil, 0, true})
+	f3()
+
+	var none [0]int64
+	many := int8(5)
+	f5 := func() int { many++; return len(none) + len(fmt.Sprint(none)) }
+	keep(f5)
+	show(unsafe.Pointer(&f5), variable{"none", nil, 0, false}, variable{"many", nil, 0, true})
+}
+
 func main() {
 	p := &point{1, 2, "three"}
+	shadowed(point{3, 4, "five"}, p)
 	capture(0x1122334455667788, "text", fmt.Errorf("e"), true, 0x9988, p, block{}, p, []string{"a"})
 	methods(*p, p, p, outer{point: p})
 	if more != nil {
