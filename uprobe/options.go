@@ -73,6 +73,8 @@ type options struct {
 	conds     []string // see WithCondition
 	bound     *binding
 	unbound   func(*Call, error)
+	results   bool // see WithResults
+	inspect   bool // nothing will be traced
 }
 
 func newOptions(opts []Option) (*options, error) {

@@ -37,6 +37,11 @@ const (
 	LossBusy        // no scratch area was free, there was no room for a mark, or its goroutine is not known
 	// Filtered is no loss: [Func.Where] was not met.
 	Filtered
+	LossOpen // MapOpen was full
+	// LossLater counts records that are not of an entry: of returns and panics.
+	LossLater
+	// Unmatched is no loss: a return of a call whose entry was not recorded.
+	Unmatched
 	lossCount
 )
 
@@ -108,6 +113,9 @@ type Func struct {
 	Name   string
 	Arch   *abi.Arch
 	Plan   *capture.Plan
+	// Role is what the program does. Without a return, plans have no room for what
+	// joins both.
+	Role Role
 	// Site is the address of the probed instruction as the binary states it. A
 	// plan with a walk or a dictionary needs it.
 	Site uint64
@@ -131,6 +139,9 @@ type Func struct {
 	Where []*capture.Expr
 	// Mark says how hits of this site and another are told to be one call.
 	Mark Mark
+	// Instances says that the results of generic code are walked by the types of
+	// the instance. A plan of an entry says so by its Dict.
+	Instances bool
 }
 
 // Resume describes the return of morestack in a function.
@@ -166,8 +177,9 @@ const (
 	SkipGrown
 )
 
-// Entry generates the program for the entry sites of the given functions. If
-// there are several, the program tells them apart by the attach cookie.
+// Entry generates the program for the entry sites of the given functions, or for
+// those of other roles. If there are several, the program tells them apart by the
+// attach cookie.
 func Entry(funcs []Func, opts Options) (asm.Instructions, error) {
 	g := &gen{opts: opts}
 	if err := g.start(funcs); err != nil {
