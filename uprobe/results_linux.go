@@ -119,8 +119,12 @@ func (k *kernel) isOpen(id callID) bool {
 
 // forget implements openCalls.
 func (k *kernel) forget(id callID) (other uint64) {
-	// Kernels before 5.14 cannot do it in one step. There a place is taken until
-	// the process ends: nothing may be forgotten by mistake.
+	if !k.isOpen(id) {
+		return 0 // another has taken its place
+	}
+	// Meanwhile another may take it. Kernels before 5.14 cannot look again and
+	// forget in one step. There the place is taken until the goroutine needs it, as
+	// nothing may be forgotten by mistake.
 	var v openValue
 	if err := k.open.LookupAndDelete(id.key(), &v); err != nil {
 		return 0
