@@ -53,7 +53,7 @@ func (b *executable) dwarfResults(f *dwarfargs.Func) ([]Param, error) {
 		})
 	}
 	if f.ResultsMissing {
-		t := &abi.Type{Name: missingResult, Size: 1, Align: 1}
+		t := &abi.Type{Name: missingResult, Kind: abi.Uint8, Size: 1, Align: 1}
 		results = append(results, Param{
 			Name: missingResult, Type: t, Location: abi.Absent(t.Size, abi.HiddenParameter), Source: "missing",
 		})

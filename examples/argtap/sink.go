@@ -129,7 +129,8 @@ func (s *sink) summary(st uprobe.Stats) {
 		n    uint64
 	}{
 		{"lost_ring", st.LostRing}, {"lost_busy", st.LostBusy}, {"lost_missed", st.LostMissed},
-		{"lost_malformed", st.LostMalformed}, {"after_limit", s.beyond},
+		{"lost_malformed", st.LostMalformed}, {"lost_open", st.LostOpen}, {"lost_return", st.LostReturn},
+		{"open", st.Open}, {"abandoned", st.Abandoned}, {"unmatched", st.Unmatched}, {"after_limit", s.beyond},
 	} {
 		if c.n > 0 {
 			line += fmt.Sprintf(" %s=%d", c.name, c.n)

@@ -82,8 +82,8 @@ func TestResults(t *testing.T) {
 				t.Fatal(err)
 			}
 			allowed := []string{"register not readable"}
-			if minor <= 17 || tc.Arch == "386" {
-				allowed = append(allowed, "the debug information may leave out a value before it", "type unknown", "not followed")
+			if minor == 11 || minor == 17 { // of which little is described
+				allowed = append(allowed, "the debug information may leave out a value before it")
 			}
 			testResults(t, fixture.BuildWith(t, tc, src), allowed...)
 		})
@@ -124,6 +124,18 @@ func testResults(t *testing.T, path string, allowed ...string) {
 	s := tr.Stats()
 	if s.Calls != s.Delivered+s.Lost+s.Filtered+s.Open+s.Abandoned || s.Delivered != uint64(len(got)) || s.Lost != 0 {
 		t.Errorf("%d calls, stats %+v", len(got), s)
+	}
+	if f := tr.Funcs()[0]; strings.Contains(f.NoResults(), "nothing tells its goroutine") {
+		// 386: the calls are there, without results.
+		if len(got) < len(want) || s.Delivered != s.Calls {
+			t.Errorf("%d of %d calls, stats %+v", len(got), len(want), s)
+		}
+		for _, g := range got {
+			if g.How != "entered" {
+				t.Fatalf("%+v: %s", g, f.NoResults())
+			}
+		}
+		return
 	}
 	// The goroutines that runtime.Goexit ends: where that is seen, at once.
 	if s.Open+s.Abandoned != 4 {

@@ -57,7 +57,9 @@ func wrapped(n int) error {
 }
 
 //go:noinline
-func arrays(n int) ([3]int, [1]string, [0]int) { return [3]int{n, n * n, -n}, [1]string{"one"}, [0]int{} }
+func arrays(n int) ([3]int, [1]string, [0]int) {
+	return [3]int{n, n * n, -n}, [1]string{"one"}, [0]int{}
+}
 
 //go:noinline
 func structs(n int) (triple, node) {
