@@ -56,6 +56,7 @@ func newLoaderFor(t *testing.T, cpus int) *loader {
 		probegen.MapScratch: {Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: uint32(elements)},
 		probegen.MapLosses:  {Type: ebpf.Array, KeySize: 4, ValueSize: probegen.LossesSize, MaxEntries: 1},
 		probegen.MapGrown:   {Type: ebpf.LRUHash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 64},
+		probegen.MapOpen:    {Type: ebpf.Hash, KeySize: probegen.OpenKeySize, ValueSize: probegen.OpenSize, MaxEntries: 64},
 		probegen.MapRepeats: {Type: ebpf.Hash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
 	} {
 		m, err := ebpf.NewMap(spec)
