@@ -168,7 +168,7 @@ func (k *kernel) genOptions(b bundle) probegen.Options {
 	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack}
 	for i := range b {
 		if b[i].G.Kind == probegen.GThread {
-			o.ThreadBase = k.threadBaseOrNone()
+			o.ThreadBase = k.threadBaseOrNone(b[i].Arch)
 			break
 		}
 	}

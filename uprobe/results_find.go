@@ -132,7 +132,7 @@ func (b *executable) findReturnG(s symbols.Func, d *description, code []byte) pr
 	switch {
 	case d.keepsG(b.arch):
 		return probegen.G{Kind: probegen.GRegister, Reg: b.arch.G}
-	case b.arch == abi.AMD64:
+	case b.arch == abi.AMD64, b.arch == abi.I386:
 		off, ok := site.TLSOffset(b.arch, code, s.Entry)
 		if !ok {
 			off, ok = b.threadOffset()

@@ -64,7 +64,7 @@ func (k *kernel) adaptResults(funcs []*Func) {
 		limits := k.opts.limits
 		limits.NoLoops = !k.caps.loops
 		if f.g.Kind == probegen.GThread || f.returnG.Kind == probegen.GThread {
-			if base, err := k.threadBase(); err != nil || base == 0 {
+			if base, err := k.threadBase(f.arch); err != nil || base == 0 {
 				f.noResults = fmt.Sprintf("nothing tells its goroutine at a return: it is in thread-local storage: %v", err)
 				f.unpair(limits)
 				k.opts.log.Warn("no results", "func", f.name, "why", f.noResults)

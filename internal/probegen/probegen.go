@@ -81,7 +81,7 @@ type Options struct {
 	// PID restricts the program to one process, 0 for all.
 	PID uint32
 	// ThreadBase is the offset in bytes of thread.fsbase in the kernel's
-	// task_struct on amd64, 0 if it is not known. See [Usable].
+	// task_struct for programs of amd64, of thread.tls_array for those of 386, 0 if it is not known. See [Usable].
 	ThreadBase int64
 	// NoAtomics is for kernels that refuse [AtomicsProgram]. See the package
 	// comment.
