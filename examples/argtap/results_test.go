@@ -9,7 +9,7 @@ import (
 // TestResults prints whole calls of the command, as text and as JSON.
 func TestResults(t *testing.T) {
 	needTrace(t)
-	r := argtap(t, "trace", "-results", "-n", "3", built.target, "main.work", "--", built.target, "3")
+	r := argtap(t, "trace", "-results", "-n", "3", built.target, "main.work", "--", built.target, "-n", "3")
 	if r.code != 0 {
 		t.Fatalf("status %d\n%s", r.code, r.stderr)
 	}
@@ -19,7 +19,7 @@ func TestResults(t *testing.T) {
 			t.Errorf("line %q", line)
 		}
 	}
-	r = argtap(t, "trace", "-results", "-json", "-n", "3", built.target, "main.work", "--", built.target, "3")
+	r = argtap(t, "trace", "-results", "-json", "-n", "3", built.target, "main.work", "--", built.target, "-n", "3")
 	if n := strings.Count(r.stdout, "\n"); n != 3 {
 		t.Fatalf("%d lines\n%s%s", n, r.stdout, r.stderr)
 	}
