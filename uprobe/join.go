@@ -1,13 +1,19 @@
 package uprobe
 
 import (
+	"slices"
 	"time"
 
 	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/probegen"
 )
 
 // maxOpenBytes bounds what is kept of calls that have not returned yet.
 const maxOpenBytes = 256 << 20
+
+// openPanic stands for the depth of a call under which the kernel remembers that a
+// goroutine panics; in place of a time it has the panic's depth.
+const openPanic = probegen.OpenPanic
 
 // maxPanics bounds the panics that are remembered of a goroutine whose recovery
 // was not seen.
@@ -17,9 +23,9 @@ const maxPanics = 64
 // comes in order: the ring buffer is one for all processors.
 //
 // A return names the entry that it belongs to, so calls are never mixed up,
-// whatever was lost. That a call is left by a panic shows later: when its goroutine
-// enters or leaves a function whose frame is at the same place on the stack or
-// higher up. Such a call is [Call.Panicked] if the goroutine was seen to panic
+// whatever was lost. That a call is left by a panic shows when the panic is
+// recovered; or later, when its goroutine enters or leaves a function whose frame is
+// at the same place on the stack or higher up. Such a call is [Call.Panicked] if the goroutine was seen to panic
 // while it was open, and if no return may have been lost in between.
 type joiner struct {
 	calls openCalls
@@ -212,6 +218,10 @@ func (j *joiner) later(data []byte, pair int) {
 			g.panics = g.panics[:copy(g.panics, g.panics[1:])]
 		}
 		g.panics = append(g.panics, panicked{e.depth, e.at})
+	case capture.KindUnwound:
+		j.overtake(g, &e, e.depth)
+		// All other calls go on.
+		g.panics = slices.DeleteFunc(g.panics, func(p panicked) bool { return p.depth > e.depth })
 	case capture.KindFatal, capture.KindExit:
 		// No function of the goroutine returns any more, but those that are
 		// deferred.
@@ -344,6 +354,9 @@ func (j *joiner) drop(pid uint32, p *openProcess) {
 				j.calls.forget(c.callID)
 			}
 			j.end(&c, how, nil)
+		}
+		for _, q := range g.panics {
+			j.calls.forget(callID{pid, id, openPanic, q.depth})
 		}
 		delete(p.goroutines, id)
 	}

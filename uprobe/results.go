@@ -20,9 +20,10 @@ import (
 // without this option.
 //
 // A call that does not return is not delivered, but counted in [Stats]; unless it
-// is left by a panic. That shows when its goroutine goes on in a function whose
-// frame is at the same place on the stack or higher up, or when the program ends
-// for the panic.
+// is left by a panic. That shows when the panic is recovered or the program ends for
+// it. Where panics were recovered one within another it may show later: when the
+// goroutine enters or leaves a function that is traced and whose frame is at the
+// same place on the stack or higher up.
 func WithResults() Option {
 	return func(o *options) error {
 		o.results = true

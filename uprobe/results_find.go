@@ -220,6 +220,8 @@ func (b *executable) findWitnesses(o *options) (found []witness) {
 		{"runtime.gopanic", probegen.RolePanic},
 		{"runtime.fatalpanic", probegen.RoleFatal},
 		{"runtime.Goexit", probegen.RoleExit},
+		// A function goes on behind a panic with a call of this one.
+		{"runtime.deferreturn", probegen.RoleUnwound},
 	} {
 		f, err := b.witnessed(w.name, o)
 		if err != nil {

@@ -25,6 +25,9 @@ const (
 	KindPanic
 	// KindFatal: no one recovers its panic, the program ends.
 	KindFatal
+	// KindUnwound: a panic was recovered. The frame is that of a call made by the
+	// function that goes on.
+	KindUnwound
 	// KindExit: the goroutine begins to end, by runtime.Goexit.
 	KindExit
 )

@@ -212,6 +212,12 @@ func (g *gen) laterHit(f *Func) {
 	} else {
 		g.openKey(f, g.lost(LossLater))
 	}
+	switch f.Role {
+	case RolePanic:
+		g.panicking()
+	case RoleUnwound:
+		g.unwound()
+	}
 	g.record(f)
 }
 

@@ -79,7 +79,7 @@ func TestVerifierAcceptsWholeCalls(t *testing.T) {
 				})
 			}
 			var funcs []probegen.Func
-			for i, role := range []probegen.Role{probegen.RolePanic, probegen.RoleFatal, probegen.RoleExit} {
+			for i, role := range []probegen.Role{probegen.RolePanic, probegen.RoleFatal, probegen.RoleExit, probegen.RoleUnwound} {
 				f := probegen.Func{Cookie: uint32(i), ID: uint32(i), Arch: a, Plan: capture.Build(a, nil, capture.Limits{Pair: true})}
 				if l.cookies {
 					funcs = append(funcs, whole(f, role))
