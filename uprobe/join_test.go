@@ -118,6 +118,15 @@ func TestJoin(t *testing.T) {
 			x.leave(1, 60, true)
 			x.leave(1, 10, true)
 		}, []string{"returned 60", "panicked 30", "panicked 20", "returned 10"}},
+		{"recovered, and told", func(x *joinTest) {
+			x.enter(1, 10)
+			x.enter(1, 20)
+			x.enter(1, 30)
+			x.hit(capture.KindPanic, 40)
+			x.hit(capture.KindUnwound, 16) // by the function at 10
+			x.enter(1, 10)                 // it is left otherwise
+			x.leave(1, 10, true)
+		}, []string{"panicked 30", "panicked 20", "abandoned", "returned 10"}},
 		{"recovered, the same again", func(x *joinTest) {
 			x.enter(1, 20)
 			x.hit(capture.KindPanic, 40)

@@ -111,7 +111,7 @@ func (h *hit) record(f *probegen.Func) *record {
 	r.put32(capture.OffPlan, f.ID)
 	kind, ok := map[probegen.Role]uint32{
 		probegen.RoleReturn: capture.KindReturn, probegen.RolePanic: capture.KindPanic,
-		probegen.RoleFatal: capture.KindFatal, probegen.RoleExit: capture.KindExit,
+		probegen.RoleFatal: capture.KindFatal, probegen.RoleExit: capture.KindExit, probegen.RoleUnwound: capture.KindUnwound,
 	}[f.Role]
 	if !ok {
 		kind = capture.KindEntry
