@@ -109,6 +109,8 @@ const (
 	OutOfRange
 	// Redacted: the value must not leave the kernel.
 	Redacted
+	// NotReturned: a result of a call that did not return.
+	NotReturned
 	reasonCount
 )
 
@@ -154,6 +156,7 @@ var reasonText = [reasonCount]string{
 	"cut at the compiler's limit",
 	"out of range",
 	"redacted",
+	"the call did not return",
 }
 
 // String returns the reason as users see it.

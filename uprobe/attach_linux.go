@@ -31,8 +31,9 @@ type bundle []entrySite
 // program.
 type entrySite struct {
 	probegen.Func
-	fn     *Func
-	offset symbols.FileOffset
+	fn *Func
+	// offsets are where it is in the file: one but for returns.
+	offsets []symbols.FileOffset
 }
 
 // entrySites returns the sites of all functions, their cookies in order.
@@ -43,7 +44,7 @@ func entrySites(funcs []*Func) []entrySite {
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
 			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g, Where: f.where,
 			Dicts: f.dicts, Dict: f.dict,
-		}, f, off})
+		}, f, []symbols.FileOffset{off}})
 	}
 	for i, f := range funcs {
 		mark := probegen.NoMark
@@ -76,7 +77,10 @@ func resume(f *Func, p *site.Probe) probegen.Resume {
 }
 
 // attach loads the programs and puts the probes in place.
-func (k *kernel) attach(path string, funcs []*Func) error {
+//
+// What comes after an entry is watched first: a call that is seen to begin is then
+// seen to end.
+func (k *kernel) attach(path string, funcs []*Func, witnesses []witness) error {
 	k.adapt(funcs)
 	if err := k.needMaps(funcs); err != nil {
 		return err
@@ -85,10 +89,22 @@ func (k *kernel) attach(path string, funcs []*Func) error {
 	if err != nil {
 		return fmt.Errorf("open the binary to attach to it: %w", err)
 	}
-	bundles, err := k.bundles(funcs)
+	later, err := k.bundles(laterSites(funcs, witnesses))
 	if err != nil {
 		return err
 	}
+	entries, err := k.bundles(entrySites(funcs))
+	if err != nil {
+		return err
+	}
+	if err := k.attachBundles(ex, later); err != nil {
+		return err
+	}
+	return k.attachBundles(ex, entries)
+}
+
+// attachBundles loads programs and puts their probes in place.
+func (k *kernel) attachBundles(ex *link.Executable, bundles []bundle) error {
 	var (
 		wg    sync.WaitGroup
 		slots = make(chan struct{}, k.loaders())
@@ -113,12 +129,14 @@ func (k *kernel) attach(path string, funcs []*Func) error {
 
 // adapt makes the plans such that this kernel can carry them out.
 func (k *kernel) adapt(funcs []*Func) {
+	k.adaptResults(funcs)
 	if k.caps.loops {
 		return
 	}
 	limits := k.opts.limits
 	limits.NoLoops = true
 	for _, f := range funcs {
+		limits.Pair = f.plan.Pair != 0
 		p := capture.Build(f.arch, f.inputs, limits)
 		p.Goroutine = f.plan.Goroutine
 		f.plan = p
@@ -150,7 +168,7 @@ func (k *kernel) genOptions(b bundle) probegen.Options {
 	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle}
 	for i := range b {
 		if b[i].G.Kind == probegen.GThread {
-			o.ThreadBase = k.threadBaseOrNone()
+			o.ThreadBase = k.threadBaseOrNone(b[i].Arch)
 			break
 		}
 	}
@@ -171,10 +189,10 @@ func (k *kernel) generate(b bundle) (asm.Instructions, error) {
 }
 
 // bundles groups the sites into programs.
-func (k *kernel) bundles(funcs []*Func) ([]bundle, error) {
+func (k *kernel) bundles(sites []entrySite) ([]bundle, error) {
 	var all []bundle
 	size := maxBundle
-	for _, s := range entrySites(funcs) {
+	for _, s := range sites {
 		ins, err := k.generate(bundle{s})
 		if err != nil {
 			return nil, err
@@ -209,7 +227,8 @@ func (k *kernel) attachBundle(ex *link.Executable, b bundle) error {
 	if err != nil {
 		return err
 	}
-	k.addProgram(p)
+	later := b[0].Role != probegen.RoleEntry
+	k.addProgram(p, later)
 	var offsets, cookies []uint64
 	for _, s := range b {
 		// The back edges first: an announcement without an entry probe does
@@ -219,10 +238,12 @@ func (k *kernel) attachBundle(ex *link.Executable, b bundle) error {
 				return err
 			}
 		}
-		offsets = append(offsets, uint64(s.offset))
-		cookies = append(cookies, uint64(s.Cookie))
+		for _, off := range s.offsets {
+			offsets = append(offsets, uint64(off))
+			cookies = append(cookies, uint64(s.Cookie))
+		}
 	}
-	return k.attachSites(ex, p, offsets, cookies, b[0].Name)
+	return k.attachSites(ex, p, offsets, cookies, b[0].Name, later)
 }
 
 // attachRepeats attaches the programs of a function's back edges.
@@ -241,8 +262,8 @@ func (k *kernel) attachRepeats(ex *link.Executable, s entrySite) error {
 		if err != nil {
 			return err
 		}
-		k.addProgram(p)
-		if err := k.attachSites(ex, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, s.Name); err != nil {
+		k.addProgram(p, false)
+		if err := k.attachSites(ex, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, s.Name, false); err != nil {
 			return err
 		}
 	}
@@ -250,14 +271,14 @@ func (k *kernel) attachRepeats(ex *link.Executable, s entrySite) error {
 }
 
 // attachSites attaches a program to sites, in their order.
-func (k *kernel) attachSites(ex *link.Executable, p *ebpf.Program, offsets, cookies []uint64, name string) error {
+func (k *kernel) attachSites(ex *link.Executable, p *ebpf.Program, offsets, cookies []uint64, name string, later bool) error {
 	if k.multi {
 		o := &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies, PID: uint32(k.opts.pid)}
 		l, err := ex.UprobeMulti(nil, p, o)
 		if err != nil {
 			return k.attachError(name, err)
 		}
-		k.addLink(l)
+		k.addLink(l, later)
 		return nil
 	}
 	for i, off := range offsets {
@@ -271,7 +292,7 @@ func (k *kernel) attachSites(ex *link.Executable, p *ebpf.Program, offsets, cook
 		if err != nil {
 			return k.attachError(name, perfError(err))
 		}
-		k.addLink(l)
+		k.addLink(l, later)
 	}
 	return nil
 }
@@ -288,14 +309,22 @@ func perfError(err error) error {
 	return err
 }
 
-func (k *kernel) addLink(l link.Link) {
+func (k *kernel) addLink(l link.Link, later bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.links = append(k.links, l)
+	if later {
+		k.laterLinks = append(k.laterLinks, l)
+	} else {
+		k.links = append(k.links, l)
+	}
 }
 
-func (k *kernel) addProgram(p *ebpf.Program) {
+func (k *kernel) addProgram(p *ebpf.Program, later bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.progs = append(k.progs, p)
+	if later {
+		k.laterProgs = append(k.laterProgs, p)
+	} else {
+		k.progs = append(k.progs, p)
+	}
 }

@@ -25,6 +25,10 @@ type Call struct {
 	instance *Instance
 	// epoch is the wall-clock time at which CLOCK_MONOTONIC was zero.
 	epoch time.Time
+	// result is the return, a call of fn.result, nil if there is none. unwound says
+	// that there will be none, because of a panic.
+	result  *Call
+	unwound bool
 }
 
 // order is the byte order of records: that of all machines that are supported.
@@ -176,13 +180,18 @@ func (c *Call) Clone() *Call {
 	c.heap.resolveNames()
 	k := &Call{fn: c.fn, data: slices.Clone(c.data), plan: c.plan, instance: c.instance, epoch: c.epoch}
 	k.heap = k.newHeap()
+	k.unwound = c.unwound
+	if c.result != nil {
+		k.result = c.result.Clone()
+	}
 	return k
 }
 
 // String returns the call in Go-like syntax: "main.computeE(iterations=100)".
 // The arguments of assembly are "?": see [Func.SignatureKnown]. Those of which
 // only the size is known ([SourceArgInfo]) are words, those that belong to one
-// value in braces: "main.write(0x2a, {0xc000012030, 0x5})".
+// value in braces: "main.write(0x2a, {0xc000012030, 0x5})". With [WithResults]
+// results and duration follow: "main.work(n=5) = (3, nil) 1.2ms".
 func (c *Call) String() string { return string(c.AppendText(nil)) }
 
 // AppendText appends what String returns to b.
@@ -204,11 +213,13 @@ func (c *Call) AppendText(b []byte) []byte {
 		b = append(b, '=')
 		b = c.Arg(i).AppendText(b)
 	}
-	return append(b, ')')
+	return c.appendEnd(append(b, ')'))
 }
 
 // MarshalJSON returns the call as an object with time, func, pid, tid,
-// goroutine and args, the latter as a list of names, types and values.
+// goroutine and args, the latter as a list of names, types and values. With
+// [WithResults] it also has results, a list like args, and duration_ns; or, of a
+// call that panicked, "panicked":true.
 func (c *Call) MarshalJSON() ([]byte, error) { return c.AppendJSON(nil), nil }
 
 // AppendJSON appends what MarshalJSON returns to b.
@@ -232,21 +243,25 @@ func (c *Call) AppendJSON(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		v := c.Arg(i)
-		b = append(b, `{"name":`...)
-		b = appendJSONString(b, c.ArgName(i))
-		b = append(b, `,"type":`...)
-		b = appendJSONString(b, typeName(v.typ))
-		if r := v.reason(); r != abi.Present {
-			b = append(b, `,"absent":`...)
-			b = appendJSONString(b, r.String())
-		} else {
-			b = append(b, `,"value":`...)
-			b = v.AppendJSON(b)
-		}
-		b = append(b, '}')
+		b = appendNamedJSON(b, c.ArgName(i), c.Arg(i))
 	}
-	return append(b, "]}"...)
+	return append(c.appendEndJSON(append(b, ']')), '}')
+}
+
+// appendNamedJSON appends an argument or result.
+func appendNamedJSON(b []byte, name string, v Value) []byte {
+	b = append(b, `{"name":`...)
+	b = appendJSONString(b, name)
+	b = append(b, `,"type":`...)
+	b = appendJSONString(b, typeName(v.typ))
+	if r := v.reason(); r != abi.Present {
+		b = append(b, `,"absent":`...)
+		b = appendJSONString(b, r.String())
+	} else {
+		b = append(b, `,"value":`...)
+		b = v.AppendJSON(b)
+	}
+	return append(b, '}')
 }
 
 // LogValue implements slog.LogValuer.
@@ -258,5 +273,6 @@ func (c *Call) LogValue() slog.Value {
 	for name, v := range c.Args() {
 		attrs = append(attrs, slog.Any(name, v))
 	}
+	attrs = append(attrs, c.endAttrs()...)
 	return slog.GroupValue(attrs...)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/probegen"
 )
 
@@ -164,18 +165,18 @@ func initialPIDNamespace() bool {
 	return err == nil && ns == initial
 }
 
-// threadBase returns the offset of the thread's base address, thread.fsbase, in
-// the kernel's task_struct. It takes long to find, and few functions need it.
-func (k *kernel) threadBase() (int64, error) {
+// threadBase returns the offset of what tells the thread's base address in the
+// kernel's task_struct: thread.fsbase, for 386 thread.tls_array. It takes long to find, and few functions need it.
+func (k *kernel) threadBase(a *abi.Arch) (int64, error) {
 	k.baseOnce.Do(func() {
-		if k.base, k.baseErr = findThreadBase(); k.baseErr != nil {
+		if k.base, k.baseErr = findThreadBase(a); k.baseErr != nil {
 			k.opts.log.Info("goroutines of functions that keep the g in thread-local storage are not known", "err", k.baseErr)
 		}
 	})
 	return k.base, k.baseErr
 }
 
-func findThreadBase() (int64, error) {
+func findThreadBase(a *abi.Arch) (int64, error) {
 	if runtime.GOARCH != "amd64" {
 		return 0, fmt.Errorf("%w: %s keeps no base address in task_struct", ErrArch, runtime.GOARCH)
 	}
@@ -187,9 +188,13 @@ func findThreadBase() (int64, error) {
 	if err := spec.TypeByName("task_struct", &task); err != nil {
 		return 0, fmt.Errorf("%w: type information of the kernel itself: %w", ErrKernel, err)
 	}
-	off, ok := memberOffset(task, "thread", "fsbase")
+	member := "fsbase"
+	if a == abi.I386 {
+		member = "tls_array"
+	}
+	off, ok := memberOffset(task, "thread", member)
 	if !ok {
-		return 0, fmt.Errorf("%w: its type information has no task_struct.thread.fsbase", ErrKernel)
+		return 0, fmt.Errorf("%w: its type information has no task_struct.thread.%s", ErrKernel, member)
 	}
 	return off, nil
 }
@@ -219,8 +224,8 @@ func memberOffset(t btf.Type, path ...string) (int64, bool) {
 
 // threadBaseOrNone is threadBase, 0 where it is not known: goroutines of
 // functions that keep the g in thread-local storage are then 0.
-func (k *kernel) threadBaseOrNone() int64 {
-	off, err := k.threadBase()
+func (k *kernel) threadBaseOrNone(a *abi.Arch) int64 {
+	off, err := k.threadBase(a)
 	if err != nil {
 		return 0
 	}

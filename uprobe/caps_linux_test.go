@@ -100,7 +100,7 @@ func TestCapabilities(t *testing.T) {
 func TestThreadBase(t *testing.T) {
 	needRoot(t)
 	if runtime.GOARCH != "amd64" {
-		if off, err := findThreadBase(); err == nil {
+		if off, err := findThreadBase(abi.AMD64); err == nil {
 			t.Errorf("offset %d on %s", off, runtime.GOARCH)
 		}
 		return
@@ -110,7 +110,7 @@ func TestThreadBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer k.close()
-	off, err := k.threadBase()
+	off, err := k.threadBase(abi.AMD64)
 	if err != nil {
 		t.Fatal(err)
 	}

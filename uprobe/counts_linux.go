@@ -68,7 +68,8 @@ func (k *kernel) counts() kernelCounts {
 					LostRing: n[probegen.LossRing], LostBusy: n[probegen.LossBusy],
 					Filtered: n[probegen.Filtered], Limited: n[probegen.Limited],
 					Beyond: n[probegen.Beyond], Paused: n[probegen.Paused],
-					Sampled: k.opts.throttle.SampledOut(n[probegen.Seen]),
+					Sampled:  k.opts.throttle.SampledOut(n[probegen.Seen]),
+					LostOpen: n[probegen.LossOpen], Unmatched: n[probegen.Unmatched],
 				})
 			}
 		}

@@ -54,6 +54,15 @@ type Func struct {
 	dict      abi.Location
 	dicts     []uint64
 	all       bool
+	// result has the results, as the parameters of a Func of their own, noResults
+	// is why they cannot be captured, "" if they can. Without [WithResults] it is
+	// nil.
+	result    *Func
+	noResults string
+	// returns are the offsets of sites.Returns in the file, returnG where the g is
+	// there.
+	returns []symbols.FileOffset
+	returnG probegen.G
 }
 
 // Param is a parameter of a function: what is known of it without running the

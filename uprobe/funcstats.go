@@ -6,7 +6,9 @@ import (
 )
 
 // FuncStats are the counts of one function: [Stats] but for LostMissed, Unbound and
-// ProbeTime, which are known of the tracer as a whole only. They add up like those.
+// ProbeTime, and with [WithResults] for Open, Abandoned, LostReturn and what of
+// LostOpen the reader finds, which are known of the tracer as a whole only. They add up
+// like those.
 type FuncStats struct {
 	Func *Func
 	Stats
@@ -33,6 +35,10 @@ func (t *Tracer) Stats() Stats {
 	s.Delivered = t.delivered.Load()
 	s.LostMalformed = t.malformed.Load()
 	s.Unbound = t.unbound.Load()
+	s.LostOpen += t.openFull.Load()
+	s.LostReturn = t.lostReturn.Load()
+	s.Open = t.open.Load() + t.openAtEnd.Load()
+	s.Abandoned = t.abandoned.Load()
 	s.sum()
 	return s
 }
@@ -65,10 +71,12 @@ func (s *Stats) add(o *Stats) {
 	s.Limited += o.Limited
 	s.Beyond += o.Beyond
 	s.Paused += o.Paused
+	s.LostOpen += o.LostOpen
+	s.Unmatched += o.Unmatched
 }
 
 // sum sets the sums.
 func (s *Stats) sum() {
-	s.Lost = s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed
-	s.Calls = s.Delivered + s.Lost + s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused
+	s.Lost = s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed + s.LostOpen + s.LostReturn
+	s.Calls = s.Delivered + s.Lost + s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused + s.Open + s.Abandoned
 }

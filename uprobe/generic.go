@@ -28,9 +28,13 @@ type Instance struct {
 	// types are the true types of parameters, parallel to Params; nil for those
 	// that are as the code has them.
 	types []*abi.Type
+	// results are those of results, parallel to Signature.Results.
+	results []*abi.Type
 	// plan is that of the function but for the types, nil if expressions are
 	// captured.
 	plan *capture.Plan
+	// resultPlan is that of the results, nil if shapes must do.
+	resultPlan *capture.Plan
 }
 
 // Instances returns the instances of shared generic code that the binary has, by

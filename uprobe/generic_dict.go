@@ -117,7 +117,7 @@ func (b *executable) instance(name string, d *description, dict symbols.Dictiona
 	}
 	in = Instance{
 		Name:   strings.Replace(name, "["+symbols.TypeArgs(name)+"]", "["+symbols.TypeArgs(dict.Name)+"]", 1),
-		Params: slices.Clone(d.params), dict: dict, types: types,
+		Params: slices.Clone(d.params), dict: dict, types: types, results: results,
 	}
 	sig := *d.sig
 	sig.Dict, sig.Params, sig.Results = abi.NoDict, slices.Clone(sig.Params), slices.Clone(sig.Results)

@@ -3,6 +3,7 @@ package uprobe
 import (
 	"github.com/cilium/ebpf"
 
+	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/probegen"
 )
 
@@ -14,17 +15,25 @@ func (k *kernel) needInstances(funcs []*Func) (err error) {
 		keys   [][probegen.InstanceKeySize / 8]uint64
 		values []rows
 	)
-	for id, f := range funcs {
-		if f.plan.Walk == nil {
-			continue
+	add := func(in *Instance, id uint64, p *capture.Plan) {
+		if p == nil || p.Walk == nil {
+			return
 		}
+		var key [probegen.InstanceKeySize / 8]uint64
+		key[probegen.InstanceDict/8], key[probegen.InstanceFunc/8] = uint64(in.dict.Addr), id
+		var v rows
+		v[probegen.InstanceFirst/4], v[probegen.InstanceRows/4] = p.Walk.First, p.Walk.Rows
+		keys, values = append(keys, key), append(values, v)
+	}
+	for id, f := range funcs {
 		for i := range f.instances {
 			in := &f.instances[i]
-			var key [probegen.InstanceKeySize / 8]uint64
-			key[probegen.InstanceDict/8], key[probegen.InstanceFunc/8] = uint64(in.dict.Addr), uint64(id)
-			var v rows
-			v[probegen.InstanceFirst/4], v[probegen.InstanceRows/4] = in.plan.Walk.First, in.plan.Walk.Rows
-			keys, values = append(keys, key), append(values, v)
+			if f.plan.Walk != nil {
+				add(in, uint64(id), in.plan)
+			}
+			if f.plan.Pair != 0 && f.result.plan.Walk != nil {
+				add(in, uint64(id)|probegen.InstanceResults, in.resultPlan)
+			}
 		}
 	}
 	if len(keys) == 0 || k.instances != nil {

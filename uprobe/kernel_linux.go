@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
+	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/probegen"
 )
 
@@ -28,16 +29,23 @@ type kernel struct {
 	multi bool
 	// pid is the process that programs themselves select, 0 for none.
 	pid uint32
+	// initialPIDs says that IDs of processes are here what programs see.
+	initialPIDs bool
 
 	calls, scratch, lossMap, repeats, grown *ebpf.Map
+	open, later                             *ebpf.Map // see needOpen
 	walk, types, rows, dynamic              *ebpf.Map // see needWalkMaps
 	instances                               *ebpf.Map // see needInstances
 	gates, budget                           *ebpf.Map // see needCounts
 	ring                                    *ringbuf.Reader
 	progs                                   []*ebpf.Program
+	// laterProgs are those for other sites than entries.
+	laterProgs []*ebpf.Program
 
-	mu    sync.Mutex
-	links []link.Link
+	mu sync.Mutex
+	// links are those of entries, laterLinks those of what comes after: they must
+	// be there as long as one of the former is.
+	links, laterLinks []link.Link
 	// last are the counts when the maps were closed.
 	last *kernelCounts
 
@@ -95,7 +103,8 @@ func newKernel(o *options) (_ *kernel, err error) {
 // where this process does.
 func (k *kernel) selectPID() {
 	k.multi = k.caps.multi && (k.opts.pid == 0 || k.caps.pidFilter)
-	if k.opts.pid != 0 && initialPIDNamespace() {
+	k.initialPIDs = initialPIDNamespace()
+	if k.opts.pid != 0 && k.initialPIDs {
 		k.pid = uint32(k.opts.pid)
 	}
 }
@@ -106,20 +115,15 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 		return err
 	}
 	for _, f := range funcs {
-		if f.plan.Walk != nil {
-			if err := k.needWalkMaps(f.plan.Walk.Types); err != nil {
+		if err := k.needPlanMaps(f.plan, funcs); err != nil {
+			return err
+		}
+		if f.plan.Pair != 0 {
+			if err := k.needPlanMaps(f.result.plan, funcs); err != nil {
 				return err
 			}
-			if err := k.needInstances(funcs); err != nil {
+			if err := k.needOpen(); err != nil {
 				return err
-			}
-		} else if (f.plan.InScratch() || len(f.plan.Erase) > 0) && k.scratch == nil {
-			elements, size := probegen.Scratch(k.cpus)
-			if k.scratch, err = ebpf.NewMap(&ebpf.MapSpec{
-				Name: "argtap_scratch", Type: ebpf.Array, KeySize: 4,
-				ValueSize: uint32(size), MaxEntries: uint32(elements),
-			}); err != nil {
-				return kernelError("create the scratch map", err)
 			}
 		}
 		if (len(f.repeats) > 0 || f.sites.Grow != nil) && k.repeats == nil {
@@ -145,6 +149,26 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 	return nil
 }
 
+// needPlanMaps makes the maps that a plan needs.
+func (k *kernel) needPlanMaps(p *capture.Plan, funcs []*Func) (err error) {
+	if p.Walk != nil {
+		if err := k.needWalkMaps(p.Walk.Types); err != nil {
+			return err
+		}
+		return k.needInstances(funcs)
+	}
+	if (p.InScratch() || len(p.Erase) > 0) && k.scratch == nil {
+		elements, size := probegen.Scratch(k.cpus)
+		if k.scratch, err = ebpf.NewMap(&ebpf.MapSpec{
+			Name: "argtap_scratch", Type: ebpf.Array, KeySize: 4,
+			ValueSize: uint32(size), MaxEntries: uint32(elements),
+		}); err != nil {
+			return kernelError("create the scratch map", err)
+		}
+	}
+	return nil
+}
+
 // load loads a program.
 func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.Program, error) {
 	for sym, m := range map[string]*ebpf.Map{
@@ -152,6 +176,7 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		probegen.MapLosses: k.lossMap, probegen.MapRepeats: k.repeats, probegen.MapGrown: k.grown,
 		probegen.MapWalk: k.walk, probegen.MapTypes: k.types, probegen.MapRows: k.rows, probegen.MapDynamic: k.dynamic,
 		probegen.MapInstances: k.instances, probegen.MapGates: k.gates, probegen.MapBudget: k.budget,
+		probegen.MapOpen: k.open, probegen.MapLater: k.later,
 	} {
 		if m == nil {
 			continue
@@ -182,9 +207,14 @@ const closers = 64
 // more, those that are removed together wait no longer than one.
 func (k *kernel) detach() {
 	k.mu.Lock()
-	links := k.links
-	k.links = nil
+	links, later := k.links, k.laterLinks
+	k.links, k.laterLinks = nil, nil
 	k.mu.Unlock()
+	k.closeLinks(links)
+	k.closeLinks(later)
+}
+
+func (k *kernel) closeLinks(links []link.Link) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, closers)
 	for _, l := range links {
@@ -215,11 +245,11 @@ func (k *kernel) close() {
 	if k.ring != nil {
 		k.ring.Close()
 	}
-	for _, p := range k.progs {
+	for _, p := range append(k.progs, k.laterProgs...) {
 		p.Close()
 	}
-	k.progs = nil
-	for _, m := range []*ebpf.Map{k.calls, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic, k.instances, k.gates, k.budget} {
+	k.progs, k.laterProgs = nil, nil
+	for _, m := range []*ebpf.Map{k.calls, k.open, k.later, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic, k.instances, k.gates, k.budget} {
 		if m != nil {
 			m.Close()
 		}

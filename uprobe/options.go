@@ -75,6 +75,8 @@ type options struct {
 	bound     *binding
 	unbound   func(*Call, error)
 	throttle  probegen.Limits // see WithSampling
+	results   bool            // see WithResults
+	inspect   bool            // nothing will be traced
 }
 
 func newOptions(opts []Option) (*options, error) {

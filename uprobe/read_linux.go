@@ -43,6 +43,8 @@ func (t *Tracer) read() {
 		switch err := ring.ReadInto(&rec); {
 		case err == nil:
 			t.deliver(rec.RawSample, &call)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			t.joiner.tick()
 		case errors.Is(err, ringbuf.ErrFlushed):
 			return false
 		case errors.Is(err, os.ErrClosed):
@@ -55,13 +57,20 @@ func (t *Tracer) read() {
 	}
 	epochAt := time.Now()
 	for {
+		if t.joiner != nil {
+			ring.SetDeadline(time.Now().Add(time.Second))
+		}
 		if !one() {
+			t.finish()
 			returned = true
 			return
 		}
 		// The wall clock may be set, or the machine be suspended.
 		if now := time.Now(); now.Sub(epochAt) > time.Second {
 			epochAt = now
+			if t.joiner != nil {
+				t.joiner.tick()
+			}
 			t.epoch = wallEpoch()
 		}
 		for left := ring.AvailableBytes(); ; left = ring.AvailableBytes() {
@@ -78,6 +87,7 @@ func (t *Tracer) read() {
 			}
 			for left > 0 {
 				if !one() {
+					t.finish()
 					returned = true
 					return
 				}
@@ -91,6 +101,10 @@ func (t *Tracer) read() {
 func (t *Tracer) deliver(data []byte, call *Call) {
 	if len(data) < capture.HeaderSize {
 		t.malformed.Add(1)
+		return
+	}
+	if order.Uint16(data[capture.OffKind:]) != capture.KindEntry {
+		t.later(data)
 		return
 	}
 	id := order.Uint32(data[capture.OffPlan:])
@@ -110,6 +124,11 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 		}
 		return
 	}
+	if c.whole() {
+		t.open.Add(1)
+		t.joiner.entry(c.fn, data, t.epoch)
+		return
+	}
 	*call = c
 	// Counted first, so that a handler that looks finds its own call counted.
 	t.delivered.Add(1)
@@ -117,4 +136,68 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 		tally.delivered.Add(1)
 	}
 	t.handler(call)
+}
+
+// startJoiner makes what joins entries and returns.
+func (t *Tracer) startJoiner() {
+	if t.kernel.open == nil {
+		return
+	}
+	j := newJoiner()
+	j.calls = t.kernel
+	j.deliver = func(o *openCall, how ending, result []byte) {
+		t.open.Add(^uint64(0))
+		call, ok := newCall(o.fn, o.data, o.epoch)
+		call.unwound = how == endPanicked
+		if !ok || result != nil && !call.setResult(result) {
+			t.malformed.Add(1)
+			return
+		}
+		t.delivered.Add(1)
+		t.handler(&call)
+	}
+	j.count = func(how ending) {
+		t.open.Add(^uint64(0))
+		switch how {
+		case endLost:
+			t.lostReturn.Add(1)
+		case endOpen:
+			t.openAtEnd.Add(1)
+		case endFull:
+			t.openFull.Add(1)
+		default:
+			t.abandoned.Add(1)
+		}
+	}
+	j.ending = t.ending.Load
+	t.joiner = j
+}
+
+// later takes a record that is not of an entry.
+func (t *Tracer) later(data []byte) {
+	if t.joiner == nil {
+		return
+	}
+	pair, least := capture.HeaderSize, 0
+	if order.Uint16(data[capture.OffKind:]) == capture.KindReturn {
+		id := order.Uint32(data[capture.OffPlan:])
+		if id >= uint32(len(t.funcs)) || !t.funcs[id].pairsNow() {
+			t.joiner.spoiled++
+			return
+		}
+		p := t.funcs[id].result.plan
+		pair, least = p.Pair, p.Fixed
+	}
+	if len(data) < max(least, pair+capture.PairSize) {
+		t.joiner.spoiled++
+		return
+	}
+	t.joiner.later(data, pair)
+}
+
+// finish ends the calls that are open.
+func (t *Tracer) finish() {
+	if t.joiner != nil {
+		t.joiner.finish()
+	}
 }

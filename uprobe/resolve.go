@@ -87,6 +87,8 @@ type executable struct {
 	walkTypes *capture.Types
 	// names are those of the functions.
 	names *funcNames
+	// witnesses tell how calls end: see findWitnesses.
+	witnesses []witness
 }
 
 func openBinary(path string, opts []Option) (*executable, *options, error) {
@@ -98,6 +100,7 @@ func openBinary(path string, opts []Option) (*executable, *options, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	o.inspect = true
 	b, err := newBinary(f, path, o)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
@@ -317,11 +320,22 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 	if err := b.place(f, s, code, live, o); err != nil {
 		return fail(err)
 	}
+	if f.g = b.findG(f, d, code); f.g.Kind != probegen.GNone {
+		f.schedPC = b.gOffsets().schedPC
+	}
+	if err := b.findResults(s, f, d, code, o); err != nil {
+		return fail(err)
+	}
+	if f.pairs(o) {
+		o = o.paired()
+	}
 	f.plan = capture.Build(b.arch, f.inputs, o.limits)
 	b.walkPlan(s, f, o)
-	if f.g = b.findG(f, d, code); f.g.Kind != probegen.GNone {
+	if f.g.Kind != probegen.GNone {
 		f.plan.Goroutine = b.gOffsets().goid
-		f.schedPC = b.gOffsets().schedPC
+	}
+	if f.pairs(o) {
+		b.resultPlan(s, f, o)
 	}
 	return f, nil
 }

@@ -61,7 +61,11 @@ type description struct {
 	// its place is not known. words are its words that have the true types of the
 	// parameters, parallel to params, -1 for those that are as the code has them and
 	// anyWord for those of which it is not known which word it is; resultWords are those of the results in sig.
-	dict               abi.Location
+	dict abi.Location
+	// results are where the results are at a return, noResults is why that is not
+	// known.
+	results            func() ([]Param, error)
+	noResults          string
 	words, resultWords []int
 }
 
@@ -118,7 +122,7 @@ func (b *executable) describe(s symbols.Func, o *options) (*description, error) 
 	if assembly != nil {
 		return assembly, nil
 	}
-	return &description{source: SourceNone, sig: &abi.Signature{}, goCode: !r.fn.Foreign, why: strings.Join(why, "; ")}, nil
+	return &description{source: SourceNone, noResults: "nothing describes its results", sig: &abi.Signature{}, goCode: !r.fn.Foreign, why: strings.Join(why, "; ")}, nil
 }
 
 // fromDWARF describes a function by its debug information.
@@ -154,6 +158,7 @@ func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error)
 	if addsBlanks {
 		d.sig = withoutBlanks(d.sig)
 	}
+	d.results = func() ([]Param, error) { return b.dwarfResults(f) }
 	d.setDict(f, b.arch, known && minor >= 20, func(name string) bool { return !addsBlanks || name != "_" })
 	for _, r := range resolved {
 		if addsBlanks && r.Param.Name == "_" {

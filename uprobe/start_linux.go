@@ -74,9 +74,10 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	}
 	// The kernel resolves this path to the very file that was analysed, even
 	// if another has taken its name since.
-	if err := p.k.attach(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), funcs); err != nil {
+	if err := p.k.attach(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), funcs, b.witnesses); err != nil {
 		return err
 	}
+	t.startJoiner()
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()
 	go t.watch(w)
@@ -114,6 +115,9 @@ func resolveFile(f *os.File, path string, patterns []string, o *options) (b *exe
 	}
 	if funcs, leftOut, err = b.resolve(patterns, o); err == nil {
 		o.warnUnused(funcs)
+		if o.results {
+			b.witnesses = b.findWitnesses(o)
+		}
 		b.findDynamic(o)
 	}
 	return b, funcs, leftOut, err
@@ -127,6 +131,7 @@ func (t *Tracer) supervise(f *os.File, w *watcher, b *executable) {
 		t.end(context.Cause(t.opts.ctx))
 	}
 	w.wake()
+	t.ending.Store(uint64(monotonic()))
 	t.kernel.detach()
 	t.kernel.flush() // the reader delivers what is left, then returns
 	<-t.kernel.drained
@@ -146,17 +151,23 @@ func wallEpoch() time.Time {
 	var best time.Time
 	shortest := time.Duration(1<<63 - 1)
 	for range 5 {
-		var ts unix.Timespec
 		before := time.Now()
-		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-			continue
-		}
+		now := monotonic()
 		if d := time.Since(before); d < shortest {
 			shortest = d
-			best = before.Add(d / 2).Round(0).Add(-time.Duration(ts.Nano()))
+			best = before.Add(d / 2).Round(0).Add(-time.Duration(now))
 		}
 	}
 	return best
+}
+
+// monotonic returns CLOCK_MONOTONIC in nanoseconds.
+func monotonic() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic(err) // there is no kernel without
+	}
+	return ts.Nano()
 }
 
 // processError explains why a process cannot be traced.

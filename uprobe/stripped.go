@@ -198,6 +198,13 @@ func (b *executable) fromSignature(s symbols.Func, r record, sig *abi.Signature)
 		return nil, err
 	}
 	d := &description{sig: sig, goCode: true, regs: regs}
+	d.results = func() ([]Param, error) {
+		results := make([]Param, len(sig.Results))
+		for i, p := range sig.Results {
+			results[i] = Param{Name: resultName(p.Name, i), Type: p.Type, Location: as.Results[i].AtReturn(), Source: checked}
+		}
+		return results, nil
+	}
 	for i, p := range sig.Params {
 		d.params = append(d.params, Param{Name: p.Name, Type: p.Type, Location: as.Params[i].AtEntry(), Source: checked})
 	}

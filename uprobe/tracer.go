@@ -31,11 +31,19 @@ type Tracer struct {
 	malformed atomic.Uint64
 	unbound   atomic.Uint64
 	tallies   []funcTally // by function
+
+	// joiner makes calls of entries and returns; it belongs to the reader. It is nil
+	// without WithResults. ending is the time (CLOCK_MONOTONIC) from which on probes
+	// are missing.
+	joiner                                           *joiner
+	open, openAtEnd, abandoned, lostReturn, openFull atomic.Uint64
+	ending                                           atomic.Uint64
 }
 
 // Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered + Sampled +
-// Limited + Beyond + Paused: every call is in one of them, but for calls that are
-// still in the buffer, which are in none yet.
+// Limited + Beyond + Paused + Open + Abandoned: every call is in one of them, but for
+// calls that are still in the buffer, which are in none yet. Open and Abandoned are 0
+// without [WithResults].
 type Stats struct {
 	// Calls is the number of calls that were seen.
 	Calls uint64
@@ -58,6 +66,12 @@ type Stats struct {
 	LostMissed uint64
 	// LostMalformed records could not be decoded.
 	LostMalformed uint64
+	// LostOpen calls began when too many others had not returned yet: 65,536, or
+	// 256 MiB of arguments.
+	LostOpen uint64
+	// LostReturn calls have perhaps returned, but the record was lost, as LostRing
+	// or LostBusy says of entries.
+	LostReturn uint64
 	// Filtered is the number of calls that a condition kept back.
 	Filtered uint64
 	// Sampled is the number of calls that [WithSampling] left out.
@@ -72,6 +86,17 @@ type Stats struct {
 	// ProbeTime is the time that the programs of the probes took, over all
 	// processors. It is measured with WithBudget only.
 	ProbeTime time.Duration
+	// Open is the number of calls that have not returned. After the end of the
+	// tracer, or of their process, these are those that had not until then.
+	Open uint64
+	// Abandoned is the number of calls that will not return, and are not known to
+	// have panicked: because of runtime.Goexit, of a jump to another function in
+	// place of a return, or because their process replaced its program.
+	Abandoned uint64
+	// Unmatched is the number of returns of calls whose entry is not there: that
+	// began before the tracer, or were filtered or lost. They are in none of the
+	// other counts.
+	Unmatched uint64
 	// Unbound is the number of those calls that were delivered of which an
 	// argument that the func of [Bind] takes was absent, so that it was not called.
 	Unbound uint64

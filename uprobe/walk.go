@@ -36,13 +36,18 @@ func (b *executable) walkPlan(s symbols.Func, f *Func, o *options) {
 			inputs[i].Type = d.params[i].Type
 		}
 	}
+	b.needWalkTypes(o)
+	f.inputs = inputs
+	f.plan = capture.BuildWalk(b.arch, inputs, o.limits, b.walkTypes)
+	b.walkInstances(s, f, d, o)
+}
+
+// needWalkTypes makes the type table.
+func (b *executable) needWalkTypes(o *options) {
 	if b.walkTypes == nil {
 		b.walkTypes = capture.NewTypes(b.arch, o.limits)
 		b.walkTypes.SetRelease(b.release())
 	}
-	f.inputs = inputs
-	f.plan = capture.BuildWalk(b.arch, inputs, o.limits, b.walkTypes)
-	b.walkInstances(s, f, d, o)
 }
 
 // release returns the Go version of the binary, "" if it is not known.

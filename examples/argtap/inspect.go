@@ -136,6 +136,7 @@ func (in *inspector) describe(f *uprobe.Func) {
 	}
 	fmt.Fprintf(in.out, "  %s\n", in.style.paint(dim, what))
 	args.print(in.out)
+	in.results(f)
 	in.captures(f)
 	in.instances(f)
 }

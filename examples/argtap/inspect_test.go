@@ -75,7 +75,9 @@ func TestInspect(t *testing.T) {
 	got := masked(r.stdout)
 	for _, want := range []string{
 		"main.(*server).serve\n  signature\tfunc (s *main.server) (id uint16)\n  source\tdebug information\n  entry\tADDR, N bytes, GO\n  probe\tADDR  ",
-		"\n" + arguments + "    s\t*main.server\tRAX:8\tagree\n    id\tuint16\tRBX:2\tagree\n\n",
+		"\n" + arguments + "    s\t*main.server\tRAX:8\tagree\n    id\tuint16\tRBX:2\tagree\n" +
+			"  no results\n  returns, probed for results only\n    ADDR\tret\tsingle-stepped by the kernel",
+		"  results: name, type, location at return, debug information, what is missing\n    ~r0\tint\tRAX:8\tsilent\n",
 		"main.work\n  signature\tfunc(n int, s string, p *main.point, b []uint8, ok bool, u []uint16) int\n",
 		// Nine integer registers: one is left for u, which needs three.
 		"    n\tint\tRAX:8\tagree\n" +

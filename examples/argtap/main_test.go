@@ -145,7 +145,6 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"trace", "-duration", "5", bin, "main.work"}, "-duration"},
 		{[]string{"trace", bin, "main.work", "-n", "3"}, "flags go before it"},
 		// Features that are not there are not accepted.
-		{[]string{"trace", "-results", bin, "main.work"}, "-results"},
 		{[]string{"trace", "-stack", bin, "main.work"}, "-stack"},
 		// A mistake in COMMAND shows before anything is attached.
 		{[]string{"trace", bin, "main.work", "--", "no-such-command-anywhere"}, "executable file not found"},

@@ -129,9 +129,9 @@ func (s *sink) summary(st uprobe.Stats) {
 		n    uint64
 	}{
 		{"lost_ring", st.LostRing}, {"lost_busy", st.LostBusy}, {"lost_missed", st.LostMissed},
-		{"lost_malformed", st.LostMalformed},
+		{"lost_malformed", st.LostMalformed}, {"lost_open", st.LostOpen}, {"lost_return", st.LostReturn},
 		{"sampled", st.Sampled}, {"limited", st.Limited}, {"beyond", st.Beyond}, {"paused", st.Paused},
-		{"after_limit", s.beyond},
+		{"open", st.Open}, {"abandoned", st.Abandoned}, {"unmatched", st.Unmatched}, {"after_limit", s.beyond},
 	} {
 		if c.n > 0 {
 			line += fmt.Sprintf(" %s=%d", c.name, c.n)

@@ -20,6 +20,7 @@ type request struct {
 	pid      int
 	json     bool
 	count    bool
+	results  bool
 	limit    int // calls; 0 for no limit
 	duration time.Duration
 	binary   string
@@ -44,6 +45,7 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 	fs.IntVar(&r.pid, "p", 0, "trace only the process `PID`, and end when it ends")
 	fs.BoolVar(&r.json, "json", false, "print each call as a JSON object")
 	fs.BoolVar(&r.count, "count", false, "print no calls, only count them")
+	fs.BoolVar(&r.results, "results", false, "print calls when they return, with results and duration")
 	fs.IntVar(&r.limit, "n", 0, "end after `N` calls")
 	fs.DurationVar(&r.duration, "duration", 0, "end after `D`, such as 10s or 1m30s")
 	r.source.register(fs)
@@ -95,6 +97,9 @@ func trace(args []string) error {
 	opts := []uprobe.Option{uprobe.WithFuncs(r.funcs[1:]...), uprobe.WithLogger(slog.New(warnings{}))}
 	opts = append(opts, r.source.options()...)
 	opts = append(opts, r.throttle...)
+	if r.results {
+		opts = append(opts, uprobe.WithResults())
+	}
 	if r.pid != 0 {
 		opts = append(opts, uprobe.WithPID(r.pid))
 	}
@@ -119,6 +124,9 @@ func trace(args []string) error {
 		return err
 	}
 	announce(r, t)
+	if r.results {
+		announceMissing(t)
+	}
 	err = follow(r, t, out, cmd, interrupts)
 	failed := cmd.stop()
 	// The counts come last, so errors are told before.
@@ -161,6 +169,25 @@ func announce(r *request, t *uprobe.Tracer) {
 		}
 		fmt.Fprintf(os.Stderr, "argtap: cannot trace %d of the functions: %s: \"argtap inspect\" tells more\n",
 			len(left), strings.Join(why, ", "))
+	}
+}
+
+// announceMissing says of which functions no results can be printed.
+func announceMissing(t *uprobe.Tracer) {
+	kinds := map[string]int{}
+	var name string
+	for _, f := range t.Funcs() {
+		if why := f.NoResults(); why != "" {
+			kinds[why]++
+			name = f.Name()
+		}
+	}
+	for _, why := range byCount(kinds) {
+		who := printable(name)
+		if n := kinds[why]; n > 1 || len(kinds) > 1 {
+			who = fmt.Sprintf("%d of the functions", n)
+		}
+		fmt.Fprintf(os.Stderr, "argtap: no results of %s, whose calls are printed at their entry: %s\n", who, why)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 func Build(a *abi.Arch, inputs []Input, limits Limits) *Plan {
 	b := &builder{limits: limits.WithDefaults(), plan: &Plan{PtrSize: int(a.PtrSize)}, bits: 1, base: HeaderSize}
 	b.short = limits.NoLoops && limits.walkDepth() > b.limits.Depth
+	b.pair()
 	off := b.base
 	off = b.reasons(b.params(inputs, off))
 	b.follow()
@@ -44,6 +45,14 @@ type pending struct {
 	// reached from one by so many hops through pointers.
 	looped bool
 	hops   int
+}
+
+// pair makes room behind the header for what joins entry and return.
+func (b *builder) pair() {
+	if b.limits.Pair {
+		b.plan.Pair = b.base
+		b.base += PairSize
+	}
 }
 
 // params lays out the inputs at record offset off and returns the offset behind

@@ -48,6 +48,13 @@
 // not there is too deep, cut by a limit that the header's flags name, or not
 // readable: then it is there with a count of 0.
 //
+// # Whole calls
+//
+// The record of an entry whose return is to be seen, and that of the return, which
+// has a plan of its own for the results, have [PairSize] bytes more behind their
+// headers ([Plan.Pair]), by which they are joined. The same words are all that the
+// records have of a goroutine that panics or ends.
+//
 // # Redaction
 //
 // What a [Redaction] selects is a [Hole] for the reason [abi.Redacted], and does

@@ -27,6 +27,8 @@ type Limits struct {
 	NoLoops bool
 	// Redact is what must not leave the kernel.
 	Redact *Redaction
+	// Pair makes room in the record for what joins entry and return: [Plan.Pair].
+	Pair bool
 }
 
 const (
@@ -113,6 +115,9 @@ type Plan struct {
 	SlotBase, Slots, Fixed int
 	// Goroutine is the displacement of goid within g, 0 if unknown.
 	Goroutine int64
+	// Pair is the record offset of the words that join entry and return of a call
+	// ([PairSize]), 0 if there are none.
+	Pair int
 	// Dict is the place of the dictionary of generic code, nil if there is none.
 	Dict *Dict
 	// MaxRecord bounds the size of a record in bytes.

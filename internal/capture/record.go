@@ -14,8 +14,44 @@ const (
 	HeaderSize   = 40
 )
 
-// KindEntry in the header marks the record of a function's entry.
-const KindEntry = 0
+// What was hit, in the header at OffKind. All but KindEntry are of whole calls:
+// see [Plan.Pair].
+const (
+	// KindEntry marks the record of a function's entry.
+	KindEntry = iota
+	// KindReturn: a return of the function, with the plan of its results.
+	KindReturn
+	// KindPanic: the goroutine begins to panic.
+	KindPanic
+	// KindFatal: no one recovers its panic, the program ends.
+	KindFatal
+	// KindUnwound: a panic was recovered. The frame is that of a call made by the
+	// function that goes on.
+	KindUnwound
+	// KindExit: the goroutine begins to end, by runtime.Goexit.
+	KindExit
+)
+
+// Words in the records of whole calls, as offsets from [Plan.Pair], by which entry
+// and return are joined.
+const (
+	// PairGoroutine is the goroutine's ID; on system stacks, which have none, the
+	// address of the g with the highest bit set ([PairSystem]).
+	PairGoroutine = 0
+	// PairDepth is the distance in bytes from the upper end of the stack down to
+	// the CFA. It is the same at entry and return, wherever the stack is moved to
+	// in between.
+	PairDepth = 8
+	// PairTime is, at a return, what the record of the entry has at OffTime.
+	PairTime = 16
+	// PairLost is how many records other than those of entries were lost until
+	// the hit.
+	PairLost = 24
+	PairSize = 32
+)
+
+// PairSystem is the bit that tells the address of a g from a goroutine's ID.
+const PairSystem = 1 << 63
 
 // SlotSize is the size of a slot in bytes: u32 offset of the chunk in the
 // record, u32 count of its elements. Offset 0 means that there is no chunk:

@@ -71,6 +71,7 @@ func BuildWalk(a *abi.Arch, inputs []Input, limits Limits, types *Types) *Plan {
 	b := &builder{limits: l, plan: &Plan{PtrSize: int(a.PtrSize)}, bits: 1, base: WalkHeaderSize}
 	w := &Walk{Types: types, Depth: limits.walkDepth(), Objects: l.Objects, Bytes: l.Record}
 	b.plan.Walk = w
+	b.pair()
 	off := b.base
 	off = b.reasons(b.params(inputs, off))
 	w.Bytes = int(Align8(int64(max(w.Bytes, off)))) // as objects are

@@ -30,58 +30,73 @@ func TestSurvival(t *testing.T) {
 		{"strings", []string{"-test.short"}, 60},
 		{"net/http", []string{"-test.short", "-test.run", "Serve|Cookie|Header|Transport(Reuse|Keep|Gzip|Proxy)|Request|Chunk|Mux"}, 1000},
 	} {
-		t.Run(tt.pkg, func(t *testing.T) {
-			exe := filepath.Join(t.TempDir(), "stdlib.test")
-			// No DWARF in what "go test" links by default, unless told to.
-			build := fixture.GoCommand("test", "-c", "-o", exe, "-ldflags=-w=0 -s=0", tt.pkg)
-			if out, err := build.CombinedOutput(); err != nil {
-				t.Fatalf("%v: %v\n%s", build, err, out)
+		for _, results := range []bool{false, true} {
+			name := tt.pkg
+			if results {
+				name += "/results"
 			}
-			goroot, err := fixture.GoCommand("env", "GOROOT").Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var calls atomic.Uint64
-			var logged bytes.Buffer
-			start := time.Now()
-			tr, err := uprobe.Trace(exe, tt.pkg+".*", func(c *uprobe.Call) {
-				calls.Add(1)
-				if c.NumArgs() > 0 {
-					_ = c.Arg(0).Kind()
-				}
-			}, uprobe.WithLogger(slog.New(slog.NewTextHandler(&logged, nil))), uprobe.WithBufferSize(64<<20))
-			if err != nil {
-				t.Fatalf("%+v", err)
-			}
-			defer tr.Close()
-			attached := time.Since(start)
-			cmd := exec.Command(exe, append(tt.args, "-test.timeout=150s")...)
-			cmd.Dir = filepath.Join(strings.TrimSpace(string(goroot)), "src", filepath.FromSlash(tt.pkg))
-			cmd.Env = append(os.Environ(), "GOTRACEBACK=all")
-			start = time.Now()
-			out, err := cmd.CombinedOutput()
-			ran := time.Since(start)
-			if err != nil {
-				t.Errorf("the tests fail while they are traced: %v\n%.6000s", err, out)
-				if out, err := untraced(cmd); err != nil {
-					t.Fatalf("and without: %v\n%.3000s", err, out)
-				}
-			}
-			if err := tr.Close(); err != nil {
-				t.Error(err)
-			}
-			s := tr.Stats()
-			t.Logf("%d functions attached in %v, ran %v, %+v", len(tr.Funcs()), attached, ran, s)
-			if len(tr.Funcs()) < tt.least {
-				t.Errorf("%d functions are traced, want at least %d", len(tr.Funcs()), tt.least)
-			}
-			if s.Calls == 0 || s.Calls != s.Delivered+s.Lost+s.Filtered || s.Delivered != calls.Load() || s.LostMalformed != 0 {
-				t.Errorf("%d calls were delivered, stats %+v", calls.Load(), s)
-			}
-			if n := strings.Count(logged.String(), "\n"); n > 0 {
-				t.Logf("the log has %d lines, such as %.300s", n, logged.String())
-			}
-		})
+			t.Run(name, func(t *testing.T) { survive(t, tt.pkg, tt.args, tt.least, results) })
+		}
+	}
+}
+
+func survive(t *testing.T, pkg string, args []string, least int, results bool) {
+	exe := filepath.Join(t.TempDir(), "stdlib.test")
+	// No DWARF in what "go test" links by default, unless told to.
+	build := fixture.GoCommand("test", "-c", "-o", exe, "-ldflags=-w=0 -s=0", pkg)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build, err, out)
+	}
+	goroot, err := fixture.GoCommand("env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls atomic.Uint64
+	var logged bytes.Buffer
+	start := time.Now()
+	opts := []uprobe.Option{uprobe.WithLogger(slog.New(slog.NewTextHandler(&logged, nil))), uprobe.WithBufferSize(64 << 20)}
+	if results {
+		opts = append(opts, uprobe.WithResults())
+	}
+	tr, err := uprobe.Trace(exe, pkg+".*", func(c *uprobe.Call) {
+		calls.Add(1)
+		if c.NumArgs() > 0 {
+			_ = c.Arg(0).Kind()
+		}
+		if c.NumResults() > 0 {
+			_ = c.Result(0).Kind()
+		}
+	}, opts...)
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	defer tr.Close()
+	attached := time.Since(start)
+	cmd := exec.Command(exe, append(args, "-test.timeout=150s")...)
+	cmd.Dir = filepath.Join(strings.TrimSpace(string(goroot)), "src", filepath.FromSlash(pkg))
+	cmd.Env = append(os.Environ(), "GOTRACEBACK=all")
+	start = time.Now()
+	out, err := cmd.CombinedOutput()
+	ran := time.Since(start)
+	if err != nil {
+		t.Errorf("the tests fail while they are traced: %v\n%.6000s", err, out)
+		if out, err := untraced(cmd); err != nil {
+			t.Fatalf("and without: %v\n%.3000s", err, out)
+		}
+	}
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	s := tr.Stats()
+	t.Logf("%d functions attached in %v, ran %v, %+v", len(tr.Funcs()), attached, ran, s)
+	if len(tr.Funcs()) < least {
+		t.Errorf("%d functions are traced, want at least %d", len(tr.Funcs()), least)
+	}
+	if s.Calls == 0 || s.Calls != s.Delivered+s.Lost+s.Filtered+s.Open+s.Abandoned || s.Delivered != calls.Load() || s.LostMalformed != 0 {
+		t.Errorf("%d calls were delivered, stats %+v", calls.Load(), s)
+	}
+	if n := strings.Count(logged.String(), "\n"); n > 0 {
+		t.Logf("the log has %d lines, such as %.300s", n, logged.String())
 	}
 }
 

@@ -17,7 +17,8 @@ const MapInstances = "instances"
 const (
 	InstanceKeySize = 16
 	InstanceDict    = 0 // u64: the dictionary's address, as the binary states it
-	InstanceFunc    = 8 // u64: Func.ID
+	InstanceFunc    = 8 // u64: Func.ID, with InstanceResults for the rows of the results
+	InstanceResults = 1 << 32
 
 	InstanceSize  = 8
 	InstanceFirst = 0 // u32: the first row
@@ -67,43 +68,58 @@ func (g *gen) onlyDicts(f *Func) {
 	if f.doubts() {
 		g.emit(asm.JNE.Imm(regFailed, 0, wanted))
 	}
-	if p := f.Dict[0]; p.Kind == abi.InRegister {
-		g.loadReg(asm.R1, p.Reg)
-	} else {
-		g.loadReg(asm.R3, f.Arch.SP)
-		g.add(asm.R3, int64(p.CFA)+f.CFA)
-		g.emit(
-			asm.Mov.Imm(asm.R1, 0),
-			asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord),
-			asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, -8),
-			asm.Mov.Imm(asm.R2, int32(f.Arch.PtrSize)),
-			asm.FnProbeReadUser.Call(),
-			asm.JNE.Imm(asm.R0, 0, wanted),
-			asm.LoadMem(asm.R1, asm.RFP, -8, g.machine.word),
-		)
-	}
+	g.loadDict(f, wanted)
 	g.stated(asm.R1, f)
 	for _, d := range f.Dicts {
 		g.emit(asm.LoadImm(asm.R2, int64(d), asm.DWord), asm.JEq.Reg(asm.R1, asm.R2, wanted))
 	}
-	g.emit(asm.Ja.Label("exit"))
+	g.emit(asm.Ja.Label(g.ignored()))
 	g.label(wanted)
+}
+
+// loadDict loads the dictionary into R1. Where it cannot be read it jumps to
+// failed.
+func (g *gen) loadDict(f *Func, failed string) {
+	p := f.Dict[0]
+	if p.Kind == abi.InRegister {
+		g.loadReg(asm.R1, p.Reg)
+		return
+	}
+	g.loadReg(asm.R3, f.Arch.SP)
+	g.add(asm.R3, int64(p.CFA)+f.CFA)
+	g.emit(
+		asm.Mov.Imm(asm.R1, 0),
+		asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord),
+		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, -8),
+		asm.Mov.Imm(asm.R2, int32(f.Arch.PtrSize)),
+		asm.FnProbeReadUser.Call(),
+		asm.JNE.Imm(asm.R0, 0, failed),
+		asm.LoadMem(asm.R1, asm.RFP, -8, g.machine.word),
+	)
 }
 
 // instance makes the rows with which a walk begins those of the true types of the
 // parameters, if the dictionary is known.
 func (g *gen) instance(f *Func) {
 	d := f.Plan.Dict
-	if d == nil {
+	if d == nil && !f.Instances {
 		return
 	}
 	const key = -InstanceKeySize
+	id := int64(f.ID)
+	if f.Role == RoleReturn {
+		id |= InstanceResults
+	}
 	shapes := g.fresh("shapes")
 	g.note("the rows of the true types")
+	if f.Instances {
+		g.emit(asm.LoadMem(asm.R1, asm.RFP, openValue+OpenDict, asm.DWord))
+	} else {
+		g.emit(asm.LoadMem(asm.R1, regRecord, int16(d.Offset), asm.DWord))
+	}
 	g.emit(
-		asm.LoadMem(asm.R1, regRecord, int16(d.Offset), asm.DWord),
 		asm.StoreMem(asm.RFP, key+InstanceDict, asm.R1, asm.DWord),
-		asm.Mov.Imm(asm.R1, int32(f.ID)),
+		asm.LoadImm(asm.R1, id, asm.DWord),
 		asm.StoreMem(asm.RFP, key+InstanceFunc, asm.R1, asm.DWord),
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapInstances),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, key),

@@ -45,6 +45,15 @@
 // nothing here. A program with a budget reads the clock when it begins and when it
 // ends.
 //
+// # Whole calls
+//
+// The program of an entry remembers the call in a map ([MapOpen]) under process,
+// goroutine and depth of its frame, and that of a return finds it there, and says
+// in its record which entry it belongs to. Whatever way a call takes of which the
+// entry is not recorded, it makes sure that nothing is left under its key: what was
+// there is a call that did not return, and the return would be taken for that one's.
+// Some functions of the runtime are probed to tell how calls end otherwise ([Role]).
+//
 // # What is erased
 //
 // What is redacted is zeroed behind the helper call that read it: in the fixed

@@ -82,8 +82,7 @@ func (g *gen) exprs(f *Func) {
 // where ends the program unless the conditions are met.
 func (g *gen) where(f *Func) {
 	for _, c := range f.Where {
-		g.losses[Filtered] = true
-		no := lossLabel(Filtered)
+		no := g.lost(Filtered)
 		if f.doubts() && c.Registers() {
 			g.note("are the registers what they were?")
 			g.emit(asm.JNE.Imm(regFailed, 0, no))

@@ -27,7 +27,7 @@ type G struct {
 	// Reg holds the g, if Kind is GRegister.
 	Reg abi.Reg
 	// TLS is the distance in bytes from the thread's base, the FS register's on
-	// amd64, to the word that holds the g, if Kind is GThread.
+	// amd64 and that of GS on 386, to the word that holds the g, if Kind is GThread.
 	TLS int64
 }
 
@@ -77,19 +77,33 @@ func (g *gen) threadG(f *Func, at int16) {
 	g.note("g, in the thread's local storage")
 	g.emit(asm.FnGetCurrentTask.Call(), asm.Mov.Reg(asm.R3, asm.R0))
 	g.add(asm.R3, g.opts.ThreadBase)
-	to := func() {
+	to := func(size int32) {
 		g.emit(
 			asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, int32(at)),
-			asm.Mov.Imm(asm.R2, 8),
+			asm.Mov.Imm(asm.R2, size),
 		)
 	}
-	to()
+	to(8)
 	g.emit(
 		asm.FnProbeReadKernel.Call(),
 		asm.LoadMem(asm.R3, asm.RFP, at, asm.DWord),
 	)
+	if g.machine.tlsArray {
+		// Intel SDM vol. 3, 3.4.5: the base is in bits 16 to 39 and 56 to 63.
+		g.emit(
+			asm.Mov.Reg(asm.R1, asm.R3),
+			asm.LSh.Imm(asm.R3, 24), asm.RSh.Imm(asm.R3, 40),
+			asm.RSh.Imm(asm.R1, 56), asm.LSh.Imm(asm.R1, 24),
+			asm.Or.Reg(asm.R3, asm.R1),
+			asm.Mov.Imm(asm.R1, 0), // a pointer has 4 bytes
+			asm.StoreMem(asm.RFP, at, asm.R1, asm.DWord),
+		)
+	}
 	g.add(asm.R3, f.G.TLS)
-	to()
+	if g.machine.tlsArray {
+		g.emit(asm.Mov.Reg32(asm.R3, asm.R3))
+	}
+	to(int32(f.Arch.PtrSize))
 	g.emit(asm.FnProbeReadUser.Call())
 }
 

@@ -39,6 +39,11 @@ type gen struct {
 	// begun is the one that stores it in the function at hand.
 	budgeted []int
 	begun    int
+	// undoes is the function whose calls must be forgotten where they are lost, nil
+	// if those of the function at hand need not. later says that it records no
+	// entries: see lost.
+	undoes *undoing
+	later  bool
 	// walker is the walk that the function of the steps serves, which all
 	// functions share. nil if none walks.
 	walker  *capture.Walk
@@ -177,14 +182,26 @@ func (g *gen) threadStack() {
 
 // entry generates the code of one function.
 func (g *gen) entry(f *Func) {
-	p := f.Plan
 	defer g.outcomes(f, len(g.ins))
 	g.label(funcLabel(f))
-	g.note("entry of " + f.Name)
+	if f.Role == RoleReturn {
+		g.note("return of " + f.Name)
+	} else {
+		g.note("entry of " + f.Name)
+	}
 	g.onlyPID()
+	if g.later = f.Role != RoleEntry; g.later {
+		g.laterHit(f)
+		return
+	}
+	if f.opens() {
+		g.undoes = &undoing{f: f, name: funcLabel(f)}
+		defer g.undo()
+	}
 	switch {
 	case f.Skip.always():
 		// The kernel refuses code that cannot be reached.
+		g.undoes = nil
 		g.emit(asm.Ja.Label("exit"))
 		return
 	case f.Skip != Never:
@@ -196,6 +213,32 @@ func (g *gen) entry(f *Func) {
 	g.admit(f)
 	g.where(f)
 	g.take(f)
+	if f.opens() {
+		g.open(f)
+	}
+	g.record(f)
+}
+
+// laterHit generates the code of a function for another site than its entry.
+func (g *gen) laterHit(f *Func) {
+	g.beginMeasure()
+	if f.Role == RoleReturn {
+		g.close(f)
+	} else {
+		g.openKey(f, g.lost(LossLater))
+	}
+	switch f.Role {
+	case RolePanic:
+		g.panicking()
+	case RoleUnwound:
+		g.unwound()
+	}
+	g.record(f)
+}
+
+// record builds a record and sends it.
+func (g *gen) record(f *Func) {
+	p := f.Plan
 	switch {
 	case p.Walk != nil:
 		g.takeScratch(&walkScratch)
@@ -210,6 +253,7 @@ func (g *gen) entry(f *Func) {
 	default:
 		g.reserve(p)
 	}
+	g.pair(f)
 	g.header(f)
 	g.images(f)
 	g.exprs(f)
@@ -235,11 +279,19 @@ func (g *gen) entry(f *Func) {
 
 func (g *gen) header(f *Func) {
 	g.note("header")
+	if kind := roleKinds[f.Role]; kind == capture.KindEntry {
+		g.emit(asm.Mov.Imm(asm.R1, int32(f.ID)))
+	} else {
+		g.emit(asm.LoadImm(asm.R1, int64(kind<<(8*capture.OffKind)|uint64(f.ID)), asm.DWord))
+	}
+	g.emit(asm.StoreMem(regRecord, capture.OffPlan, asm.R1, asm.DWord))
+	if !f.opens() {
+		g.emit(
+			asm.FnKtimeGetNs.Call(),
+			asm.StoreMem(regRecord, capture.OffTime, asm.R0, asm.DWord),
+		)
+	}
 	g.emit(
-		asm.Mov.Imm(asm.R1, int32(f.ID)),
-		asm.StoreMem(regRecord, capture.OffPlan, asm.R1, asm.DWord),
-		asm.FnKtimeGetNs.Call(),
-		asm.StoreMem(regRecord, capture.OffTime, asm.R0, asm.DWord),
 		asm.FnGetCurrentPidTgid.Call(),
 		asm.StoreMem(regRecord, capture.OffPIDTID, asm.R0, asm.DWord),
 		asm.Mov.Imm(asm.R1, 0),
@@ -249,6 +301,10 @@ func (g *gen) header(f *Func) {
 		failed = regFailed
 	}
 	g.emit(asm.StoreMem(regRecord, capture.OffFailed, failed, asm.DWord))
+	if f.pairs() {
+		g.pairedHeader(f)
+		return
+	}
 	g.goroutine(f)
 }
 
@@ -327,6 +383,9 @@ func (g *gen) zeroGaps(p *capture.Plan) {
 	}
 	for _, r := range p.Reads {
 		mark(r.Offset, r.Size)
+	}
+	if p.Pair != 0 {
+		mark(p.Pair, capture.PairSize)
 	}
 	first := true
 	for i, n := range written {

@@ -137,18 +137,17 @@ func (g *gen) admit(f *Func) {
 		g.unlessPaused(l.Budget)
 	}
 	if l.First > 0 {
-		g.losses[Beyond] = true
 		g.note("are the first all taken?")
 		g.gate(asm.R1, f)
 		g.emit(
 			asm.LoadMem(asm.R1, asm.R1, gateTaken, asm.DWord),
-			asm.JGE.Imm(asm.R1, l.First, lossLabel(Beyond)),
+			asm.JGE.Imm(asm.R1, l.First, g.lost(Beyond)),
 		)
 	}
 	if l.Sample > 1 {
 		g.notef("one hit in %d", l.Sample)
 		g.element(MapLosses, int32(f.ID))
-		g.emit(asm.JEq.Imm(asm.R0, 0, "exit"))
+		g.emit(asm.JEq.Imm(asm.R0, 0, g.ignored()))
 		const seen = Seen * 8
 		if g.opts.NoAtomics {
 			g.emit(
@@ -164,7 +163,7 @@ func (g *gen) admit(f *Func) {
 		}
 		g.emit(
 			asm.Mod.Imm(asm.R1, l.Sample),
-			asm.JNE.Imm(asm.R1, 0, "exit"),
+			asm.JNE.Imm(asm.R1, 0, g.ignored()),
 		)
 	}
 }
@@ -173,7 +172,6 @@ func (g *gen) admit(f *Func) {
 // the next window when that is due. Programs that preempt one another here may
 // begin a window twice, which moves it by the time in between.
 func (g *gen) unlessPaused(budget int32) {
-	g.losses[Paused] = true
 	within, over := g.fresh("within"), g.fresh("over")
 	g.note("is the budget spent?")
 	g.element(MapBudget, 0)
@@ -195,7 +193,7 @@ func (g *gen) unlessPaused(budget int32) {
 	g.emit(
 		asm.LoadMem(asm.R2, asm.R0, budgetBase, asm.DWord),
 		asm.Sub.Reg(asm.R3, asm.R2),
-		asm.JSGE.Imm(asm.R3, budget, lossLabel(Paused)),
+		asm.JSGE.Imm(asm.R3, budget, g.lost(Paused)),
 	)
 	g.label(over)
 }
@@ -213,7 +211,7 @@ func (g *gen) take(f *Func) {
 		g.add1(gateTaken, 1)
 		g.emit(asm.JLT.Imm(asm.R1, l.First, ok))
 		g.giveBack(gateTaken, 1)
-		g.emit(asm.Ja.Label(lossLabel(Beyond)))
+		g.emit(asm.Ja.Label(g.lost(Beyond)))
 		g.label(ok)
 	}
 }
@@ -221,7 +219,6 @@ func (g *gen) take(f *Func) {
 // takeRate is the generic cell rate algorithm (ITU-T I.371): the word holds when
 // the next call is due. One that comes earlier than a burst allows is kept back.
 func (g *gen) takeRate(f *Func, l Limits) {
-	g.losses[Limited] = true
 	add, ok := g.fresh("add"), g.fresh("ok")
 	g.notef("one call in %d ns, %d at once", l.Interval, l.Burst)
 	early := (l.Burst - 1) * l.Interval
@@ -234,7 +231,7 @@ func (g *gen) takeRate(f *Func, l Limits) {
 	g.emit(
 		asm.LoadMem(asm.R0, regAddr, gateNext, asm.DWord),
 		asm.Mov.Reg(asm.R1, asm.R0), asm.Sub.Reg(asm.R1, regRecord),
-		asm.JSGT.Imm(asm.R1, early, lossLabel(Limited)),
+		asm.JSGT.Imm(asm.R1, early, g.lost(Limited)),
 		asm.JSGE.Imm(asm.R1, 0, add),
 	)
 	g.note("none came for long: the next is due now")
@@ -250,7 +247,7 @@ func (g *gen) takeRate(f *Func, l Limits) {
 		asm.JSLE.Imm(asm.R1, early, ok),
 	)
 	g.giveBack(gateNext, l.Interval)
-	g.emit(asm.Ja.Label(lossLabel(Limited)))
+	g.emit(asm.Ja.Label(g.lost(Limited)))
 	g.label(ok)
 }
 
@@ -299,6 +296,13 @@ func (g *gen) outcomes(f *Func, from int) {
 		}
 		g.counts = true
 		g.label(own(cause))
+		if cause == LossLater {
+			g.emit(
+				asm.LoadMapValue(asm.R1, 0, 0).WithReference(MapLater),
+				asm.Mov.Imm(asm.R2, 1),
+				asm.AddAtomic.Mem(asm.R1, asm.R2, asm.DWord, 0),
+			)
+		}
 		g.emit(
 			asm.Mov.Imm(regAddr, int32(f.ID)),
 			asm.Mov.Imm(regSize, int32(cause*8)),

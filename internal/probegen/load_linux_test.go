@@ -63,6 +63,8 @@ func newLoaderFor(t *testing.T, cpus int) *loader {
 		probegen.MapGates:   {Type: ebpf.Array, KeySize: 4, ValueSize: loadFuncs * probegen.GateSize, MaxEntries: 1},
 		probegen.MapBudget:  {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: probegen.BudgetSize, MaxEntries: 1},
 		probegen.MapGrown:   {Type: ebpf.LRUHash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 64},
+		probegen.MapOpen:    {Type: ebpf.Hash, KeySize: probegen.OpenKeySize, ValueSize: probegen.OpenSize, MaxEntries: 64},
+		probegen.MapLater:   {Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1},
 		probegen.MapRepeats: {Type: ebpf.Hash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
 	} {
 		m, err := ebpf.NewMap(spec)

@@ -24,6 +24,9 @@ type machine struct {
 	// fsBase says that the thread's base is known to the kernel as
 	// thread.fsbase.
 	fsBase bool
+	// tlsArray says that it is in a segment descriptor, the first of
+	// thread.tls_array: the one that the runtime and C libraries take.
+	tlsArray bool
 }
 
 var machines = map[string]*machine{
@@ -59,13 +62,16 @@ func (g *gen) check(f *Func) string {
 	if reason := g.checkDict(f); reason != "" {
 		return reason
 	}
+	if reason := g.checkPair(f); reason != "" {
+		return reason
+	}
 	if c := f.Skip; c != Never && c != Always && (c < g.machine.firstCond || c >= g.machine.firstCond+16) {
 		return "it has a condition of another architecture"
 	}
 	switch {
 	case f.G.Kind == GRegister && g.unreadable(f.G.Reg):
 		return "register " + f.Arch.RegName(f.G.Reg) + " is not readable"
-	case f.G.Kind == GThread && !g.machine.fsBase:
+	case f.G.Kind == GThread && !g.machine.fsBase && !g.machine.tlsArray:
 		return "the thread's base is not known on " + f.Arch.GOARCH
 	case f.doubts() && !g.exactG(f):
 		return "nothing tells its goroutine across a call of morestack"

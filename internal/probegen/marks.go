@@ -47,11 +47,10 @@ func (g *gen) markKey(f *Func, sp bool) {
 			asm.StoreMem(asm.RFP, keyG, asm.R1, asm.DWord),
 		)
 	default:
-		g.losses[LossBusy] = true
 		g.threadG(f, keyG)
 		g.note("key: g, process and function")
 		g.emit(
-			asm.JNE.Imm(asm.R0, 0, lossLabel(LossBusy)),
+			asm.JNE.Imm(asm.R0, 0, g.lost(LossBusy)),
 			asm.Mov.Imm(asm.R1, 0),
 		)
 	}
@@ -78,12 +77,11 @@ func (g *gen) mark(f *Func) {
 	}
 	g.markKey(f, f.Mark == SkipRepeat)
 	if f.Mark == SetGrown {
-		g.losses[LossBusy] = true
 		g.note("set the mark; if it is set already, the check failed again")
 		g.update(MapRepeats, updateNoExist)
 		g.emit(
 			asm.JEq.Imm32(asm.R0, -eexist, "exit"),
-			asm.JNE.Imm32(asm.R0, 0, lossLabel(LossBusy)),
+			asm.JNE.Imm32(asm.R0, 0, g.lost(LossBusy)),
 		)
 		g.overwritten(f)
 		g.note("remember the goroutine")

@@ -49,6 +49,9 @@ type hit struct {
 	// fsBase is the thread's base, which the kernel's task has at threadBase.
 	fsBase     uint64
 	threadBase int
+	// entered is when the call that returns was entered, lost how many records
+	// were lost that are not of entries.
+	entered, lost uint64
 }
 
 // enter gives the machine the registers and the memory of a hit.
@@ -106,11 +109,21 @@ func (h *hit) record(f *probegen.Func) *record {
 	r := &record{hit: h, ptr: f.Arch.PtrSize}
 	r.grow(int64(p.Fixed))
 	r.put32(capture.OffPlan, f.ID)
-	r.put32(capture.OffKind, capture.KindEntry)
+	kind, ok := map[probegen.Role]uint32{
+		probegen.RoleReturn: capture.KindReturn, probegen.RolePanic: capture.KindPanic,
+		probegen.RoleFatal: capture.KindFatal, probegen.RoleExit: capture.KindExit, probegen.RoleUnwound: capture.KindUnwound,
+	}[f.Role]
+	if !ok {
+		kind = capture.KindEntry
+	}
+	r.put32(capture.OffKind, kind)
 	r.put64(capture.OffTime, h.time)
 	r.put64(capture.OffPIDTID, uint64(h.pid)<<32|uint64(h.tid))
 	if g, ok := h.g(f); ok && p.Goroutine != 0 && !h.mem.Read(g+uint64(p.Goroutine), r.data[capture.OffGoroutine:][:8], false) {
 		r.fail(0)
+	}
+	if p.Pair != 0 {
+		r.pair(f)
 	}
 	for _, s := range p.Stores {
 		v := s.Const
@@ -139,6 +152,35 @@ func (h *hit) record(f *probegen.Func) *record {
 	}
 	r.follow(images)
 	return r
+}
+
+// open returns the goroutine, and the depth of the frame, of a hit whose g can be
+// read.
+func (h *hit) open(f *probegen.Func) (goroutine, depth uint64) {
+	g, _ := h.g(f)
+	var b [8]byte
+	h.mem.Read(g+uint64(f.Plan.Goroutine), b[:], false)
+	if goroutine = binary.LittleEndian.Uint64(b[:]); goroutine == 0 {
+		goroutine = g | capture.PairSystem
+	}
+	b = [8]byte{}
+	h.mem.Read(g+uint64(f.Arch.PtrSize), b[:f.Arch.PtrSize], false)
+	return goroutine, binary.LittleEndian.Uint64(b[:]) - h.regs[f.Arch.SP] - uint64(f.CFA)
+}
+
+// pair writes what joins entry and return.
+func (r *record) pair(f *probegen.Func) {
+	goroutine, depth := r.hit.open(f)
+	r.put64(f.Plan.Pair+capture.PairGoroutine, goroutine)
+	r.put64(f.Plan.Pair+capture.PairDepth, depth)
+	r.put64(f.Plan.Pair+capture.PairLost, r.hit.lost)
+	if f.Role == probegen.RoleReturn {
+		r.put64(f.Plan.Pair+capture.PairTime, r.hit.entered)
+	}
+	if goroutine&capture.PairSystem != 0 {
+		goroutine = 0
+	}
+	r.put64(capture.OffGoroutine, goroutine)
 }
 
 func (r *record) put32(off int, v uint32) { binary.LittleEndian.PutUint32(r.data[off:], v) }

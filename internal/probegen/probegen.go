@@ -45,6 +45,12 @@ const (
 	LossBusy        // no scratch area was free, there was no room for a mark, or its goroutine is not known
 	// Filtered is no loss: [Func.Where] was not met.
 	Filtered
+	LossOpen // MapOpen was full
+	// LossLater counts records that are not of an entry: of returns and panics. All
+	// of them are counted in MapLater, too.
+	LossLater
+	// Unmatched is no loss: a return of a call whose entry was not recorded.
+	Unmatched
 	// Limited, Beyond and Paused are no losses either: what [Limits] kept back by
 	// Interval, First and Budget.
 	Limited
@@ -92,7 +98,7 @@ type Options struct {
 	// PID restricts the program to one process, 0 for all.
 	PID uint32
 	// ThreadBase is the offset in bytes of thread.fsbase in the kernel's
-	// task_struct on amd64, 0 if it is not known. See [Usable].
+	// task_struct for programs of amd64, of thread.tls_array for those of 386, 0 if it is not known. See [Usable].
 	ThreadBase int64
 	// NoAtomics is for kernels that refuse [AtomicsProgram]. See the package
 	// comment.
@@ -126,6 +132,9 @@ type Func struct {
 	Name   string
 	Arch   *abi.Arch
 	Plan   *capture.Plan
+	// Role is what the program does. Without a return, plans have no room for what
+	// joins both.
+	Role Role
 	// Site is the address of the probed instruction as the binary states it. A
 	// plan with a walk or a dictionary needs it.
 	Site uint64
@@ -149,6 +158,9 @@ type Func struct {
 	Where []*capture.Expr
 	// Mark says how hits of this site and another are told to be one call.
 	Mark Mark
+	// Instances says that the results of generic code are walked by the types of
+	// the instance. A plan of an entry says so by its Dict.
+	Instances bool
 }
 
 // Resume describes the return of morestack in a function.
@@ -184,8 +196,9 @@ const (
 	SkipGrown
 )
 
-// Entry generates the program for the entry sites of the given functions. If
-// there are several, the program tells them apart by the attach cookie.
+// Entry generates the program for the entry sites of the given functions, or for
+// those of other roles. If there are several, the program tells them apart by the
+// attach cookie.
 func Entry(funcs []Func, opts Options) (asm.Instructions, error) {
 	g := &gen{opts: opts}
 	if err := g.start(funcs); err != nil {

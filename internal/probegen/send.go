@@ -34,7 +34,6 @@ func inScratch(p *capture.Plan) bool {
 }
 
 func (g *gen) sendStack(p *capture.Plan) {
-	g.losses[LossRing] = true
 	g.note("send the record")
 	g.emit(
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
@@ -42,21 +41,20 @@ func (g *gen) sendStack(p *capture.Plan) {
 		asm.Mov.Imm(asm.R3, int32(p.Fixed)),
 		asm.Mov.Imm(asm.R4, 0),
 		asm.FnRingbufOutput.Call(),
-		asm.JNE.Imm(asm.R0, 0, lossLabel(LossRing)),
+		asm.JNE.Imm(asm.R0, 0, g.lost(LossRing)),
 		asm.Ja.Label("exit"),
 	)
 }
 
 // reserve takes room for a large record of fixed size in the ring buffer.
 func (g *gen) reserve(p *capture.Plan) {
-	g.losses[LossRing] = true
 	g.notef("reserve %d bytes", p.Fixed)
 	g.emit(
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
 		asm.Mov.Imm(asm.R2, int32(p.Fixed)),
 		asm.Mov.Imm(asm.R3, 0),
 		asm.FnRingbufReserve.Call(),
-		asm.JEq.Imm(asm.R0, 0, lossLabel(LossRing)),
+		asm.JEq.Imm(asm.R0, 0, g.lost(LossRing)),
 		asm.Mov.Reg(regRecord, asm.R0),
 	)
 }
@@ -90,12 +88,11 @@ func (s *scratch) elements(cpus int) (elements, size int) {
 func (g *gen) takeScratch(s *scratch) {
 	lock := int16(s.record - scratchRecord + scratchLock)
 	got := g.fresh("got")
-	g.losses[LossBusy] = true
 	g.note("take a scratch area")
 	g.emit(asm.FnGetSmpProcessorId.Call())
 	if elements, _ := s.elements(g.opts.CPUs); elements == 1 {
 		g.emit(
-			asm.JGE.Imm(asm.R0, int32(g.opts.CPUs), lossLabel(LossBusy)),
+			asm.JGE.Imm(asm.R0, int32(g.opts.CPUs), g.lost(LossBusy)),
 			asm.Mul.Imm(asm.R0, int32(areasPerCPU*s.area)),
 			asm.LoadMapValue(regRecord, 0, 0).WithReference(s.name),
 			asm.Add.Reg(regRecord, asm.R0),
@@ -106,7 +103,7 @@ func (g *gen) takeScratch(s *scratch) {
 			asm.LoadMapPtr(asm.R1, 0).WithReference(s.name),
 			asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -8),
 			asm.FnMapLookupElem.Call(),
-			asm.JEq.Imm(asm.R0, 0, lossLabel(LossBusy)),
+			asm.JEq.Imm(asm.R0, 0, g.lost(LossBusy)),
 			asm.Mov.Reg(regRecord, asm.R0),
 		)
 	}
@@ -129,7 +126,7 @@ func (g *gen) takeScratch(s *scratch) {
 		asm.JEq.Imm(asm.R1, 0, got),
 		asm.Mov.Imm(asm.R1, 1),
 		xchg(regRecord, asm.R1, lock),
-		asm.JNE.Imm(asm.R1, 0, lossLabel(LossBusy)),
+		asm.JNE.Imm(asm.R1, 0, g.lost(LossBusy)),
 	)
 	g.label(got)
 	g.emit(asm.Add.Imm(regRecord, int32(s.record)))
@@ -137,7 +134,6 @@ func (g *gen) takeScratch(s *scratch) {
 
 // sendScratch sends the record and gives the scratch area back.
 func (g *gen) sendScratch(s *scratch) {
-	g.losses[LossRing] = true
 	skip := g.fresh("toolong")
 	g.note("send the record with its true length")
 	g.emit(
@@ -158,7 +154,7 @@ func (g *gen) sendScratch(s *scratch) {
 		)
 	}
 	g.emit(
-		asm.JNE.Imm(asm.R0, 0, lossLabel(LossRing)),
+		asm.JNE.Imm(asm.R0, 0, g.lost(LossRing)),
 		asm.Ja.Label("exit"),
 	)
 }

@@ -29,6 +29,7 @@ func newMachineOf(cpus, ring int) *bpfsim.Machine {
 			probegen.MapLosses:  make([]byte, (cpus+1)*simFuncs*probegen.LossesSize), // there are tests of a CPU too many
 			probegen.MapGates:   make([]byte, simFuncs*probegen.GateSize),
 			probegen.MapBudget:  make([]byte, (cpus+1)*probegen.BudgetSize),
+			probegen.MapLater:   make([]byte, 8),
 		},
 		Elements: map[string]int{probegen.MapScratch: elements, probegen.MapLosses: (cpus + 1) * simFuncs, probegen.MapBudget: cpus + 1},
 		PerCPU:   map[string]int{probegen.MapLosses: simFuncs, probegen.MapBudget: 1},

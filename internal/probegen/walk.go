@@ -139,7 +139,12 @@ func (g *gen) walk(f *Func) {
 	state(walkRowEnd)
 	g.instance(f)
 	g.note("the load bias")
-	g.bias(asm.R1, asm.R2, f)
+	if f.Role == RoleReturn {
+		// There are several sites with one program.
+		g.emit(asm.LoadMem(asm.R1, asm.RFP, openValue+OpenBias, asm.DWord))
+	} else {
+		g.bias(asm.R1, asm.R2, f)
+	}
 	state(walkBias)
 	state(capture.OffBias)
 	const callback = "step"

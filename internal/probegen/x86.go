@@ -33,6 +33,7 @@ var i386 = machine{
 	word:      asm.Word,
 	firstCond: 0x00,
 	jumpIf:    jumpIfX86,
+	tlsArray:  true,
 }
 
 // x86Flags is the offset of EFLAGS in struct pt_regs.

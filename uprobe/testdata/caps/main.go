@@ -68,6 +68,21 @@ func list(id int, items []*item) {
 	sink = id + len(items)
 }
 
+// results panics for each third number.
+//
+//go:noinline
+func results(n int, s string) (int, string, []point) {
+	if n%3 == 2 {
+		panic(n)
+	}
+	return n + 1, s + "!", []point{{X: n}}
+}
+
+func attempt(n int) {
+	defer func() { recover() }()
+	results(n, fmt.Sprint(n))
+}
+
 //go:noinline
 func chain(id int, l *link) {
 	if id < 0 {
@@ -177,6 +192,10 @@ func do(command string) (answer string, err error) {
 		return fmt.Sprint(cmd.Process.Pid), err
 	case "text": // on a page that was never touched
 		return unread()
+	case "results":
+		for i := range n {
+			attempt(i)
+		}
 	case "chain":
 		chain(7, newChain(7, n))
 	case "refs":

@@ -1,0 +1,230 @@
+package probegen_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"testing"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/internal/bpfsim"
+	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/probegen"
+)
+
+// wholeFuncs are the programs of random functions of which whole calls are
+// recorded: their entries, and their returns where the g is known there.
+func (r random) wholeFuncs() (entries, returns []probegen.Func) {
+	g := probegen.G{Kind: probegen.GRegister, Reg: r.arch.G}
+	switch {
+	case r.arch == abi.I386:
+		g.Reg = abi.ECX
+	case r.arch == abi.AMD64 && r.one(3):
+		g = probegen.G{Kind: probegen.GThread, TLS: -8}
+	}
+	memo := map[*abi.Type]*abi.Type{}
+	plan := func() *capture.Plan {
+		c := planCase{arch: r.arch, params: make([]*abi.Type, r.IntN(5))}
+		for i := range c.params {
+			c.params[i] = r.typ(3)
+		}
+		in := c.inputs()
+		for i := range in {
+			if r.arch == abi.I386 {
+				in[i].Type = on386(c.params[i], memo)
+			}
+			in[i].Location = r.location(in[i].Type.Size)
+		}
+		limits := r.limits()
+		limits.Pair = true
+		p := capture.Build(r.arch, in, limits)
+		p.Goroutine = 152
+		return p
+	}
+	for id := range uint32(1 + r.IntN(4)) {
+		f := probegen.Func{
+			ID: id + 10, Cookie: id, Name: fmt.Sprintf("main.f%d", id), Arch: r.arch, Plan: plan(),
+			CFA: int64(8 * r.IntN(4)), Skip: probegen.Never, G: g, Site: 0x401000,
+		}
+		entries = append(entries, f)
+		f.Plan, f.Role, f.CFA = plan(), probegen.RoleReturn, int64(8*r.IntN(2))
+		returns = append(returns, f)
+	}
+	return entries, returns
+}
+
+// TestWholeCalls enters and leaves random functions, while the ring buffer or the
+// map of open calls is full now and then, and compares records and map with what
+// they must be.
+func TestWholeCalls(t *testing.T) {
+	for _, a := range []*abi.Arch{abi.AMD64, abi.ARM64, abi.I386} {
+		t.Run(a.GOARCH, func(t *testing.T) { testWholeCalls(t, a) })
+	}
+}
+
+func testWholeCalls(t *testing.T, a *abi.Arch) {
+	rounds := 150
+	if testing.Short() {
+		rounds = 40
+	}
+	type call struct {
+		fn   uint32
+		time uint64
+	}
+	var recorded, paired, unmatched, stale, lost, full int
+	for seed := range rounds {
+		r := newRandom(uint64(seed), a)
+		entries, returns := r.wholeFuncs()
+		o := probegen.Options{CPUs: simCPUs, Sleepable: r.one(2), ThreadBase: 4936}
+		if a == abi.I386 {
+			if _, err := probegen.Entry(returns, o); err == nil {
+				t.Fatal("a program for a return where nothing tells the goroutine")
+			}
+		}
+		m := newMachine(1 << 20)
+		open := &bpfsim.Hash{KeySize: probegen.OpenKeySize, ValueSize: probegen.OpenSize, MaxEntries: 1 << 10}
+		m.Hashes[probegen.MapOpen] = open
+		enter := load(t, entries, o)
+		var leave *bpfsim.Program
+		if a != abi.I386 {
+			leave = load(t, returns, o)
+		}
+		// Two goroutines, and a system stack, of which nothing but the distance of
+		// a frame from the upper end is fixed.
+		w := r.world()
+		var gs []uint64
+		for i := range uint64(3) {
+			g := w.mem.Alloc(400, 8)
+			w.mem.PutWord(g+152, i)
+			gs = append(gs, g)
+		}
+		want := map[string]call{}
+		for n := range 60 {
+			i := r.IntN(len(entries))
+			f, prog := &entries[i], enter
+			if leave != nil && r.one(2) {
+				f, prog = &returns[i], leave
+			}
+			h := w.hit(o.Sleepable)
+			h.pid = 7 + r.Uint32N(2)
+			g := pick(r, gs...)
+			depth := uint64(64 * (1 + r.IntN(3)))
+			hi := uint64(0x7000_0000) + uint64(r.IntN(8))<<16
+			if a == abi.I386 {
+				w.mem.Put(g+4, binary.LittleEndian.AppendUint32(nil, uint32(hi)))
+			} else {
+				w.mem.PutWord(g+8, hi)
+			}
+			h.regs[a.SP] = hi - depth - uint64(f.CFA)
+			h.threadBase = 4936
+			if f.G.Kind == probegen.GThread {
+				h.fsBase = w.mem.Alloc(16, 8) + 8
+				w.mem.PutWord(h.fsBase-8, g)
+			} else {
+				h.regs[f.G.Reg] = g
+			}
+			m.Ring.Size = 1 << 20
+			if r.one(6) {
+				m.Ring.Size = 8
+			}
+			open.MaxEntries = 1 << 10
+			if r.one(10) {
+				open.MaxEntries = len(open.Entries)
+			}
+			h.lost = binary.LittleEndian.Uint64(m.Arrays[probegen.MapLater])
+			h.enter(m)
+			m.Cookie, m.PID, m.TID, m.Time = uint64(f.Cookie), h.pid, h.tid, h.time
+			before := maps.Clone(mapLosses(m))
+			fatal := func(err error) {
+				t.Fatalf("seed %d, hit %d, role %d, %+v: %v\n%s", seed, n, f.Role, o, err, describe(f))
+			}
+			goroutine, d := h.open(f)
+			if d != depth {
+				t.Fatalf("depth %d, want %d", d, depth)
+			}
+			var key []byte
+			for _, word := range []uint64{uint64(h.pid), goroutine, depth} {
+				key = binary.LittleEndian.AppendUint64(key, word)
+			}
+			k := string(key)
+			old, isOpen := want[k]
+			// What must happen.
+			cause := -1
+			switch {
+			case f.Role == probegen.RoleReturn && (!isOpen || old.fn != f.ID):
+				cause = probegen.Unmatched
+				unmatched++
+			case f.Role == probegen.RoleReturn:
+				delete(want, k)
+				h.entered = old.time
+				if m.Ring.Size == 8 {
+					cause = probegen.LossLater
+					lost++
+				}
+			default:
+				if isOpen {
+					stale++
+				}
+				want[k] = call{f.ID, h.time}
+				switch {
+				case !isOpen && len(open.Entries) >= open.MaxEntries:
+					cause = probegen.LossOpen
+					full++
+				case m.Ring.Size == 8:
+					cause = probegen.LossRing
+					lost++
+				}
+				if cause >= 0 {
+					delete(want, k)
+				}
+			}
+			if _, err := m.Run(prog); err != nil {
+				fatal(err)
+			}
+			got := m.Ring.Take()
+			after := mapLosses(m)
+			if cause >= 0 {
+				before[cause]++
+			}
+			if !maps.Equal(before, after) {
+				fatal(fmt.Errorf("losses %v, want %v", after, before))
+			}
+			if (cause >= 0) != (len(got) == 0) {
+				fatal(fmt.Errorf("%d records, cause %d", len(got), cause))
+			}
+			if cause < 0 {
+				if err := diff(got[0], h.record(f)); err != nil {
+					fatal(err)
+				}
+				recorded++
+				if f.Role == probegen.RoleReturn {
+					paired++
+				}
+			}
+			if len(open.Entries) != len(want) {
+				fatal(fmt.Errorf("%d calls are open, want %d", len(open.Entries), len(want)))
+			}
+			for k, c := range want {
+				v := open.Entries[k]
+				if len(v) == 0 || binary.LittleEndian.Uint64(v[probegen.OpenTime:]) != c.time ||
+					binary.LittleEndian.Uint64(v[probegen.OpenFunc:]) != uint64(c.fn) {
+					fatal(fmt.Errorf("open call %x, want %+v", v, c))
+				}
+			}
+		}
+	}
+	t.Logf("%d records, %d pairs, %d unmatched returns, %d replaced, %d lost, %d found the map full", recorded, paired, unmatched, stale, lost, full)
+	if recorded < 1000 || stale < 100 || lost < 100 || full < 20 || a != abi.I386 && (paired < 500 || unmatched < 100) {
+		t.Error("too uniform")
+	}
+}
+
+func mapLosses(m *bpfsim.Machine) map[int]uint64 {
+	all := map[int]uint64{}
+	for i := range probegen.LossesSize / 8 {
+		for l := m.Arrays[probegen.MapLosses]; len(l) > 0; l = l[probegen.LossesSize:] {
+			all[i] += binary.LittleEndian.Uint64(l[8*i:])
+		}
+	}
+	return all
+}

@@ -1,0 +1,260 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/dwarfargs"
+	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/probegen"
+	"github.com/argtap/argtap/internal/site"
+	"github.com/argtap/argtap/symbols"
+)
+
+// paired returns the options for a function of which whole calls are traced.
+func (o *options) paired() *options {
+	p := *o
+	p.limits.Pair = true
+	return &p
+}
+
+// pairs reports whether entry and return of the function are joined.
+func (f *Func) pairs(o *options) bool { return o.results && f.noResults == "" }
+
+// pairsNow reports whether entry and return of the function, which is traced, are
+// joined.
+func (f *Func) pairsNow() bool { return f.plan.Pair != 0 }
+
+// resultName is the name of the i-th result: as in debuggers if it has none. Up to
+// Go 1.17 the compiler counts them on from the parameters.
+func resultName(name string, i int) string {
+	if name == "" || name == "_" || strings.HasPrefix(name, "~") {
+		return fmt.Sprintf("~r%d", i)
+	}
+	return name
+}
+
+// missingResult stands for results that the debug information may leave out.
+const missingResult = "?"
+
+// dwarfResults returns the results as the debug information describes them.
+func (b *executable) dwarfResults(f *dwarfargs.Func) ([]Param, error) {
+	resolved, err := f.AtReturn(b.arch)
+	if err != nil {
+		return nil, err
+	}
+	var results []Param
+	for i, r := range resolved {
+		results = append(results, Param{
+			Name: resultName(r.Param.Name, i), Type: r.Param.Type, Location: r.Location, Source: r.Agreement.String(),
+		})
+	}
+	if f.ResultsMissing {
+		t := &abi.Type{Name: missingResult, Kind: abi.Uint8, Size: 1, Align: 1}
+		results = append(results, Param{
+			Name: missingResult, Type: t, Location: abi.Absent(t.Size, abi.HiddenParameter), Source: "missing",
+		})
+	}
+	return results, nil
+}
+
+// findResults works out where the results of a function are, and whether a return
+// can be joined with its entry.
+func (b *executable) findResults(s symbols.Func, f *Func, d *description, code []byte, o *options) error {
+	if !o.results && !o.inspect {
+		return nil
+	}
+	f.result = &Func{
+		name: f.name, arch: f.arch, sig: f.sig, source: f.source, printers: f.printers, names: f.names, sites: f.sites,
+	}
+	switch {
+	case !d.goCode:
+		f.noResults = "it is no Go function"
+	case d.noResults != "":
+		f.noResults = d.noResults
+	case d.results == nil || d.source == SourceNone:
+		f.noResults = "nothing describes its results"
+	default:
+		results, err := d.results()
+		if err != nil {
+			return err
+		}
+		f.result.setResults(results, b, o)
+	}
+	if f.noResults != "" {
+		return nil
+	}
+	sites := f.sites
+	if o.first {
+		var err error
+		if sites, err = site.FindIn(b.arch, code, s.Entry, nil, b.file.ReadOnlyAt); err != nil {
+			return err
+		}
+	}
+	for _, r := range sites.Returns {
+		off, err := b.file.FileOffset(r.Addr)
+		if err != nil {
+			return err
+		}
+		f.returns = append(f.returns, off)
+	}
+	f.result.sites = sites
+	f.returnG = b.findReturnG(s, d, code)
+	switch {
+	case len(sites.Returns) == 0 && sites.TailJumps > 0:
+		f.noResults = "it has no return: it ends in a jump to another function"
+	case len(sites.Returns) == 0:
+		f.noResults = "it has no return: it never ends, or only by a panic"
+	case f.g.Kind == probegen.GNone || f.returnG.Kind == probegen.GNone:
+		f.noResults = "nothing tells its goroutine at a return"
+	case b.gOffsets().goid == 0:
+		f.noResults = "where the runtime keeps the goroutine's ID is not known of this Go release"
+	}
+	return nil
+}
+
+// setResults makes the results the parameters of f.
+func (f *Func) setResults(results []Param, b *executable, o *options) {
+	f.params, f.inputs = nil, nil
+	for _, p := range results {
+		f.inputs = append(f.inputs, capture.Input{Name: p.Name, Type: p.Type, Location: b.readable(p.Location)})
+		p.arch, p.redact = b.arch, o.limits.Redact
+		f.params = append(f.params, p)
+	}
+}
+
+// findReturnG says where the g is at a return: registers that the entry's stack
+// check has loaded hold something else by then.
+func (b *executable) findReturnG(s symbols.Func, d *description, code []byte) probegen.G {
+	switch {
+	case d.keepsG(b.arch):
+		return probegen.G{Kind: probegen.GRegister, Reg: b.arch.G}
+	case b.arch == abi.AMD64, b.arch == abi.I386:
+		off, ok := site.TLSOffset(b.arch, code, s.Entry)
+		if !ok {
+			off, ok = b.threadOffset()
+		}
+		if ok {
+			return probegen.G{Kind: probegen.GThread, TLS: off}
+		}
+	}
+	return probegen.G{}
+}
+
+// resultPlan makes the plan of the results: a walk where a static plan would leave
+// something out.
+func (b *executable) resultPlan(s symbols.Func, f *Func, o *options) {
+	r := f.result
+	defer func() { r.plan.Goroutine = b.gOffsets().goid }()
+	r.plan = capture.Build(b.arch, r.inputs, o.limits)
+	whole := true
+	for i := range f.instances {
+		in := &f.instances[i]
+		var w bool
+		in.resultPlan, w = capture.Retype(b.arch, r.plan, r.inputs, in.resultTypes(r), o.limits)
+		whole = whole && w
+	}
+	if whole && !r.plan.Lacks(o.limits) {
+		return
+	}
+	deep := *o
+	deep.whole = true
+	d, err := b.describe(s, &deep)
+	if err != nil || d.results == nil {
+		o.log.Info("types of results cannot be read to their ends", "func", s.Name, "err", err)
+		return
+	}
+	results, err := d.results()
+	if err != nil || len(results) != len(r.params) {
+		o.log.Info("types of results cannot be read to their ends", "func", s.Name, "err", err)
+		return
+	}
+	inputs := slices.Clone(r.inputs)
+	for i := range results {
+		inputs[i].Type = results[i].Type
+	}
+	r.inputs = inputs
+	b.needWalkTypes(o)
+	r.plan = capture.BuildWalk(b.arch, inputs, o.limits, b.walkTypes)
+	if len(f.instances) == 0 {
+		return
+	}
+	dicts := make([]symbols.Dictionary, len(f.instances))
+	for i := range f.instances {
+		dicts[i] = f.instances[i].dict
+	}
+	wholeTypes := b.instancesOf(s, d, dicts, wholeTypes)
+	for i := range f.instances {
+		in := &f.instances[i]
+		in.resultPlan = nil
+		if k := slices.IndexFunc(wholeTypes, func(w Instance) bool { return w.dict.Addr == in.dict.Addr }); k >= 0 {
+			in.resultPlan = capture.BuildWalk(b.arch, capture.Retyped(inputs, wholeTypes[k].resultTypes(r)), o.limits, b.walkTypes)
+		}
+	}
+}
+
+// resultTypes returns the true types of results, parallel to those of r, nil for
+// those that are as the code has them.
+func (in *Instance) resultTypes(r *Func) []*abi.Type {
+	types := make([]*abi.Type, len(r.params))
+	copy(types, in.results)
+	return types
+}
+
+// witness is a function of the runtime that tells how calls end without a return.
+type witness struct {
+	role probegen.Role
+	fn   *Func
+}
+
+// findWitnesses finds those of the binary. Where one is missing, calls are counted
+// as abandoned that it would tell more of.
+func (b *executable) findWitnesses(o *options) (found []witness) {
+	for _, w := range []struct {
+		name string
+		role probegen.Role
+	}{
+		{"runtime.gopanic", probegen.RolePanic},
+		{"runtime.fatalpanic", probegen.RoleFatal},
+		{"runtime.Goexit", probegen.RoleExit},
+		// A function goes on behind a panic with a call of this one.
+		{"runtime.deferreturn", probegen.RoleUnwound},
+	} {
+		f, err := b.witnessed(w.name, o)
+		if err != nil {
+			o.log.Info("how calls end is told less well", "func", w.name, "err", err)
+			continue
+		}
+		found = append(found, witness{w.role, f})
+	}
+	return found
+}
+
+func (b *executable) witnessed(name string, o *options) (*Func, error) {
+	s, err := b.file.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	plain := &options{log: o.log}
+	d, err := b.describe(s, plain)
+	if err != nil {
+		return nil, err
+	}
+	code, err := b.file.Code(s)
+	if err != nil {
+		return nil, err
+	}
+	f := &Func{name: name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.sig, source: d.source}
+	if err := b.place(f, s, code, nil, plain); err != nil {
+		return nil, err
+	}
+	if f.g = b.findG(f, d, code); f.g.Kind == probegen.GNone || b.gOffsets().goid == 0 {
+		return nil, errors.New("nothing tells its goroutine")
+	}
+	f.plan = capture.Build(b.arch, nil, capture.Limits{Pair: true})
+	f.plan.Goroutine = b.gOffsets().goid
+	return f, nil
+}
