@@ -135,10 +135,10 @@ func testDictionary(t *testing.T, a *abi.Arch, walk, only bool) {
 		{"all ones", ^uint64(0), false, 0, false},
 		{"unreadable", dictNodes + walkBias, true, 0, true},
 	} {
+		if tt.unread && a != abi.I386 {
+			continue // it is in a register
+		}
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.unread && a != abi.I386 {
-				t.Skip("it is in a register")
-			}
 			dict := tt.dict
 			if ptr == 4 {
 				dict = uint64(uint32(dict))
