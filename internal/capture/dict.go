@@ -79,7 +79,7 @@ func Retyped(inputs []Input, types []*abi.Type) []Input {
 // want.
 func retype(have, want *Image) (_ *Image, whole bool) {
 	whole = true
-	img := &Image{Type: want.Type, Size: have.Size, Holes: have.Holes, Slots: have.Slots}
+	img := &Image{Type: want.Type, Size: have.Size, Holes: have.Holes, Slots: have.Slots, NoLoops: have.NoLoops}
 	for _, r := range want.Refs {
 		h, ok := have.Ref(r.Offset)
 		switch {

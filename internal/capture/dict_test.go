@@ -82,6 +82,15 @@ func TestRetype(t *testing.T) {
 		}
 		checkRetyped(t, tt.name, p.Params[0].Image, q.Params[0].Image)
 	}
+	// What there is no loop for keeps its reason.
+	{
+		in := inputs(tString)
+		p := capture.Build(abi.AMD64, in, capture.Limits{NoLoops: true})
+		q, _ := capture.Retype(abi.AMD64, p, in, []*abi.Type{named(tString, "main.Name")}, capture.Limits{NoLoops: true})
+		if !q.Params[0].Image.NoLoops {
+			t.Error("the kernel has no loops, the image does not say it")
+		}
+	}
 	// A type that is not given stays.
 	in := inputs(tString)
 	p := capture.Build(abi.AMD64, in, capture.Limits{})

@@ -59,7 +59,9 @@ func (e *Error) Caret() string {
 
 // errorAt makes an error at a place of the text.
 func (c *checker) errorAt(pos token.Pos, format string, args ...any) *Error {
-	return &Error{Text: c.text, Column: c.offset(pos) + 1, Message: fmt.Sprintf(format, args...)}
+	// A message may quote the text, which may have several lines.
+	message := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
+	return &Error{Text: c.text, Column: c.offset(pos) + 1, Message: message}
 }
 
 // unsupported makes an error for what may be valid Go.

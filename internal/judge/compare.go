@@ -191,7 +191,7 @@ func (c *comparer) value(path string, v uprobe.Value, d *api.Variable) {
 		c.differ(path, v, "kind "+kind.String(), "kind "+d.Kind.String()+" of "+d.Type)
 		return
 	}
-	if mine := v.Type().Name; typeName(mine) != typeName(d.Type) {
+	if mine := v.Type().Name; !sameType(mine, d.Type) {
 		c.differ(path, v, "of type "+mine, "of type "+d.Type)
 		return
 	}
@@ -401,7 +401,12 @@ func (c *comparer) sameType(path string, v uprobe.Value, theirs string) bool {
 	if v.Type() != nil {
 		mine = v.Type().Name
 	}
-	return c.same(path+".(type)", v, typeName(mine), typeName(theirs))
+	if !sameType(mine, theirs) {
+		c.differ(path+".(type)", v, mine, theirs)
+		return false
+	}
+	c.equal++
+	return true
 }
 
 func (c *comparer) dynamic(path string, v uprobe.Value, d *api.Variable) {

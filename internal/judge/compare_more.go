@@ -196,6 +196,12 @@ func typeName(name string) string {
 	return name
 }
 
+// sameType compares names of types. Of generic code Delve names what instances
+// share, argtap each one's own types.
+func sameType(mine, theirs string) bool {
+	return typeName(mine) == typeName(theirs) || strings.Contains(theirs, "go.shape.")
+}
+
 // missingKey counts an entry whose key is not known, for a reason that names
 // the side.
 func (c *comparer) missingKey(path, reason string) {

@@ -166,7 +166,8 @@ func document(results []*Result) string {
 Programs that nobody here wrote run under Delve while argtap traces them. At the
 same stop of a call, both show every parameter, as deep as argtap follows it, and
 everything is compared: bits, lengths, addresses, names of types and fields,
-entries of maps, what pointers and interfaces lead to. The package comment of
+entries of maps, what pointers and interfaces lead to. (Not the names of types of
+generic code, where Delve has the shape that instances share.) The package comment of
 internal/judge says how the two come to see the same memory.
 
 This file is written by
