@@ -152,7 +152,7 @@ func BenchmarkDecode(b *testing.B) {
 	order.PutUint64(rec[ptr.Slots:], uint64(f.plan.Fixed+8)|1<<32)
 	order.PutUint64(rec[f.plan.Fixed+8:], 3)
 	sum := int64(0)
-	tr := &Tracer{funcs: fs, handler: func(c *Call) {
+	tr := &Tracer{funcs: fs, tallies: make([]funcTally, len(fs)), handler: func(c *Call) {
 		n, _ := c.Arg(0).Int()
 		x, _ := c.Arg(2).Elem().Field(0).Int()
 		s, _ := c.Arg(1).Text()

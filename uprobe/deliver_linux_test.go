@@ -12,7 +12,7 @@ func TestDeliver(t *testing.T) {
 	f := twoArgs(t)
 	good := f.call(nil, "abc", &testPoint{3, 4}).data
 	var got []string
-	tr := &Tracer{funcs: []*Func{f.fn}, epoch: testEpoch, handler: func(c *Call) { got = append(got, c.String()) }}
+	tr := &Tracer{funcs: []*Func{f.fn}, tallies: make([]funcTally, 1), epoch: testEpoch, handler: func(c *Call) { got = append(got, c.String()) }}
 	var call Call
 	otherID := append([]byte(nil), good...)
 	order.PutUint32(otherID[capture.OffPlan:], 1)
@@ -21,8 +21,9 @@ func TestDeliver(t *testing.T) {
 	} {
 		tr.deliver(rec, &call)
 	}
-	if len(got) != 2 || tr.delivered.Load() != 2 || tr.malformed.Load() != 4 {
-		t.Errorf("%d calls, %d counted, %d malformed", len(got), tr.delivered.Load(), tr.malformed.Load())
+	y := &tr.tallies[0]
+	if len(got) != 2 || y.delivered.Load() != 2 || y.malformed.Load() != 1 || tr.malformed.Load() != 3 {
+		t.Errorf("%d calls, %d counted, %d and %d malformed", len(got), y.delivered.Load(), y.malformed.Load(), tr.malformed.Load())
 	}
 	const want = `main.f(s="abc", p=&uprobe.testPoint{X: 3, Y: 4})`
 	for _, s := range got {
@@ -41,7 +42,7 @@ func TestNoAllocations(t *testing.T) {
 	rec := f.call(nil, -1, uint8(2), true, float32(0.5), 1i, "abc", []byte("de"), &testPoint{3, 4},
 		[]int32{5, 6}, []string{"g", "hi"}, [2]testPoint{{7, 8}, {9, 10}}).data
 	sum := 0
-	tr := &Tracer{funcs: []*Func{f.fn}, epoch: testEpoch, handler: func(c *Call) {
+	tr := &Tracer{funcs: []*Func{f.fn}, tallies: make([]funcTally, 1), epoch: testEpoch, handler: func(c *Call) {
 		i, _ := c.Arg(0).Int()
 		u, _ := c.Arg(1).Uint()
 		b, _ := c.Arg(2).Bool()

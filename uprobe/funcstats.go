@@ -6,16 +6,46 @@ import (
 )
 
 // FuncStats are the counts of one function: [Stats] but for LostMissed, Unbound and
-// ProbeTime, and with [WithResults] for Open, Abandoned, LostReturn and what of
-// LostOpen the reader finds, which are known of the tracer as a whole only. They add up
-// like those.
+// ProbeTime, which are known of the tracer as a whole only. So are records that are so
+// malformed that they do not tell their function. They add up like those.
 type FuncStats struct {
 	Func *Func
 	Stats
 }
 
-// funcTally counts what the reader finds of a function.
-type funcTally struct{ delivered, malformed atomic.Uint64 }
+// funcTally counts what the reader finds of a function. What follows malformed is
+// not 0 only of functions whose whole calls are traced.
+type funcTally struct {
+	delivered, malformed atomic.Uint64
+	// open are calls that the joiner has, openAtEnd those that it gave up as open.
+	open, openAtEnd                 atomic.Uint64
+	openFull, lostReturn, abandoned atomic.Uint64
+}
+
+// addTo adds the counts.
+func (y *funcTally) addTo(s *Stats) {
+	s.Delivered += y.delivered.Load()
+	s.LostMalformed += y.malformed.Load()
+	s.LostOpen += y.openFull.Load()
+	s.LostReturn += y.lostReturn.Load()
+	s.Open += y.open.Load() + y.openAtEnd.Load()
+	s.Abandoned += y.abandoned.Load()
+}
+
+// ended counts a call that is open no longer and not delivered.
+func (y *funcTally) ended(how ending) {
+	switch how {
+	case endLost:
+		y.lostReturn.Add(1)
+	case endOpen:
+		y.openAtEnd.Add(1)
+	case endFull:
+		y.openFull.Add(1)
+	default:
+		y.abandoned.Add(1)
+	}
+	y.open.Add(^uint64(0))
+}
 
 // kernelCounts are what the programs have counted.
 type kernelCounts struct {
@@ -32,13 +62,11 @@ func (t *Tracer) Stats() Stats {
 	for i := range c.funcs {
 		s.add(&c.funcs[i])
 	}
-	s.Delivered = t.delivered.Load()
-	s.LostMalformed = t.malformed.Load()
+	for i := range t.tallies {
+		t.tallies[i].addTo(&s)
+	}
+	s.LostMalformed += t.malformed.Load()
 	s.Unbound = t.unbound.Load()
-	s.LostOpen += t.openFull.Load()
-	s.LostReturn = t.lostReturn.Load()
-	s.Open = t.open.Load() + t.openAtEnd.Load()
-	s.Abandoned = t.abandoned.Load()
 	s.sum()
 	return s
 }
@@ -53,10 +81,7 @@ func (t *Tracer) FuncStats() []FuncStats {
 		if i < len(c.funcs) {
 			all[i].Stats = c.funcs[i]
 		}
-		if i < len(t.tallies) {
-			all[i].Delivered = t.tallies[i].delivered.Load()
-			all[i].LostMalformed = t.tallies[i].malformed.Load()
-		}
+		t.tallies[i].addTo(&all[i].Stats)
 		all[i].sum()
 	}
 	return all

@@ -32,8 +32,9 @@ type joiner struct {
 	// deliver takes a call that has ended: in how, with the record of the return
 	// if it returned.
 	deliver func(c *openCall, how ending, result []byte)
-	// count counts a call that is not delivered.
-	count func(how ending)
+	// count counts a call that is not delivered, of which it has the record of the
+	// entry.
+	count func(entry []byte, how ending)
 
 	procs map[uint32]*openProcess
 	bytes int // of the records that are kept
@@ -160,9 +161,9 @@ func (j *joiner) entry(fn *Func, data []byte, epoch time.Time) {
 	switch {
 	case len(j.stolen) > 0 && j.stolen[e.callID]:
 		delete(j.stolen, e.callID)
-		j.count(endLost)
+		j.count(data, endLost)
 	case j.bytes+len(data) > maxOpenBytes:
-		j.count(endFull)
+		j.count(data, endFull)
 	default:
 		var buf []byte
 		if n := len(j.spare); n > 0 {
@@ -315,7 +316,7 @@ func (j *joiner) end(c *openCall, how ending, result []byte) {
 	if how == endReturned || how == endPanicked {
 		j.deliver(c, how, result)
 	} else {
-		j.count(how)
+		j.count(c.data, how)
 	}
 	if len(j.spare) < 256 && cap(c.data) <= 4096 {
 		j.spare = append(j.spare, c.data)

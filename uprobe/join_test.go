@@ -52,7 +52,7 @@ func newJoinTest() *joinTest {
 	x.j.deliver = func(c *openCall, how ending, _ []byte) {
 		x.got = append(x.got, fmt.Sprintf("%s %d", names[how], c.depth))
 	}
-	x.j.count = func(how ending) { x.got = append(x.got, names[how]) }
+	x.j.count = func(_ []byte, how ending) { x.got = append(x.got, names[how]) }
 	return x
 }
 

@@ -112,30 +112,26 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 		t.malformed.Add(1)
 		return
 	}
-	var tally *funcTally
-	if int(id) < len(t.tallies) {
-		tally = &t.tallies[id]
-	}
+	tally := &t.tallies[id]
 	c, ok := newCall(t.funcs[id], data, t.epoch)
 	if !ok {
-		t.malformed.Add(1)
-		if tally != nil {
-			tally.malformed.Add(1)
-		}
+		tally.malformed.Add(1)
 		return
 	}
 	if c.whole() {
-		t.open.Add(1)
+		tally.open.Add(1)
 		t.joiner.entry(c.fn, data, t.epoch)
 		return
 	}
 	*call = c
 	// Counted first, so that a handler that looks finds its own call counted.
-	t.delivered.Add(1)
-	if tally != nil {
-		tally.delivered.Add(1)
-	}
+	tally.delivered.Add(1)
 	t.handler(call)
+}
+
+// tally returns the counts of the function of a valid record.
+func (t *Tracer) tally(data []byte) *funcTally {
+	return &t.tallies[order.Uint32(data[capture.OffPlan:])]
 }
 
 // startJoiner makes what joins entries and returns.
@@ -146,29 +142,19 @@ func (t *Tracer) startJoiner() {
 	j := newJoiner()
 	j.calls = t.kernel
 	j.deliver = func(o *openCall, how ending, result []byte) {
-		t.open.Add(^uint64(0))
+		tally := t.tally(o.data)
 		call, ok := newCall(o.fn, o.data, o.epoch)
 		call.unwound = how == endPanicked
 		if !ok || result != nil && !call.setResult(result) {
-			t.malformed.Add(1)
+			tally.malformed.Add(1)
+			tally.open.Add(^uint64(0))
 			return
 		}
-		t.delivered.Add(1)
+		tally.delivered.Add(1)
+		tally.open.Add(^uint64(0))
 		t.handler(&call)
 	}
-	j.count = func(how ending) {
-		t.open.Add(^uint64(0))
-		switch how {
-		case endLost:
-			t.lostReturn.Add(1)
-		case endOpen:
-			t.openAtEnd.Add(1)
-		case endFull:
-			t.openFull.Add(1)
-		default:
-			t.abandoned.Add(1)
-		}
-	}
+	j.count = func(entry []byte, how ending) { t.tally(entry).ended(how) }
 	j.ending = t.ending.Load
 	t.joiner = j
 }

@@ -17,7 +17,10 @@ import (
 // in each thread.
 var crowds = []string{"main.crowd", "main.throng", "main.list", "main.chain"}
 
-const perThread = 1000
+const (
+	threads   = 24
+	perThread = 1000
+)
 
 // added checks that the counts of a tracer that has ended add up, of each function
 // and in all, and returns them. Each function was called as often as calls says.
@@ -26,7 +29,8 @@ func added(t *testing.T, tr *Tracer, calls uint64, delivered map[string]uint64) 
 	var sum Stats
 	for _, s := range tr.FuncStats() {
 		all = append(all, s)
-		if n := s.Delivered + s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed + s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused; n != s.Calls {
+		if n := s.Delivered + s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed + s.LostOpen + s.LostReturn +
+			s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused + s.Open + s.Abandoned; n != s.Calls {
 			t.Errorf("%s: %+v add up to %d", s.Func.Name(), s.Stats, n)
 		}
 		// Of hits that the kernel passed over it does not say which they were.
@@ -39,6 +43,9 @@ func added(t *testing.T, tr *Tracer, calls uint64, delivered map[string]uint64) 
 		sum.add(&s.Stats)
 		sum.Delivered += s.Delivered
 		sum.LostMalformed += s.LostMalformed
+		sum.LostReturn += s.LostReturn
+		sum.Open += s.Open
+		sum.Abandoned += s.Abandoned
 	}
 	got := tr.Stats()
 	sum.LostMissed, sum.ProbeTime = got.LostMissed, got.ProbeTime
@@ -53,7 +60,6 @@ func added(t *testing.T, tr *Tracer, calls uint64, delivered map[string]uint64) 
 // passes is what the limits say, and every call is counted once.
 func TestThrottle(t *testing.T) {
 	needRoot(t)
-	const threads, calls = 24, 24 * perThread
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		t.Fatal(err)
@@ -92,39 +98,47 @@ func TestThrottle(t *testing.T) {
 			if preempted && strings.Contains("sampling all loss", name) {
 				continue
 			}
-			t.Run(name, func(t *testing.T) {
-				delivered := map[string]uint64{}
-				tr, err := Trace(target.path, crowds[0], func(c *Call) {
-					delivered[c.Name()]++
-					if name == "loss" {
-						time.Sleep(50 * time.Microsecond)
-					}
-				}, append(tt.opts, WithFuncs(crowds[1:]...), withoutFeatures(lack...))...)
-				if err != nil {
-					t.Fatalf("%+v", err)
-				}
-				start := time.Now()
-				target.do(fmt.Sprint("race ", threads))
-				d := time.Since(start)
-				if err := tr.Close(); err != nil {
-					t.Fatal(err)
-				}
-				for _, s := range added(t, tr, calls, delivered) {
-					if !tt.check(s, d) {
-						t.Errorf("%s, in %v: %+v", s.Func.Name(), d, s.Stats)
-					}
-				}
-				s := tr.Stats()
-				if (s.ProbeTime > 0) != (name == "budget" || name == "all") {
-					t.Errorf("the programs took %v", s.ProbeTime)
-				}
-				if name == "loss" && s.LostRing == 0 {
-					t.Error("nothing was lost")
-				}
-				t.Logf("%v: %+v", d, s)
+			t.Run(name, func(t *testing.T) { throttle(t, target, name, append(tt.opts, withoutFeatures(lack...)), tt.check) })
+			// Calls that are kept back leave nothing that a return is paired with.
+			t.Run(name+" results", func(t *testing.T) {
+				throttle(t, target, name, append(tt.opts, WithResults(), withoutFeatures(lack...)), tt.check)
 			})
 		}
 	})
+}
+
+// throttle has the threads of TestThrottle call the functions once.
+func throttle(t *testing.T, target *capsTarget, name string, opts []Option, check func(FuncStats, time.Duration) bool) {
+	t.Helper()
+	delivered := map[string]uint64{}
+	tr, err := Trace(target.path, crowds[0], func(c *Call) {
+		delivered[c.Name()]++
+		if name == "loss" {
+			time.Sleep(50 * time.Microsecond)
+		}
+	}, append(opts, WithFuncs(crowds[1:]...))...)
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	start := time.Now()
+	target.do(fmt.Sprint("race ", threads))
+	d := time.Since(start)
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range added(t, tr, threads*perThread, delivered) {
+		if !check(s, d) {
+			t.Errorf("%s, in %v: %+v", s.Func.Name(), d, s.Stats)
+		}
+	}
+	s := tr.Stats()
+	if (s.ProbeTime > 0) != (name == "budget" || name == "all") {
+		t.Errorf("the programs took %v", s.ProbeTime)
+	}
+	if name == "loss" && s.LostRing == 0 {
+		t.Error("nothing was lost")
+	}
+	t.Logf("%v: %+v", d, s)
 }
 
 // TestBudgetPauses: when the budget is spent, calls are counted but not captured,

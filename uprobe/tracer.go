@@ -27,17 +27,15 @@ type Tracer struct {
 	done     chan struct{} // closed when everything is released
 	reader   atomic.Uint64 // ID of the goroutine that calls the handler
 
-	delivered atomic.Uint64
-	malformed atomic.Uint64
+	tallies   []funcTally   // by function
+	malformed atomic.Uint64 // records that do not tell their function
 	unbound   atomic.Uint64
-	tallies   []funcTally // by function
 
 	// joiner makes calls of entries and returns; it belongs to the reader. It is nil
 	// without WithResults. ending is the time (CLOCK_MONOTONIC) from which on probes
 	// are missing.
-	joiner                                           *joiner
-	open, openAtEnd, abandoned, lostReturn, openFull atomic.Uint64
-	ending                                           atomic.Uint64
+	joiner *joiner
+	ending atomic.Uint64
 }
 
 // Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered + Sampled +
