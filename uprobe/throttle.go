@@ -22,7 +22,9 @@ import (
 // up the rate and the first calls. Each call that is kept back is counted by the
 // one that did it: see [Stats]. The probe itself remains, and with it the trap
 // that it costs: what a call costs that is kept back is hardly more than with an
-// empty program, and not less.
+// empty program, and not less. With [WithResults] it is more: the program looks
+// whether it knows of an earlier call in the same place on the stack, so that no
+// return is taken for the wrong call's, and the returns of such calls remain probed.
 
 // WithSampling captures one call in n of each function: on each processor the
 // first call and then every nth, so that processors do not wait for one another.
@@ -82,7 +84,8 @@ func WithFirst(n int) Option {
 // What is measured, by the programs themselves, is the time from their begin to
 // their end, also that for which they wait for a page or other threads run. It is
 // in [Stats].ProbeTime. The trap into the kernel, which comes before, is not in it,
-// nor what counting takes while the probes pause. Only the end of the tracer saves
+// nor what counting takes while the probes pause. With [WithResults] the probes of
+// returns are measured, but never pause: calls that have begun must end. Only the end of the tracer saves
 // these. The last call before a pause may exceed the budget by what it takes.
 //
 // There is no budget by default: measuring costs two readings of the clock a call.

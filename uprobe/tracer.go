@@ -92,7 +92,7 @@ type Stats struct {
 	// place of a return, or because their process replaced its program.
 	Abandoned uint64
 	// Unmatched is the number of returns of calls whose entry is not there: that
-	// began before the tracer, or were filtered or lost. They are in none of the
+	// began before the tracer, or were kept back or lost. They are in none of the
 	// other counts.
 	Unmatched uint64
 	// Unbound is the number of those calls that were delivered of which an

@@ -32,7 +32,8 @@ func limitSets() (sets []probegen.Limits) {
 }
 
 // TestVerifierAcceptsLimits: the kernel takes all combinations of limits, with
-// conditions, marks, several functions in a program, and the largest programs.
+// conditions, marks, several functions in a program, whole calls, and the largest
+// programs.
 func TestVerifierAcceptsLimits(t *testing.T) {
 	l := newLoader(t)
 	for _, a := range targets() {
@@ -72,6 +73,12 @@ func TestVerifierAcceptsLimits(t *testing.T) {
 						cases = append(cases, []probegen.Func{tt.fn(0)})
 					}
 				}
+				if i%5 == 0 && i > 0 {
+					cases = append(cases, wholeCases(t, a, v)...)
+				}
+				if !v.noLoops && i == 15 {
+					l.verifyWholeWalks(t, a, v)
+				}
 				for _, funcs := range cases {
 					l.verify(t, v, funcs...)
 				}
@@ -104,4 +111,45 @@ func conditioned(t *testing.T, a *abi.Arch, v variant) probegen.Func {
 	f := c.fn(0)
 	f.Where = []*capture.Expr{{Root: e.Root, Params: locations}}
 	return f
+}
+
+// wholeCases are programs for the entries and returns of whole calls.
+func wholeCases(t *testing.T, a *abi.Arch, v variant) (cases [][]probegen.Func) {
+	t.Helper()
+	for i, tt := range plans() {
+		tt.arch, tt.limits.NoLoops, tt.limits.Pair = a, v.noLoops, true
+		f := whole(tt.fn(uint32(i)), probegen.RoleEntry)
+		if i%2 == 0 {
+			never, err := expr.Compile("1 > 2", &expr.Scope{Arch: a, Package: "main"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Where = []*capture.Expr{{Root: never.Root}}
+		}
+		cases = append(cases, []probegen.Func{f})
+		if a != abi.I386 {
+			cases = append(cases, []probegen.Func{whole(tt.fn(uint32(i)), probegen.RoleReturn)})
+		}
+	}
+	witness := probegen.Func{Arch: a, Plan: capture.Build(a, nil, capture.Limits{Pair: true})}
+	return append(cases, []probegen.Func{whole(witness, probegen.RolePanic)}, []probegen.Func{whole(witness, probegen.RoleUnwound)})
+}
+
+// verifyWholeWalks loads programs for whole calls that walk.
+func (l *loader) verifyWholeWalks(t *testing.T, a *abi.Arch, v variant) {
+	t.Helper()
+	cases := walkPlans()
+	for i := range cases {
+		cases[i].limits.Pair = true
+	}
+	funcs, types := walks(a, cases, true)
+	l2 := *l
+	l2.maps = maps.Clone(l.maps)
+	l2.walkMaps(t, types)
+	for i := range funcs {
+		l2.verify(t, v, whole(funcs[i], probegen.RoleEntry))
+		if a != abi.I386 {
+			l2.verify(t, v, whole(funcs[i], probegen.RoleReturn))
+		}
+	}
 }

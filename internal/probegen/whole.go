@@ -236,7 +236,7 @@ func (g *gen) ignored() string {
 // close finds the call that returns, and forgets it. It leaves what MapOpen had in
 // the place of the value.
 func (g *gen) close(f *Func) {
-	g.openKey(f, "exit")
+	g.openKey(f, g.lost(LossLater)) // it may be that of a call that is open
 	g.note("which call returns?")
 	none := g.lost(Unmatched)
 	g.emit(

@@ -9,6 +9,7 @@ import (
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/bpfsim"
 	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/expr"
 	"github.com/argtap/argtap/internal/probegen"
 )
 
@@ -53,9 +54,9 @@ func (r random) wholeFuncs() (entries, returns []probegen.Func) {
 	return entries, returns
 }
 
-// TestWholeCalls enters and leaves random functions, while the ring buffer or the
-// map of open calls is full now and then, and compares records and map with what
-// they must be.
+// TestWholeCalls enters and leaves random functions, with limits and conditions,
+// while the ring buffer or the map of open calls is full and g cannot be read now
+// and then, and compares records, counters and map with what they must be.
 func TestWholeCalls(t *testing.T) {
 	for _, a := range []*abi.Arch{abi.AMD64, abi.ARM64, abi.I386} {
 		t.Run(a.GOARCH, func(t *testing.T) { testWholeCalls(t, a) })
@@ -63,19 +64,31 @@ func TestWholeCalls(t *testing.T) {
 }
 
 func testWholeCalls(t *testing.T, a *abi.Arch) {
-	rounds := 150
+	rounds := 400
 	if testing.Short() {
-		rounds = 40
+		rounds = 150
 	}
 	type call struct {
 		fn   uint32
 		time uint64
 	}
-	var recorded, paired, unmatched, stale, lost, full int
+	var recorded, paired, unmatched, stale, lost, full, noG int
+	keptBack := map[outcome]int{} // where a call under the same key was open
 	for seed := range rounds {
 		r := newRandom(uint64(seed), a)
 		entries, returns := r.wholeFuncs()
 		o := probegen.Options{CPUs: simCPUs, Sleepable: r.one(2), ThreadBase: 4936}
+		if r.one(2) {
+			o.Limits = r.randomLimits()
+		}
+		if r.one(4) {
+			e, err := expr.Compile("1 > 2", &expr.Scope{Arch: a, Package: "main"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries[0].Where = []*capture.Expr{{Root: e.Root}}
+		}
+		model := &limitsModel{o.Limits, map[uint32]*funcModel{}, map[uint32]*budgetModel{}}
 		if a == abi.I386 {
 			if _, err := probegen.Entry(returns, o); err == nil {
 				t.Fatal("a program for a return where nothing tells the goroutine")
@@ -99,6 +112,7 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 			gs = append(gs, g)
 		}
 		want := map[string]call{}
+		now := r.Uint64N(1 << 50)
 		for n := range 60 {
 			i := r.IntN(len(entries))
 			f, prog := &entries[i], enter
@@ -107,6 +121,13 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 			}
 			h := w.hit(o.Sleepable)
 			h.pid = 7 + r.Uint32N(2)
+			now += pick[uint64](r, 1, 1000, 50_000, 3_000_000, 60_000_000)
+			h.time, m.CPU = now, r.Uint32N(simCPUs)
+			if r.one(6) && model.budget[m.CPU] != nil {
+				spent := m.Arrays[probegen.MapBudget][m.CPU*probegen.BudgetSize+probegen.BudgetSpent:]
+				binary.LittleEndian.PutUint64(spent, binary.LittleEndian.Uint64(spent)+uint64(o.Limits.Budget))
+				model.budget[m.CPU].spent += uint64(o.Limits.Budget)
+			}
 			g := pick(r, gs...)
 			depth := uint64(64 * (1 + r.IntN(3)))
 			hi := uint64(0x7000_0000) + uint64(r.IntN(8))<<16
@@ -131,6 +152,12 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 			if r.one(10) {
 				open.MaxEntries = len(open.Entries)
 			}
+			blind := r.one(10)
+			if blind && f.G.Kind == probegen.GThread {
+				h.fsBase = 0
+			} else if blind {
+				h.regs[f.G.Reg] = 0
+			}
 			h.lost = binary.LittleEndian.Uint64(m.Arrays[probegen.MapLater])
 			h.enter(m)
 			m.Cookie, m.PID, m.TID, m.Time = uint64(f.Cookie), h.pid, h.tid, h.time
@@ -138,19 +165,40 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 			fatal := func(err error) {
 				t.Fatalf("seed %d, hit %d, role %d, %+v: %v\n%s", seed, n, f.Role, o, err, describe(f))
 			}
-			goroutine, d := h.open(f)
-			if d != depth {
-				t.Fatalf("depth %d, want %d", d, depth)
+			var k string
+			if !blind {
+				goroutine, d := h.open(f)
+				if d != depth {
+					t.Fatalf("depth %d, want %d", d, depth)
+				}
+				var key []byte
+				for _, word := range []uint64{uint64(h.pid), goroutine, depth} {
+					key = binary.LittleEndian.AppendUint64(key, word)
+				}
+				k = string(key)
 			}
-			var key []byte
-			for _, word := range []uint64{uint64(h.pid), goroutine, depth} {
-				key = binary.LittleEndian.AppendUint64(key, word)
-			}
-			k := string(key)
 			old, isOpen := want[k]
 			// What must happen.
-			cause := -1
+			cause, kept := int(sent), sent
+			if f.Role == probegen.RoleEntry {
+				kept = model.hit(f.ID, m.CPU, now, now, f.Where == nil)
+			}
+			if o.Limits.Sample > 1 && f.Role == probegen.RoleEntry && kept != probegen.Paused && kept != probegen.Beyond {
+				before[probegen.Seen]++
+			}
 			switch {
+			case kept != sent:
+				if isOpen {
+					keptBack[kept]++
+				}
+				delete(want, k)
+				cause = int(kept)
+			case blind && f.Role == probegen.RoleReturn:
+				cause = probegen.LossLater
+				noG++
+			case blind:
+				cause = probegen.LossBusy
+				noG++
 			case f.Role == probegen.RoleReturn && (!isOpen || old.fn != f.ID):
 				cause = probegen.Unmatched
 				unmatched++
@@ -186,13 +234,19 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 			if cause >= 0 {
 				before[cause]++
 			}
+			if cause == probegen.LossLater {
+				h.lost++
+			}
+			if later := binary.LittleEndian.Uint64(m.Arrays[probegen.MapLater]); later != h.lost {
+				fatal(fmt.Errorf("%d records that are not of entries are lost, want %d", later, h.lost))
+			}
 			if !maps.Equal(before, after) {
 				fatal(fmt.Errorf("losses %v, want %v", after, before))
 			}
-			if (cause >= 0) != (len(got) == 0) {
+			if (cause != int(sent)) != (len(got) == 0) {
 				fatal(fmt.Errorf("%d records, cause %d", len(got), cause))
 			}
-			if cause < 0 {
+			if cause == int(sent) {
 				if err := diff(got[0], h.record(f)); err != nil {
 					fatal(err)
 				}
@@ -213,8 +267,14 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 			}
 		}
 	}
-	t.Logf("%d records, %d pairs, %d unmatched returns, %d replaced, %d lost, %d found the map full", recorded, paired, unmatched, stale, lost, full)
-	if recorded < 1000 || stale < 100 || lost < 100 || full < 20 || a != abi.I386 && (paired < 500 || unmatched < 100) {
+	t.Logf("%d records, %d pairs, %d unmatched returns, %d replaced, %d lost, %d found the map full, %d no g, kept back in the place of others: %v",
+		recorded, paired, unmatched, stale, lost, full, noG, keptBack)
+	for _, o := range []outcome{sampledOut, probegen.Filtered, probegen.Limited, probegen.Beyond, probegen.Paused} {
+		if keptBack[o] < 3 {
+			t.Errorf("outcome %d: %d times only", o, keptBack[o])
+		}
+	}
+	if recorded < 1000 || stale < 100 || lost < 100 || full < 20 || a != abi.I386 && (paired < 300 || unmatched < 100) {
 		t.Error("too uniform")
 	}
 }
