@@ -210,6 +210,17 @@ func (t *FuncTable) repeatedNames() (map[uint32]uint32, error) {
 	return twice, err
 }
 
+// startsName reports whether a name begins at an offset of the table of names, and
+// not before it.
+func (t *FuncTable) startsName(at uint32) (bool, error) {
+	if at == 0 {
+		return true, nil
+	}
+	var before [1]byte
+	err := t.read(before[:], t.names.off+uint64(at)-1)
+	return before[0] == 0, err
+}
+
 // mayBeBridged reports whether name can be that of a function with a bridge:
 // assembly, which is on one side of it, has no names for methods, closures in
 // them and instances of generic functions.
@@ -342,6 +353,7 @@ func (t *FuncTable) lookup(name string) ([]TableFunc, error) {
 	low, high := offsets[0], offsets[len(offsets)-1]
 	n := t.reader()
 	var found []TableFunc
+	var named []uint32 // where their names are
 	var fault error
 	err = t.each(func(r *record) bool {
 		at := t.nameOffset(r)
@@ -360,7 +372,7 @@ func (t *FuncTable) lookup(name string) ([]TableFunc, error) {
 		if abi0 {
 			fn.Name += suffixABI0
 		}
-		found = append(found, fn)
+		found, named = append(found, fn), append(named, at)
 		return len(found) < maxAmbiguous
 	})
 	if fault != nil {
@@ -369,7 +381,15 @@ func (t *FuncTable) lookup(name string) ([]TableFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(found) == 2 && t.mayBridge() && mayBeBridged([]byte(base)) {
+	// A name that is the end of another one is none of the linker's, and
+	// repeatedNames does not see it.
+	pair := len(found) == 2 && t.mayBridge() && mayBeBridged([]byte(base))
+	for i := 0; i < len(named) && pair; i++ {
+		if pair, err = t.startsName(named[i]); err != nil {
+			return nil, err
+		}
+	}
+	if pair {
 		i, ok, err := n.abi0Of([2]TableFunc(found), base)
 		if err != nil {
 			return nil, err
