@@ -84,9 +84,10 @@ func WithFirst(n int) Option {
 // What is measured, by the programs themselves, is the time from their begin to
 // their end, also that for which they wait for a page or other threads run. It is
 // in [Stats].ProbeTime. The trap into the kernel, which comes before, is not in it,
-// nor what counting takes while the probes pause. With [WithResults] the probes of
-// returns are measured, but never pause: calls that have begun must end. Only the end of the tracer saves
-// these. The last call before a pause may exceed the budget by what it takes.
+// nor what counting takes while the probes pause. Only the end of the tracer saves
+// these. The last call before a pause may exceed the budget by what it takes. With
+// [WithResults] the probes of returns are measured, but never pause: calls that have
+// begun must end.
 //
 // There is no budget by default: measuring costs two readings of the clock a call.
 func WithBudget(fraction float64) Option {
