@@ -15,6 +15,7 @@ func TestThrottle(t *testing.T) {
 		lines       int
 	}{
 		{"-first 5", "calls=40 delivered=5 lost=0 filtered=0 beyond=35", 5},
+		{"-results -first 5", "calls=40 delivered=5 lost=0 filtered=0 beyond=35 unmatched=35", 5},
 		{"-rate 1", "calls=40 delivered=1 lost=0 filtered=0 limited=39", 1},
 		{"-budget 100%", "calls=40 delivered=40 lost=0 filtered=0", 40},
 		{"-sample 1 -first 3 -where n>9", "calls=40 delivered=3 lost=0 filtered=10 beyond=27", 3},
