@@ -13,13 +13,18 @@ func (k *kernel) needInstances(funcs []*Func) (err error) {
 	var (
 		keys   [][probegen.InstanceKeySize / 8]uint64
 		values []rows
+		asked  bool
 	)
 	for id, f := range funcs {
 		if f.plan.Walk == nil {
 			continue
 		}
+		asked = asked || f.plan.Dict != nil
 		for i := range f.instances {
 			in := &f.instances[i]
+			if in.plan == nil {
+				continue // expressions know shapes: the program finds nothing, and keeps to them
+			}
 			var key [probegen.InstanceKeySize / 8]uint64
 			key[probegen.InstanceDict/8], key[probegen.InstanceFunc/8] = uint64(in.dict.Addr), uint64(id)
 			var v rows
@@ -27,12 +32,12 @@ func (k *kernel) needInstances(funcs []*Func) (err error) {
 			keys, values = append(keys, key), append(values, v)
 		}
 	}
-	if len(keys) == 0 || k.instances != nil {
+	if !asked || k.instances != nil {
 		return nil
 	}
 	if k.instances, err = ebpf.NewMap(&ebpf.MapSpec{
 		Name: "argtap_inst", Type: ebpf.Hash, KeySize: probegen.InstanceKeySize,
-		ValueSize: probegen.InstanceSize, MaxEntries: uint32(len(keys)),
+		ValueSize: probegen.InstanceSize, MaxEntries: uint32(max(len(keys), 1)),
 	}); err != nil {
 		return kernelError("create the map of instances", err)
 	}
