@@ -221,6 +221,11 @@ func (d *Data) readFunc(fn symbols.Func, depth int) (*Func, error) {
 	if err := r.commit(); err != nil {
 		return nil, err
 	}
+	if f.Go && f.release.before(20) {
+		for i := range raw {
+			raw[i].Type = openShapes(raw[i].Type)
+		}
+	}
 	if f.Go && len(raw) == 0 {
 		// Units of assembly look like any other, and functions without
 		// parameters like those of which they are not told.

@@ -148,7 +148,7 @@ func (b *executable) expressions(f *Func, o *options) error {
 	if len(o.captures) == 0 && len(o.conds) == 0 {
 		return nil
 	}
-	c := exprCompiler{b: b, scope: b.scope(f)}
+	c := exprCompiler{b: b, scope: b.scope(f), redact: o.limits.Redact}
 	for _, in := range f.inputs {
 		c.locations = append(c.locations, in.Location)
 	}
@@ -179,7 +179,8 @@ type exprCompiler struct {
 	b           *executable
 	scope       *expr.Scope
 	locations   []abi.Location // of the parameters
-	descriptors uint64         // the address of runtime.types, 0 if it is not known
+	redact      *capture.Redaction
+	descriptors uint64 // the address of runtime.types, 0 if it is not known
 }
 
 // program makes a tree without maps an expression for programs.
@@ -208,7 +209,7 @@ func (c *exprCompiler) capture(f *Func, text string) error {
 		if err != nil {
 			return 0, err
 		}
-		f.inputs = append(f.inputs, capture.Input{Name: text, Type: root.Type, Location: p.Location(), Expr: p})
+		f.inputs = append(f.inputs, capture.Input{Name: text, Type: root.Type, Location: p.Location(), Expr: p, Redacted: showsRedacted(c.redact, root)})
 		return len(f.inputs) - 1, nil
 	}
 	k := Capture{Expr: text, Type: e.Type(), arch: c.b.arch}

@@ -14,10 +14,11 @@ func (k *kernel) needInstances(funcs []*Func) (err error) {
 	var (
 		keys   [][probegen.InstanceKeySize / 8]uint64
 		values []rows
+		asked  bool
 	)
 	add := func(in *Instance, id uint64, p *capture.Plan) {
 		if p == nil || p.Walk == nil {
-			return
+			return // expressions know shapes: the program finds nothing, and keeps to them
 		}
 		var key [probegen.InstanceKeySize / 8]uint64
 		key[probegen.InstanceDict/8], key[probegen.InstanceFunc/8] = uint64(in.dict.Addr), id
@@ -26,6 +27,8 @@ func (k *kernel) needInstances(funcs []*Func) (err error) {
 		keys, values = append(keys, key), append(values, v)
 	}
 	for id, f := range funcs {
+		asked = asked || f.plan.Walk != nil && f.plan.Dict != nil ||
+			f.plan.Pair != 0 && f.result.plan.Walk != nil && len(f.instances) > 0
 		for i := range f.instances {
 			in := &f.instances[i]
 			if f.plan.Walk != nil {
@@ -36,12 +39,12 @@ func (k *kernel) needInstances(funcs []*Func) (err error) {
 			}
 		}
 	}
-	if len(keys) == 0 || k.instances != nil {
+	if !asked || k.instances != nil {
 		return nil
 	}
 	if k.instances, err = ebpf.NewMap(&ebpf.MapSpec{
 		Name: "argtap_inst", Type: ebpf.Hash, KeySize: probegen.InstanceKeySize,
-		ValueSize: probegen.InstanceSize, MaxEntries: uint32(len(keys)),
+		ValueSize: probegen.InstanceSize, MaxEntries: uint32(max(len(keys), 1)),
 	}); err != nil {
 		return kernelError("create the map of instances", err)
 	}

@@ -305,6 +305,7 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 	live = append(live, f.live()...)
 	if instances := b.instances(s, d, typeDepth(o)); len(instances) > 0 {
 		f.setInstances(instances)
+		f.redactInstances(o.limits.Redact)
 		f.alsoFor(dicts)
 		f.dict = d.dict
 		f.inputs = append(f.inputs, dictInput(b.arch, d.dict))

@@ -75,7 +75,7 @@ func (b *builder) param(i int, in Input, off int) int {
 		size, beyond = max(left, 0), abi.CutArgs
 	}
 	location := in.Location
-	if b.limits.Redact.Input(in.Name, in.Type) {
+	if in.Redacted || b.limits.Redact.Input(in.Name, in.Type) {
 		// There is no place for it in the record.
 		size, beyond, location, in.Expr = 0, abi.Redacted, nil, nil
 	}

@@ -91,6 +91,9 @@ type Input struct {
 	// Expr is how the program computes the value, nil for a parameter. Location
 	// is then not looked at.
 	Expr *Expr
+	// Redacted says that the value is redacted whatever its name and type: it is
+	// made of what is redacted.
+	Redacted bool
 	// Dict says that this is no parameter but the dictionary of generic code: see
 	// [Dict]. It is the last one.
 	Dict bool

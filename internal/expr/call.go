@@ -110,6 +110,9 @@ func (c *checker) length(e *ast.CallExpr, x *operand, name string) (*operand, er
 			// Calls in x, even of len, are made, and it is no constant.
 			n := c.node(op, e.Pos(), intType, t.Len, x.node)
 			return &operand{mode: isValue, pos: e.Pos(), typ: intType, node: n}, nil
+		case t.Kind == abi.Chan && t.Elem != nil && t.Elem.Name == "time.Time":
+			// That of a timer has a buffer of which the runtime says 0.
+			return nil, c.unsupported(e.Pos(), "%s of a channel of time.Time: that of a timer is 0, whatever its buffer holds: name the channel itself", name)
 		case t.Kind == abi.Slice, t.Kind == abi.Chan, (t.Kind == abi.String || t.Kind == abi.Map) && op == Len:
 			return &operand{mode: isValue, pos: e.Pos(), typ: intType, node: c.node(op, e.Pos(), intType, 0, x.node)}, nil
 		}

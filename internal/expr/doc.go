@@ -47,8 +47,9 @@
 // with nil, and map elements by a key that is not constant. A shift count such as
 // 1<<n needs a type, as in uint(1)<<n.
 //
-// A map element that is not there is the zero value, as in Go. The length of a
-// channel is that of its buffer, also where the runtime says 0, for timers.
+// A map element that is not there is the zero value, as in Go. The length and
+// capacity of channels of time.Time are refused: for those of timers, and no
+// others, the runtime says 0, whatever is in the buffer.
 //
 // # The result
 //

@@ -107,6 +107,8 @@ func testScope() *Scope {
 		{Name: "arr", Type: &abi.Type{Name: "[4]int", Kind: abi.Array, Size: 32, Align: 8, Len: 4, Elem: intType}},
 		{Name: "fn", Type: &abi.Type{Name: "func()", Kind: abi.Func, Size: 8, Align: 8}},
 		{Name: "c", Type: &abi.Type{Name: "chan int", Kind: abi.Chan, Size: 8, Align: 8, Elem: intType}},
+		{Name: "shaped", Type: &abi.Type{Name: "go.shape.*uint8", Kind: abi.Pointer, Size: 8, Align: 8}},
+		{Name: "timer", Type: &abi.Type{Name: "<-chan time.Time", Kind: abi.Chan, Size: 8, Align: 8, Elem: &abi.Type{Name: "time.Time", Kind: abi.Struct, Size: 24, Align: 8}}},
 	}}
 }
 
@@ -163,7 +165,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{`r.URL.Pth`, `      ^`, `no field Pth in net/url.URL; fields: Scheme, Opaque, User, Host, Path, RawPath; did you mean Path?`, false},
 		{`r.url`, `  ^`, `no field url in net/http.Request; fields: Method, URL, Body; did you mean URL?`, false},
-		{`iteratons > 1`, `^`, `no parameter iteratons; parameters: r, body, p, m, err, e, s, iterations, b, x, duration, cap, f, pp, far, lost, arr, fn, c; did you mean iterations?`, false},
+		{`iteratons > 1`, `^`, `no parameter iteratons; parameters: r, body, p, m, err, e, s, iterations, b, x, duration, cap, f, pp, far, lost, arr, fn, c, shaped, … (1 more); did you mean iterations?`, false},
 		{`x.both`, `  ^`, `both is ambiguous in main.X: left.both or right.both`, false},
 		{`r.URL._`, `      ^`, `blank fields cannot be named`, false},
 		{`_ + 1`, `^`, `_ is no name of a value; parameters: r, body,`, false},
@@ -203,6 +205,8 @@ func TestErrors(t *testing.T) {
 		{`[]int{1}`, `^`, `composite literal: expressions make no values`, true},
 		{`func() int { return 1 }()`, `^`, `function literal: expressions call no functions`, true},
 		{`&p.next`, `^`, `address operator: expressions have values, and a pointer is one; leave out the &`, true},
+		{`body[0] == 1 && len(timer) > 0`, `                ^`, `len of a channel of time.Time: that of a timer is 0, whatever its buffer holds: name the channel itself`, true},
+		{`shaped.n == 1`, `^`, `what go.shape.*uint8 points to is not known: generic code has one shape for all pointers`, false},
 		{`<-c`, `^`, `receive: expressions only read`, true},
 		{`unsafe.Sizeof(p)`, `       ^`, `call of unsafe.Sizeof: expressions call no functions and methods`, true},
 		{`unsafe.Pointer`, `^`, `package unsafe: expressions keep to the types`, true},

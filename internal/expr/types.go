@@ -48,6 +48,9 @@ func (c *checker) complete(pos token.Pos, t *abi.Type) (*abi.Type, error) {
 		c.found[t.Name] = full
 		t = full
 	}
+	if t.Kind == abi.Pointer && t.Elem == nil && strings.HasPrefix(t.Name, "go.shape.") {
+		return nil, c.errorAt(pos, "what %s points to is not known: generic code has one shape for all pointers", t.Name)
+	}
 	ok := t.Size >= 0 && t.Size <= maxSize
 	if want := t.Kind.Size(c.Arch.PtrSize); want >= 0 {
 		ok = ok && t.Size == want

@@ -171,6 +171,16 @@ func keys(k map[Key]Vault, big map[int][20]small) { sink = k }
 func use(s string) string { return s + "!" }
 
 //go:noinline
+func generic[T, U any](user string, x T, s []T, y *U) { sink = user }
+
+// hider has a field that is redacted by a name that selectors leave out.
+type hider struct{ password }
+type password struct{ Text string }
+
+//go:noinline
+func hidden(h hider, v *Vault, k Key, list []Key, c *config) { sink = k }
+
+//go:noinline
 func plain(user string, n int) { sink = n }
 
 func call(name string) error {
@@ -220,6 +230,10 @@ func call(name string) error {
 		var a [20]small
 		a[7] = small{public, secret(), 8}
 		keys(map[Key]Vault{Key(secret()): {secret(), number()}}, map[int][20]small{1: a})
+	case "generic":
+		generic(public, Key(secret()), []Key{Key(secret())}, &Vault{secret(), number()})
+	case "hidden":
+		hidden(hider{password{secret()}}, &Vault{secret(), number()}, Key(secret()), []Key{Key(secret())}, &config{User: public})
 	case "plain":
 		plain(public, 4)
 	default:

@@ -112,6 +112,15 @@ func call[K comparable, V any](k K, v V) {
 	p.Set(k, v)
 	show("main.Pair.Swap", &p)
 	p.Swap()
+	// The type argument is made of those of the caller.
+	show("main.One", &p)
+	One(p)
+	list := []*V{&v}
+	show("main.One", &list)
+	One(list)
+	byName := map[string]V{"m": v}
+	show("main.One", &byName)
+	One(byName)
 }
 
 func one[T any](t T) {
