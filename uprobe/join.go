@@ -57,6 +57,9 @@ type openCalls interface {
 	// forget forgets an open call. If it forgets another one in the same place it
 	// returns that one's time.
 	forget(id callID) (other uint64)
+	// passedOver reports whether the kernel has ever not run a program of a
+	// return or a panic.
+	passedOver() bool
 	// watch returns a function that reports whether the process has ended, and one
 	// that releases what it needs; nil if that cannot be found out.
 	watch(pid uint32) (ended func() bool, release func())
@@ -276,7 +279,7 @@ func (j *joiner) leave(g *goroutine, e *event) {
 	switch end := j.ending(); {
 	case end != 0 && e.at >= end:
 		how = endOpen // when all were there
-	case c.lost != e.lost+j.spoiled:
+	case c.lost != e.lost+j.spoiled, j.calls.passedOver():
 		how = endLost
 	case c.fn.sites.TailJumps == 0 && g.panicked(&c):
 		how = endPanicked

@@ -13,8 +13,9 @@ import (
 
 // fakeKernel is what the kernel does about open calls.
 type fakeKernel struct {
-	open  map[callID]uint64 // the time, by an ID without
-	ended map[uint32]bool
+	open   map[callID]uint64 // the time, by an ID without
+	ended  map[uint32]bool
+	passed bool
 }
 
 func place(id callID) callID { id.time = 0; return id }
@@ -28,6 +29,8 @@ func (k *fakeKernel) forget(id callID) uint64 {
 	delete(k.open, place(id))
 	return 0
 }
+
+func (k *fakeKernel) passedOver() bool { return k.passed }
 
 func (k *fakeKernel) watch(pid uint32) (func() bool, func()) {
 	return func() bool { return k.ended[pid] }, nil
@@ -149,6 +152,14 @@ func TestJoin(t *testing.T) {
 			x.enter(1, 10)
 			x.enter(1, 20)
 			x.leave(1, 20, false)
+			x.hit(capture.KindPanic, 40)
+			x.enter(1, 10)
+			x.leave(1, 10, true)
+		}, []string{"lost", "lost", "returned 10"}},
+		{"the kernel passed over a return, then a panic", func(x *joinTest) {
+			x.enter(1, 10)
+			x.enter(1, 20)
+			x.passed = true
 			x.hit(capture.KindPanic, 40)
 			x.enter(1, 10)
 			x.leave(1, 10, true)
