@@ -67,8 +67,8 @@ type Stats struct {
 	// LostOpen calls began when too many others had not returned yet: 65,536, or
 	// 256 MiB of arguments.
 	LostOpen uint64
-	// LostReturn calls have perhaps returned, but the record was lost, as LostRing
-	// or LostBusy says of entries.
+	// LostReturn calls have perhaps returned, but the record was lost, as LostRing,
+	// LostBusy or LostMissed says of entries.
 	LostReturn uint64
 	// Filtered is the number of calls that a condition kept back.
 	Filtered uint64
