@@ -263,7 +263,10 @@ func (b *executable) witnessed(name string, role probegen.Role, o *options) (*Fu
 	if err := b.place(f, s, code, live, plain); err != nil {
 		return nil, err
 	}
-	if f.g = b.findG(f, d, code); f.g.Kind == probegen.GNone || b.gOffsets().goid == 0 {
+	if f.g = b.findG(f, d, code); f.g.Kind == probegen.GNone {
+		f.g = b.findReturnG(s, d, code) // it has no stack check
+	}
+	if f.g.Kind == probegen.GNone || b.gOffsets().goid == 0 {
 		return nil, errors.New("nothing tells its goroutine")
 	}
 	f.plan = capture.Build(b.arch, nil, capture.Limits{Pair: true})
