@@ -8,7 +8,6 @@ import (
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
-	"github.com/argtap/argtap/internal/goruntime"
 	"github.com/argtap/argtap/internal/probegen"
 )
 
@@ -81,7 +80,7 @@ func TestVerifierAcceptsWholeCalls(t *testing.T) {
 			}
 			var funcs []probegen.Func
 			for i, role := range []probegen.Role{probegen.RolePanic, probegen.RoleFatal, probegen.RoleExit, probegen.RoleUnwound} {
-				f := probegen.Func{Cookie: uint32(i), ID: uint32(i), Arch: a, Plan: capture.Build(a, nil, capture.Limits{Pair: true}), CFA: a.PtrSize}
+				f := probegen.Func{Cookie: uint32(i), ID: uint32(i), Arch: a, Plan: capture.Build(a, nil, capture.Limits{Pair: true})}
 				if l.cookies {
 					funcs = append(funcs, whole(f, role))
 				} else {
@@ -89,28 +88,6 @@ func TestVerifierAcceptsWholeCalls(t *testing.T) {
 				}
 			}
 			loads(t, v, funcs)
-			loadsPanics(t, l, v, a, loads)
 		}
-	}
-}
-
-// loadsPanics loads the program of a panic's beginning for the layouts of all
-// releases, with the value captured as this kernel can.
-func loadsPanics(t *testing.T, l *loader, v variant, a *abi.Arch, loads func(*testing.T, variant, []probegen.Func) asm.Instructions) {
-	t.Helper()
-	value := planCase{arch: a, params: []*abi.Type{{Name: "interface {}", Kind: abi.Interface, Size: 2 * a.PtrSize, Align: a.PtrSize}}}
-	value.limits.NoLoops, value.limits.Pair = v.noLoops, true
-	f := value.fn(1)
-	if !v.noLoops {
-		funcs, types := walks(a, []planCase{value}, true)
-		l.walkMaps(t, types)
-		f = funcs[0]
-	}
-	f = whole(f, probegen.RolePanic)
-	for minor := 10; minor <= goruntime.Newest; minor++ { // of the first nothing is known
-		if layout, ok := goruntime.Panics(minor, int(a.PtrSize)); ok {
-			f.Panics = &layout
-		}
-		loads(t, v, []probegen.Func{f})
 	}
 }
