@@ -111,6 +111,12 @@ const (
 	Redacted
 	// NotReturned: a result of a call that did not return.
 	NotReturned
+	// PanicUnseen: the value of a panic whose beginning was not seen.
+	PanicUnseen
+	// PanicUnclear: the value of one of several panics, and it is not known which.
+	PanicUnclear
+	// CutPanics: the limit on what is kept of calls that have not ended.
+	CutPanics
 	reasonCount
 )
 
@@ -157,6 +163,9 @@ var reasonText = [reasonCount]string{
 	"out of range",
 	"redacted",
 	"the call did not return",
+	"the beginning of the panic was not seen",
+	"one of several panics",
+	"cut at the limit on bytes of open calls",
 }
 
 // String returns the reason as users see it.

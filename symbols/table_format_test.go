@@ -221,6 +221,27 @@ func testFormat(t *testing.T, r release, p *fakeProgram) {
 		}
 	}
 	testFormatInlined(t, r, p, table, fns[2])
+	testFormatFrames(t, p, table, fns)
+}
+
+// testFormatFrames looks for the frame sizes of texts: 0, and 200 behind the middle.
+func testFormatFrames(t *testing.T, p *fakeProgram, table *FuncTable, fns []TableFunc) {
+	q := VirtAddr(p.quantum())
+	for i, f := range p.funcs {
+		fn := fns[i]
+		middle := fn.Entry + (VirtAddr(uint32(f.size))/q/2+1)*q
+		for pc, want := range map[VirtAddr]int64{
+			fn.Entry - 1: -1, fn.Entry: 0, middle - 1: 0, middle: 200, fn.Entry + VirtAddr(fn.Size) - 1: 200, fn.Entry + VirtAddr(fn.Size): -1,
+		} {
+			if f.file == "" {
+				want = -1
+			}
+			size, err := table.FrameSize(fn, pc)
+			if want < 0 && !errors.Is(err, ErrNoFunc) || want >= 0 && (err != nil || size != want) {
+				t.Errorf("%s at %#x: frame size %d, %v, want %d", f.name, uint64(pc), size, err, want)
+			}
+		}
+	}
 }
 
 func testFormatInlined(t *testing.T, r release, p *fakeProgram, table *FuncTable, fn TableFunc) {

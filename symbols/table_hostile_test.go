@@ -58,6 +58,13 @@ func queryTable(t testing.TB, f *File) []error {
 			_, _, err := table.FuncData(fn, i)
 			note(err)
 		}
+		for _, pc := range []VirtAddr{fn.Entry - 1, fn.Entry, fn.Entry + VirtAddr(fn.Size/2)} {
+			size, err := table.FrameSize(fn, pc)
+			note(err)
+			if size < 0 {
+				t.Errorf("frame of %d bytes", size)
+			}
+		}
 		calls, err := table.Inlined(fn)
 		note(err)
 		for i, c := range calls {

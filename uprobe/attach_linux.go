@@ -85,6 +85,9 @@ func (k *kernel) attach(path string, funcs []*Func, witnesses []witness) error {
 	if err := k.needMaps(funcs); err != nil {
 		return err
 	}
+	if err := k.needPanics(funcs, witnesses); err != nil {
+		return err
+	}
 	ex, err := link.OpenExecutable(path)
 	if err != nil {
 		return fmt.Errorf("open the binary to attach to it: %w", err)

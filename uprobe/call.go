@@ -29,6 +29,9 @@ type Call struct {
 	// that there will be none, because of a panic.
 	result  *Call
 	unwound bool
+	// thrown is the panic that the call was left by or that it recovered, nil if
+	// there is none.
+	thrown *thrown
 }
 
 // order is the byte order of records: that of all machines that are supported.
@@ -180,7 +183,7 @@ func (c *Call) Clone() *Call {
 	c.heap.resolveNames()
 	k := &Call{fn: c.fn, data: slices.Clone(c.data), plan: c.plan, instance: c.instance, epoch: c.epoch}
 	k.heap = k.newHeap()
-	k.unwound = c.unwound
+	k.unwound, k.thrown = c.unwound, c.thrown.clone()
 	if c.result != nil {
 		k.result = c.result.Clone()
 	}
@@ -191,7 +194,8 @@ func (c *Call) Clone() *Call {
 // The arguments of assembly are "?": see [Func.SignatureKnown]. Those of which
 // only the size is known ([SourceArgInfo]) are words, those that belong to one
 // value in braces: "main.write(0x2a, {0xc000012030, 0x5})". With [WithResults]
-// results and duration follow: "main.work(n=5) = (3, nil) 1.2ms".
+// results and duration follow: "main.work(n=5) = (3, nil) 1.2ms"; and the value of a
+// panic: "main.work(n=0) panicked: \"no work\"", or behind "recovered: ".
 func (c *Call) String() string { return string(c.AppendText(nil)) }
 
 // AppendText appends what String returns to b.
@@ -219,7 +223,8 @@ func (c *Call) AppendText(b []byte) []byte {
 // MarshalJSON returns the call as an object with time, func, pid, tid,
 // goroutine and args, the latter as a list of names, types and values. With
 // [WithResults] it also has results, a list like args, and duration_ns; or, of a
-// call that panicked, "panicked":true.
+// call that panicked, "panicked":true. The value of a panic is "panic", also with
+// "recovered":true of a call that recovered it.
 func (c *Call) MarshalJSON() ([]byte, error) { return c.AppendJSON(nil), nil }
 
 // AppendJSON appends what MarshalJSON returns to b.

@@ -63,6 +63,7 @@ type Func struct {
 	// there.
 	returns []symbols.FileOffset
 	returnG probegen.G
+	frames  *frameSizes
 }
 
 // Param is a parameter of a function: what is known of it without running the

@@ -1,23 +1,14 @@
 package uprobe
 
 import (
-	"slices"
 	"time"
 
+	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
-	"github.com/argtap/argtap/internal/probegen"
 )
 
 // maxOpenBytes bounds what is kept of calls that have not returned yet.
 const maxOpenBytes = 256 << 20
-
-// openPanic stands for the depth of a call under which the kernel remembers that a
-// goroutine panics; in place of a time it has the panic's depth.
-const openPanic = probegen.OpenPanic
-
-// maxPanics bounds the panics that are remembered of a goroutine whose recovery
-// was not seen.
-const maxPanics = 64
 
 // joiner joins the records of entries and returns to calls. What a goroutine does
 // comes in order: the ring buffer is one for all processors.
@@ -96,6 +87,12 @@ type openCall struct {
 	lost  uint64 // records of returns that were lost before
 	data  []byte // the record of the entry
 	epoch time.Time
+	// recovered says that it has recovered a panic, the last one is caught, nil if
+	// it was not seen to begin. left is the panic by which it was left, nil if it is
+	// not known, for why.
+	recovered    bool
+	caught, left *panicked
+	why          abi.Reason
 }
 
 // openProcess has the open calls of a process.
@@ -110,11 +107,8 @@ type openProcess struct {
 // goroutine has the open calls of a goroutine, the outermost first.
 type goroutine struct {
 	calls  []openCall
-	panics []panicked
+	panics []*panicked
 }
-
-// panicked is a panic that is perhaps not over.
-type panicked struct{ depth, time uint64 }
 
 func newJoiner() *joiner {
 	return &joiner{procs: make(map[uint32]*openProcess), stolen: make(map[callID]bool)}
@@ -186,7 +180,7 @@ func (j *joiner) retire(p *openProcess, g *goroutine, id uint64) {
 		return
 	}
 	delete(p.goroutines, id)
-	g.panics = g.panics[:0]
+	j.dropPanics(g, func(*panicked) bool { return true })
 	if len(j.idle) < 256 {
 		j.idle = append(j.idle, g)
 	}
@@ -212,20 +206,17 @@ func (j *joiner) later(data []byte, pair int) {
 		n := len(g.calls) - 1
 		if n >= 0 && g.calls[n].callID == e.callID {
 			c := j.pop(g)
-			g.over(&c)
+			j.over(g, &c)
 			j.end(&c, endReturned, data)
 		} else {
 			j.overtake(g, &e, e.depth)
 		}
 	case capture.KindPanic:
-		if len(g.panics) == maxPanics {
-			g.panics = g.panics[:copy(g.panics, g.panics[1:])]
-		}
-		g.panics = append(g.panics, panicked{e.depth, e.at})
+		j.panicking(g, &e, data)
 	case capture.KindUnwound:
 		j.overtake(g, &e, e.depth)
 		// All other calls go on.
-		g.panics = slices.DeleteFunc(g.panics, func(p panicked) bool { return p.depth > e.depth })
+		j.recovered(g, &e)
 	case capture.KindFatal, capture.KindExit:
 		// No function of the goroutine returns any more, but those that are
 		// deferred.
@@ -242,23 +233,12 @@ func (j *joiner) later(data []byte, pair int) {
 			if c.lost != e.lost+j.spoiled {
 				j.end(&c, endLost, nil)
 			} else {
+				g.passed(&c)
 				j.end(&c, how, nil)
 			}
 		}
 	}
 	j.retire(p, g, e.goroutine)
-}
-
-// over forgets the panics that were recovered by the time that c returns.
-func (g *goroutine) over(c *openCall) {
-	n := 0
-	for _, p := range g.panics {
-		if c.time >= p.time || c.depth >= p.depth {
-			g.panics[n] = p
-			n++
-		}
-	}
-	g.panics = g.panics[:n]
 }
 
 // overtake ends the calls whose frames are at a depth or deeper: an event shows
@@ -281,7 +261,7 @@ func (j *joiner) leave(g *goroutine, e *event) {
 		how = endOpen // when all were there
 	case c.lost != e.lost+j.spoiled, j.calls.passedOver():
 		how = endLost
-	case c.fn.sites.TailJumps == 0 && g.panicked(&c):
+	case c.fn.sites.TailJumps == 0 && g.passed(&c):
 		how = endPanicked
 	}
 	j.end(&c, how, nil)
@@ -296,15 +276,6 @@ func (j *joiner) forget(c *openCall) {
 	}
 }
 
-func (g *goroutine) panicked(c *openCall) bool {
-	for _, p := range g.panics {
-		if c.time < p.time && c.depth < p.depth {
-			return true
-		}
-	}
-	return false
-}
-
 func (j *joiner) pop(g *goroutine) openCall {
 	n := len(g.calls) - 1
 	c := g.calls[n]
@@ -316,6 +287,7 @@ func (j *joiner) pop(g *goroutine) openCall {
 // end delivers or counts a call that has ended.
 func (j *joiner) end(c *openCall, how ending, result []byte) {
 	j.bytes -= len(c.data)
+	j.bytes -= c.caught.size()
 	if how == endReturned || how == endPanicked {
 		j.deliver(c, how, result)
 	} else {

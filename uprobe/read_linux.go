@@ -145,6 +145,7 @@ func (t *Tracer) startJoiner() {
 		tally := t.tally(o.data)
 		call, ok := newCall(o.fn, o.data, o.epoch)
 		call.unwound = how == endPanicked
+		call.thrown = t.thrownBy(o, how)
 		if !ok || result != nil && !call.setResult(result) {
 			tally.malformed.Add(1)
 			tally.open.Add(^uint64(0))
@@ -173,6 +174,9 @@ func (t *Tracer) later(data []byte) {
 		}
 		p := t.funcs[id].result.plan
 		pair, least = p.Pair, p.Fixed
+	}
+	if order.Uint16(data[capture.OffKind:]) == capture.KindPanic && t.panics != nil {
+		pair, least = t.panics.plan.Pair, t.panics.plan.Fixed
 	}
 	if len(data) < max(least, pair+capture.PairSize) {
 		t.joiner.spoiled++

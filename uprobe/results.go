@@ -12,7 +12,7 @@ import (
 
 // WithResults traces whole calls: a [Call] is delivered when the function returns,
 // with its results and its duration. See [Call.Results], [Call.Duration] and
-// [Call.Panicked].
+// [Call.Panicked], and for what was panicked with [Call.PanicValue].
 //
 // Each return instruction of the function is probed. On amd64 and 386 the kernel
 // single-steps it, which takes several times as long as the probe of the entry.
@@ -21,9 +21,9 @@ import (
 //
 // A call that does not return is not delivered, but counted in [Stats]; unless it
 // is left by a panic. That shows when the panic is recovered or the program ends for
-// it. Where panics were recovered one within another it may show later: when the
-// goroutine enters or leaves a function that is traced and whose frame is at the
-// same place on the stack or higher up.
+// it. Of more than four panics that are under way one within another, it may show
+// later of the outer ones: when the goroutine enters or leaves a function that is
+// traced and whose frame is at the same place on the stack or higher up.
 func WithResults() Option {
 	return func(o *options) error {
 		o.results = true
@@ -93,7 +93,7 @@ func (c *Call) Duration() (d time.Duration, ok bool) {
 
 // Panicked reports whether the call was left by a panic: its own, or one of a
 // function that it called. A call that recovers, and so returns to its caller, did
-// not panic: it has results.
+// not panic: it has results, and is [Call.Recovered].
 func (c *Call) Panicked() bool { return c.unwound }
 
 // setResult adds the record of the return. It reports whether it can be one.
@@ -113,7 +113,7 @@ func (c *Call) setResult(data []byte) bool {
 // appendEnd appends how the call ended.
 func (c *Call) appendEnd(b []byte) []byte {
 	if c.unwound {
-		return append(b, " panicked"...)
+		return c.appendPanic(append(b, " panicked"...))
 	}
 	d, ok := c.Duration()
 	if !ok {
@@ -134,13 +134,17 @@ func (c *Call) appendEnd(b []byte) []byte {
 		b = append(b, ')')
 	}
 	b = append(b, ' ')
-	return append(b, d.String()...)
+	b = append(b, d.String()...)
+	if c.Recovered() {
+		b = c.appendPanic(append(b, " recovered"...))
+	}
+	return b
 }
 
 // appendEndJSON appends how the call ended to an object.
 func (c *Call) appendEndJSON(b []byte) []byte {
 	if c.unwound {
-		return append(b, `,"panicked":true`...)
+		return c.appendPanicJSON(append(b, `,"panicked":true`...))
 	}
 	d, ok := c.Duration()
 	if !ok {
@@ -154,13 +158,17 @@ func (c *Call) appendEndJSON(b []byte) []byte {
 		b = appendNamedJSON(b, c.ResultName(i), c.Result(i))
 	}
 	b = append(b, `],"duration_ns":`...)
-	return appendInt(b, int64(d))
+	b = appendInt(b, int64(d))
+	if c.Recovered() {
+		b = c.appendPanicJSON(append(b, `,"recovered":true`...))
+	}
+	return b
 }
 
 // endAttrs returns how the call ended, for a log.
 func (c *Call) endAttrs() (attrs []slog.Attr) {
 	if c.unwound {
-		return []slog.Attr{slog.Bool("panicked", true)}
+		return c.panicAttrs("panicked")
 	}
 	d, ok := c.Duration()
 	if !ok {
@@ -173,7 +181,11 @@ func (c *Call) endAttrs() (attrs []slog.Attr) {
 		}
 		attrs = append(attrs, slog.Group("results", results...))
 	}
-	return append(attrs, slog.Duration("duration", d))
+	attrs = append(attrs, slog.Duration("duration", d))
+	if c.Recovered() {
+		attrs = append(attrs, c.panicAttrs("recovered")...)
+	}
+	return attrs
 }
 
 // Results returns the results of the function in order. Their Location is where

@@ -9,6 +9,7 @@ import (
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
 	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/goruntime"
 	"github.com/argtap/argtap/internal/probegen"
 	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
@@ -102,6 +103,7 @@ func (b *executable) findResults(s symbols.Func, f *Func, d *description, code [
 		f.returns = append(f.returns, off)
 	}
 	f.result.sites = sites
+	f.frames = &frameSizes{b.file, map[symbols.VirtAddr]uint64{}}
 	f.returnG = b.findReturnG(s, d, code)
 	switch {
 	case len(sites.Returns) == 0 && sites.TailJumps > 0:
@@ -208,6 +210,9 @@ func (in *Instance) resultTypes(r *Func) []*abi.Type {
 type witness struct {
 	role probegen.Role
 	fn   *Func
+	// panics is where the runtime keeps the panics under way, nil if it is not
+	// known.
+	panics *goruntime.PanicLayout
 }
 
 // findWitnesses finds those of the binary. Where one is missing, calls are counted
@@ -223,17 +228,17 @@ func (b *executable) findWitnesses(o *options) (found []witness) {
 		// A function goes on behind a panic with a call of this one.
 		{"runtime.deferreturn", probegen.RoleUnwound},
 	} {
-		f, err := b.witnessed(w.name, o)
+		f, err := b.witnessed(w.name, w.role, o)
 		if err != nil {
 			o.log.Info("how calls end is told less well", "func", w.name, "err", err)
 			continue
 		}
-		found = append(found, witness{w.role, f})
+		found = append(found, witness{w.role, f, b.panicLayout()})
 	}
 	return found
 }
 
-func (b *executable) witnessed(name string, o *options) (*Func, error) {
+func (b *executable) witnessed(name string, role probegen.Role, o *options) (*Func, error) {
 	s, err := b.file.Lookup(name)
 	if err != nil {
 		return nil, err
@@ -248,13 +253,26 @@ func (b *executable) witnessed(name string, o *options) (*Func, error) {
 		return nil, err
 	}
 	f := &Func{name: name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.sig, source: d.source}
-	if err := b.place(f, s, code, nil, plain); err != nil {
+	var live []abi.Reg
+	switch {
+	case role == probegen.RolePanic:
+		live = b.panicInput(f, s, d, o)
+	case role == probegen.RoleUnwound && b.arch.HasLink:
+		live = []abi.Reg{b.arch.Link}
+	}
+	if err := b.place(f, s, code, live, plain); err != nil {
 		return nil, err
 	}
-	if f.g = b.findG(f, d, code); f.g.Kind == probegen.GNone || b.gOffsets().goid == 0 {
+	if f.g = b.findG(f, d, code); f.g.Kind == probegen.GNone {
+		f.g = b.findReturnG(s, d, code) // it has no stack check
+	}
+	if f.g.Kind == probegen.GNone || b.gOffsets().goid == 0 {
 		return nil, errors.New("nothing tells its goroutine")
 	}
 	f.plan = capture.Build(b.arch, nil, capture.Limits{Pair: true})
+	if role == probegen.RolePanic {
+		b.panicPlan(f, o)
+	}
 	f.plan.Goroutine = b.gOffsets().goid
 	return f, nil
 }

@@ -54,7 +54,7 @@ func laterSites(funcs []*Func, witnesses []witness) []entrySite {
 		p := &w.fn.sites.Entry
 		all = append(all, entrySite{probegen.Func{
 			Cookie: uint32(len(all)), Name: w.fn.name, Arch: w.fn.arch, Plan: w.fn.plan, Role: w.role,
-			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), G: w.fn.g,
+			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), G: w.fn.g, Panics: w.panics,
 		}, w.fn, []symbols.FileOffset{w.fn.offset}})
 	}
 	return all

@@ -77,6 +77,7 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	if err := p.k.attach(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), funcs, b.witnesses); err != nil {
 		return err
 	}
+	t.panics = panicsOf(b.witnesses)
 	t.startJoiner()
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()

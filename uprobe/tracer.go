@@ -35,6 +35,7 @@ type Tracer struct {
 	// without WithResults. ending is the time (CLOCK_MONOTONIC) from which on probes
 	// are missing.
 	joiner *joiner
+	panics *Func // the witness of panics, nil if there is none
 	ending atomic.Uint64
 }
 

@@ -21,7 +21,7 @@ const (
 	KindEntry = iota
 	// KindReturn: a return of the function, with the plan of its results.
 	KindReturn
-	// KindPanic: the goroutine begins to panic.
+	// KindPanic: the goroutine begins to panic. Its plan has the value.
 	KindPanic
 	// KindFatal: no one recovers its panic, the program ends.
 	KindFatal
@@ -42,13 +42,30 @@ const (
 	// the CFA. It is the same at entry and return, wherever the stack is moved to
 	// in between.
 	PairDepth = 8
-	// PairTime is, at a return, what the record of the entry has at OffTime.
+	// PairTime is, at a return, what the record of the entry has at OffTime. Of
+	// KindPanic it is which other panic is under way: see [Within]. Of KindUnwound it
+	// is where the function that goes on was called back to, as the binary states the
+	// address, 0 if that could not be read.
 	PairTime = 16
 	// PairLost is how many records other than those of entries were lost until
 	// the hit.
 	PairLost = 24
 	PairSize = 32
 )
+
+// What KindPanic has at PairTime where no other panic is under way in the goroutine,
+// and where it is not known whether.
+const (
+	WithinNone    = 0
+	WithinUnknown = 1<<64 - 1
+)
+
+// Within takes the word of a panic apart that began in a call that another panic,
+// the innermost of those under way, had deferred. frame is the depth of the stack
+// pointer of the function that had deferred the call: the functions further down
+// were passed by the other panic. panic is the depth of the runtime's record of that,
+// which is within the frame of its runtime.gopanic.
+func Within(w uint64) (frame, panic uint64) { return w & (1<<32 - 1), w >> 32 }
 
 // PairSystem is the bit that tells the address of a g from a goroutine's ID.
 const PairSystem = 1 << 63

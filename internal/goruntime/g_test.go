@@ -26,12 +26,41 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// checkPanics compares the layout of panics with the debug information.
+func checkPanics(t *testing.T, path, version, goarch string, minor, size int) {
+	t.Helper()
+	l, ok := goruntime.Panics(minor, size)
+	if !ok {
+		t.Errorf("%s, %s: no layout of panics", version, goarch)
+	}
+	at := func(s *dwarf.StructType, name string, off int64) {
+		t.Helper()
+		if want, wide := offset(t, s, name); off != want || wide != int64(size) {
+			t.Errorf("%s, %s: %s of %s at %d, the DWARF says %d, of %d bytes", version, goarch, name, s.StructName, off, want, wide)
+		}
+	}
+	g := runtimeStruct(t, path, "runtime.g")
+	at(g, "_panic", l.GPanic)
+	if l.PanicSP != 0 {
+		at(runtimeStruct(t, path, "runtime._panic"), "sp", l.PanicSP)
+		return
+	}
+	at(g, "_defer", l.GDefer)
+	d := runtimeStruct(t, path, "runtime._defer")
+	for name, word := range map[string]int64{"sp": goruntime.DeferFrame, "_panic": goruntime.DeferPanic, "link": goruntime.DeferLink} {
+		at(d, name, l.DeferSP+word*int64(size))
+	}
+}
+
 func TestUnknown(t *testing.T) {
 	for _, tt := range []struct{ minor, ptrSize int }{
 		{10, 8}, {28, 8}, {10, 4}, {28, 4}, {0, 8}, {-1, 8}, {1000, 8}, {26, 0}, {26, 2}, {26, 16}, {26, -8},
 	} {
 		if got, ok := goruntime.GoroutineID(tt.minor, tt.ptrSize); got != 0 || ok {
 			t.Errorf("goid of go1.%d, %d bytes: %d, %t", tt.minor, tt.ptrSize, got, ok)
+		}
+		if got, ok := goruntime.Panics(tt.minor, tt.ptrSize); got != (goruntime.PanicLayout{}) || ok {
+			t.Errorf("panics of go1.%d, %d bytes: %+v, %t", tt.minor, tt.ptrSize, got, ok)
 		}
 		if got, ok := goruntime.SchedPC(tt.minor, tt.ptrSize); got != 0 || ok {
 			t.Errorf("sched.pc of go1.%d, %d bytes: %d, %t", tt.minor, tt.ptrSize, got, ok)
@@ -81,7 +110,8 @@ func checkToolchain(t *testing.T, toolchain string) {
 		if !ok || toolchain != "local" && version != toolchain {
 			t.Fatalf("version %q, built by %s", version, toolchain)
 		}
-		g := runtimeG(t, out)
+		checkPanics(t, out, version, goarch, minor, size)
+		g := runtimeStruct(t, out, "runtime.g")
 		for _, f := range []struct {
 			name string
 			off  func(minor, ptrSize int) (int64, bool)
@@ -164,8 +194,8 @@ func offset(t *testing.T, s *dwarf.StructType, path ...string) (off, size int64)
 	return 0, 0
 }
 
-// runtimeG reads runtime.g from the DWARF of a program.
-func runtimeG(t *testing.T, path string) *dwarf.StructType {
+// runtimeStruct reads a struct from the DWARF of a program.
+func runtimeStruct(t *testing.T, path, name string) *dwarf.StructType {
 	t.Helper()
 	d := openDWARF(t, path)
 	r := d.Reader()
@@ -175,9 +205,9 @@ func runtimeG(t *testing.T, path string) *dwarf.StructType {
 			t.Fatal(err)
 		}
 		if e == nil {
-			t.Fatal("no type runtime.g")
+			t.Fatal("no type " + name)
 		}
-		if e.Tag != dwarf.TagStructType || e.Val(dwarf.AttrName) != "runtime.g" {
+		if e.Tag != dwarf.TagStructType || e.Val(dwarf.AttrName) != name {
 			if e.Tag != dwarf.TagCompileUnit {
 				r.SkipChildren()
 			}

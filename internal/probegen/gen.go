@@ -229,9 +229,9 @@ func (g *gen) laterHit(f *Func) {
 	}
 	switch f.Role {
 	case RolePanic:
-		g.panicking()
+		g.panicking(f)
 	case RoleUnwound:
-		g.unwound()
+		g.unwound(f)
 	}
 	g.record(f)
 }

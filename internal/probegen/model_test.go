@@ -49,8 +49,8 @@ type hit struct {
 	// fsBase is the thread's base, which the kernel's task has at threadBase.
 	fsBase     uint64
 	threadBase int
-	// entered is when the call that returns was entered, lost how many records
-	// were lost that are not of entries.
+	// entered is when the call that returns was entered, or what else a record has
+	// at capture.PairTime; lost how many records were lost that are not of entries.
 	entered, lost uint64
 }
 
@@ -174,7 +174,7 @@ func (r *record) pair(f *probegen.Func) {
 	r.put64(f.Plan.Pair+capture.PairGoroutine, goroutine)
 	r.put64(f.Plan.Pair+capture.PairDepth, depth)
 	r.put64(f.Plan.Pair+capture.PairLost, r.hit.lost)
-	if f.Role == probegen.RoleReturn {
+	if f.Role == probegen.RoleReturn || f.Role == probegen.RolePanic || f.Role == probegen.RoleUnwound {
 		r.put64(f.Plan.Pair+capture.PairTime, r.hit.entered)
 	}
 	if goroutine&capture.PairSystem != 0 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/goruntime"
 )
 
 // License is the licence that generated programs declare to the kernel. The
@@ -161,6 +162,9 @@ type Func struct {
 	// Instances says that the results of generic code are walked by the types of
 	// the instance. A plan of an entry says so by its Dict.
 	Instances bool
+	// Panics is, of RolePanic, where the runtime keeps the panics under way, nil if
+	// that is not known.
+	Panics *goruntime.PanicLayout
 }
 
 // Resume describes the return of morestack in a function.

@@ -280,7 +280,7 @@ func (g *gen) pair(f *Func) {
 	to(capture.PairGoroutine, asm.R1)
 	to(capture.PairDepth, asm.R2)
 	to(capture.PairLost, asm.R3)
-	if f.Role == RoleReturn {
+	if f.Role == RoleReturn || f.Role == RolePanic || f.Role == RoleUnwound {
 		to(capture.PairTime, regAddr)
 	} else {
 		g.emit(asm.Mov.Imm(asm.R1, 0))
@@ -301,52 +301,6 @@ func (g *gen) pairedHeader(f *Func) {
 	)
 	g.label(known)
 	g.emit(asm.StoreMem(regRecord, capture.OffGoroutine, asm.R1, asm.DWord))
-}
-
-// OpenPanic is the depth in the key of MapOpen under which it has, at OpenTime, the
-// depth of a goroutine's panic.
-const OpenPanic = 1<<64 - 1
-
-// panicking remembers the depth of a panic.
-func (g *gen) panicking() {
-	g.note("the goroutine panics")
-	g.emit(
-		asm.LoadMem(regAddr, asm.RFP, openKey+OpenDepth, asm.DWord),
-		asm.StoreMem(asm.RFP, openValue+OpenTime, regAddr, asm.DWord),
-		asm.Mov.Imm(asm.R1, -1),
-		asm.StoreMem(asm.RFP, openKey+OpenDepth, asm.R1, asm.DWord),
-		asm.StoreMem(asm.RFP, openValue+OpenFunc, asm.R1, asm.DWord),
-		asm.StoreMem(asm.RFP, openValue+OpenBias, asm.R1, asm.DWord),
-		asm.StoreMem(asm.RFP, openValue+OpenDict, asm.R1, asm.DWord),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
-		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, openValue),
-		asm.Mov.Imm(asm.R4, updateAny),
-		asm.FnMapUpdateElem.Call(),
-		// Without it the recovery is noticed later.
-		asm.StoreMem(asm.RFP, openKey+OpenDepth, regAddr, asm.DWord),
-	)
-}
-
-// unwound ends the program unless the goroutine has panicked further down the
-// stack, and forgets that.
-func (g *gen) unwound() {
-	g.note("has it panicked, further down?")
-	g.emit(
-		asm.LoadMem(regAddr, asm.RFP, openKey+OpenDepth, asm.DWord),
-		asm.Mov.Imm(asm.R1, -1),
-		asm.StoreMem(asm.RFP, openKey+OpenDepth, asm.R1, asm.DWord),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
-		asm.FnMapLookupElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, "exit"),
-		asm.LoadMem(asm.R1, asm.R0, OpenTime, asm.DWord),
-		asm.JGE.Reg(regAddr, asm.R1, "exit"),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
-		asm.FnMapDeleteElem.Call(),
-		asm.StoreMem(asm.RFP, openKey+OpenDepth, regAddr, asm.DWord),
-	)
 }
 
 // checkPair returns why no whole calls can be recorded of f, "" if they can.
