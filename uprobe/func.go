@@ -58,6 +58,7 @@ type Func struct {
 	// what the wrapper takes to the receiver of the method, nil if that is not behind
 	// a pointer.
 	via      string
+	called   string // the name of the instance, if via is not ""
 	wrappers []Wrapper
 	wraps    string
 	wrapsHow Reach

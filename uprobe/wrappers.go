@@ -77,7 +77,8 @@ func (c *Call) Via() string { return c.fn.via }
 
 // wrapping is what is known of a wrapper that has inlined a method.
 type wrapping struct {
-	wrapper, method symbols.Func
+	wrapper symbols.Func
+	method  method
 	// value says that it is a method value.
 	value bool
 }

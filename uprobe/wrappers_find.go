@@ -1,7 +1,6 @@
 package uprobe
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,8 +71,8 @@ type reaches struct {
 	open bool
 }
 
-// reachesOf finds out where a wrapper leads.
-func (b *executable) reachesOf(w *madeBy) (r reaches, err error) {
+// readReaches finds out where a wrapper leads.
+func (b *executable) readReaches(w *madeBy) (r reaches, err error) {
 	table, err := b.file.Table()
 	if err != nil {
 		return r, err
@@ -105,11 +104,69 @@ func (b *executable) reachesOf(w *madeBy) (r reaches, err error) {
 	return r, nil
 }
 
-// to returns how the method is reached, and what keeps that from being known.
-func (r *reaches) to(b *executable, w *madeBy, method symbols.Func) (how Reach, why string) {
+// wrapperFinder finds the wrappers of methods.
+type wrapperFinder struct {
+	*executable
+	o *options
+	// byName are those of methods of a name, byEntry all of them by their entries.
+	byName  map[string][]*madeBy
+	byEntry map[symbols.VirtAddr]*madeBy
+	known   map[symbols.VirtAddr]*reaches
+}
+
+// reachesOf returns where a wrapper leads.
+func (b *wrapperFinder) reachesOf(w *madeBy) (*reaches, error) {
+	if r := b.known[w.Entry]; r != nil {
+		return r, nil
+	}
+	r, err := b.readReaches(w)
+	if err != nil {
+		return nil, err
+	}
+	b.known[w.Entry] = &r
+	return &r, nil
+}
+
+// maxWrapped bounds how many wrappers call one another to come to a method: that of
+// a pointer calls that of the value, which calls the code that types of one shape
+// share.
+const maxWrapped = 4
+
+// reach returns how a wrapper comes to a method, and what keeps that from being
+// known: ReachUnknown without a reason if it is that of another one.
+func (b *wrapperFinder) reach(w *madeBy, m *method, depth int) (how Reach, why string, err error) {
+	r, err := b.reachesOf(w)
+	if err != nil {
+		return how, why, err
+	}
+	how, why = b.direct(w, r, m)
+	if how != ReachUnknown || why != "" || depth == maxWrapped {
+		return how, why, nil
+	}
+	for _, l := range r.leaves {
+		other := b.byEntry[l.Target]
+		if other == nil || other == w {
+			continue
+		}
+		switch next, _, err := b.reach(other, m, depth+1); {
+		case err != nil:
+			return how, why, err
+		case next == ReachUnknown:
+		case l.Jump:
+			return ReachJumps, "", nil
+		default:
+			return ReachCalls, "", nil
+		}
+	}
+	how, why = b.byElimination(w, m, r, b.o)
+	return how, why, nil
+}
+
+// direct is reach without what other wrappers do.
+func (b *wrapperFinder) direct(w *madeBy, r *reaches, m *method) (how Reach, why string) {
 	for _, l := range r.leaves {
 		switch {
-		case l.Target != method.Entry:
+		case l.Target != m.Entry:
 		case how == ReachUnknown && l.Jump:
 			how = ReachJumps
 		case how == ReachUnknown:
@@ -118,13 +175,15 @@ func (r *reaches) to(b *executable, w *madeBy, method symbols.Func) (how Reach, 
 	}
 	n := 0
 	for _, name := range r.inlined {
-		if b.isBody(name, w, method.Name) {
+		if m.isBody(name) {
 			n++
 		}
 	}
 	switch {
 	case n == 0:
 		return how, ""
+	case m.generic() && !b.ofInstance(w, m, b.o):
+		return ReachUnknown, ""
 	case how != ReachUnknown:
 		return ReachUnknown, "it both calls the method and has inlined it"
 	case n > 1:
@@ -135,23 +194,12 @@ func (r *reaches) to(b *executable, w *madeBy, method symbols.Func) (how Reach, 
 	return ReachInlined, ""
 }
 
-// isBody reports whether the function table calls so a method that a wrapper has
-// inlined. Up to Go 1.20 the names of generic code lack the types there: the
-// wrapper's name has them.
-func (b *executable) isBody(name string, w *madeBy, method string) bool {
-	plain := func(s string) string { return strings.ReplaceAll(s, "·", ".") }
-	if !strings.Contains(name, "[...]") {
-		return plain(name) == plain(method)
-	}
-	return symbols.WithoutTypeArgs(plain(name)) == symbols.WithoutTypeArgs(plain(method))
-}
-
-// wrappersFor finds, for each of the methods, the functions that the compiler made
-// for methods of that name; by the method's name without its receiver.
-func (b *executable) wrappersFor(funcs []*Func) (map[string][]madeBy, error) {
+// newWrapperFinder finds the functions that the compiler made for methods of the same
+// names as those among funcs; nil if there are no methods.
+func (b *executable) newWrapperFinder(funcs []*Func, o *options) (*wrapperFinder, error) {
 	names := make(map[string]bool)
 	for _, f := range funcs {
-		if _, m, ok := symbols.MethodName(f.name); ok && f.via == "" {
+		if _, m, ok := symbols.MethodName(f.name); ok {
 			names[m] = true
 		}
 	}
@@ -162,7 +210,10 @@ func (b *executable) wrappersFor(funcs []*Func) (map[string][]madeBy, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[string][]madeBy)
+	found := &wrapperFinder{
+		executable: b, o: o, byName: make(map[string][]*madeBy), byEntry: make(map[symbols.VirtAddr]*madeBy),
+		known: make(map[symbols.VirtAddr]*reaches),
+	}
 	for _, s := range all {
 		w, ok, err := b.asWrapper(s)
 		if err != nil {
@@ -170,110 +221,8 @@ func (b *executable) wrappersFor(funcs []*Func) (map[string][]madeBy, error) {
 		}
 		if ok {
 			_, m, _ := symbols.MethodName(s.Name)
-			found[m] = append(found[m], w)
+			found.byName[m], found.byEntry[s.Entry] = append(found.byName[m], &w), &w
 		}
 	}
 	return found, nil
-}
-
-// addWrappers finds the wrappers of the methods among funcs, and works out those
-// that have inlined one: they follow the method. Wrappers that were selected
-// themselves, beside their method, are removed: a call is one call. leftOut tells of
-// these, and of those that cannot be traced.
-//
-// A table or code that cannot be read is as good as none: then wrappers are not
-// known.
-func (b *executable) addWrappers(funcs []*Func, o *options) (all []*Func, leftOut []error) {
-	found, err := b.wrappersFor(funcs)
-	if err != nil {
-		o.log.Warn("wrappers of methods are not known", "err", err)
-		return funcs, nil
-	}
-	asked := make(map[symbols.VirtAddr]*Func, len(funcs))
-	for _, f := range funcs {
-		asked[f.entry] = f
-	}
-	// gone are wrappers that are not traced by themselves.
-	gone := make(map[*Func]error)
-	added := make(map[*Func][]*Func)
-	for _, f := range funcs {
-		_, m, ok := symbols.MethodName(f.name)
-		if !ok {
-			continue
-		}
-		method := symbols.Func{Name: f.name, Entry: f.entry, Size: f.size}
-		for _, w := range found[m] {
-			if w.Entry == f.entry {
-				continue
-			}
-			r, err := b.reachesOf(&w)
-			if err != nil {
-				o.log.Info("wrapper cannot be read", "wrapper", w.Name, "err", err)
-				continue
-			}
-			how, why := r.to(b, &w, method)
-			if how == ReachUnknown && why == "" {
-				continue // of another method
-			}
-			if how == ReachInlined && f.ofOthers(w.Name) {
-				continue
-			}
-			itself := asked[w.Entry]
-			line := Wrapper{Name: w.Name, Entry: w.Entry, Reach: how, Missed: why}
-			if how == ReachInlined {
-				via, err := b.viaWrapper(f, method, &w, o)
-				if err != nil {
-					line.Missed = err.Error()
-				} else {
-					added[f] = append(added[f], via)
-				}
-			}
-			if line.Missed != "" {
-				err := &FuncError{f.name, fmt.Errorf("its calls through %s: %w: %s", w.Name, ErrWrapper, line.Missed)}
-				o.log.Info("calls through a wrapper cannot be traced", "func", f.name, "wrapper", w.Name, "err", err)
-				leftOut = append(leftOut, err)
-			} else if itself != nil {
-				gone[itself] = &FuncError{w.Name, fmt.Errorf("%w: %s %s", ErrWrapper, how, f.name)}
-			}
-			if how == ReachInlined || o.inspect || line.Missed != "" {
-				f.wrappers = append(f.wrappers, line)
-			}
-		}
-		slices.SortFunc(f.wrappers, func(a, b Wrapper) int { return cmp.Compare(a.Entry, b.Entry) })
-	}
-	for _, f := range funcs {
-		if err := gone[f]; err != nil {
-			leftOut = append(leftOut, err)
-		} else {
-			all = append(all, f)
-		}
-		all = append(all, added[f]...)
-	}
-	return all, leftOut
-}
-
-// ofOthers reports whether a wrapper is of an instance of a generic method whose
-// code f is not, or that is not to be traced.
-func (f *Func) ofOthers(wrapper string) bool { return false }
-
-// viaWrapper works out a wrapper that has inlined a method.
-func (b *executable) viaWrapper(f *Func, method symbols.Func, w *madeBy, o *options) (*Func, error) {
-	if b.wrapped == nil {
-		b.wrapped = make(map[symbols.VirtAddr]*wrapping)
-	}
-	b.wrapped[w.Entry] = &wrapping{wrapper: w.Func, method: method, value: w.value}
-	defer delete(b.wrapped, w.Entry)
-	via, err := b.function(w.Func, nil, o)
-	if err != nil {
-		var fe *FuncError
-		if errors.As(err, &fe) {
-			err = fe.Err
-		}
-		return nil, err
-	}
-	via.name, via.via = f.name, w.Name
-	if via.result != nil {
-		via.result.name = f.name
-	}
-	return via, nil
 }

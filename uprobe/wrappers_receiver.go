@@ -17,11 +17,18 @@ import (
 // the wrapper's. The debug information is not asked about these: up to Go 1.21 it
 // leaves out the receivers of wrappers.
 func (b *executable) describeWrapper(w *wrapping, o *options) (*description, error) {
-	d, err := b.describe(w.method, o)
+	d, err := b.describe(w.method.Func, o)
 	if err != nil {
 		return nil, err
 	}
-	full := d.full
+	full, shown := d.full, d.params
+	if full != nil && len(d.dict) > 0 {
+		in, ok := b.instanceOf(w, d, o)
+		if !ok {
+			return nil, fmt.Errorf("nothing describes the instance %s", w.method.called)
+		}
+		full, shown = in.Signature, in.Params
+	}
 	switch {
 	case !d.goCode || d.source == SourceNone || d.source == SourceArgInfo:
 		return nil, errors.New("nothing describes the parameters of the method")
@@ -29,8 +36,8 @@ func (b *executable) describeWrapper(w *wrapping, o *options) (*description, err
 		return nil, fmt.Errorf("the parameters of the method are not known for sure: %s", d.why)
 	case !full.Method || len(full.Params) == 0:
 		return nil, errors.New("nothing describes the receiver of the method")
-	case len(d.dict) > 0 || full.Dict != abi.NoDict:
-		return nil, errors.New("generic code")
+	case full.Dict != abi.NoDict && len(d.dict) == 0:
+		return nil, errors.New("nothing tells where the method takes its dictionary")
 	}
 	method := full.Params[0].Type
 	sig := &abi.Signature{Params: full.Params[1:], Results: full.Results}
@@ -41,8 +48,8 @@ func (b *executable) describeWrapper(w *wrapping, o *options) (*description, err
 		}
 		sig.Method = true
 		sig.Params = append([]abi.Param{{Name: full.Params[0].Name, Type: outer}}, sig.Params...)
-	} else if recv, _, _ := symbols.MethodName(w.method.Name); recv+w.method.Name[len(recv):]+"-fm" != w.wrapper.Name {
-		return nil, fmt.Errorf("it is the method value of another method than %s", w.method.Name)
+	} else if w.method.called+"-fm" != w.wrapper.Name {
+		return nil, fmt.Errorf("it is the method value of another method than %s", w.method.called)
 	}
 	r, err := b.record(w.wrapper)
 	if err != nil {
@@ -54,7 +61,7 @@ func (b *executable) describeWrapper(w *wrapping, o *options) (*description, err
 	}
 	params := placed.params
 	out := &description{
-		source: d.source, detail: d.detail, sig: d.sig, goCode: true, regs: placed.regs, why: d.why,
+		source: d.source, detail: d.detail, sig: full, goCode: true, regs: placed.regs, why: d.why,
 		noResults: d.noResults, full: full,
 	}
 	receiver := Param{Name: full.Params[0].Name, Type: method}
@@ -77,18 +84,31 @@ func (b *executable) describeWrapper(w *wrapping, o *options) (*description, err
 	}
 	// What the description of the method does not show is not shown here.
 	for _, p := range params {
-		if len(d.params) == len(params) || p.Name != "_" {
+		if len(shown) == len(params) || p.Name != "_" {
 			out.params = append(out.params, p)
 		}
 	}
-	if len(out.params) != len(d.params) {
+	if len(out.params) != len(shown) {
 		return nil, errors.New("the parameters of the method are not known for sure")
 	}
 	for i := range out.params {
-		out.params[i].Name, out.params[i].Type = d.params[i].Name, d.params[i].Type
+		out.params[i].Name, out.params[i].Type = shown[i].Name, shown[i].Type
+	}
+	if len(shown) < len(params) {
+		out.sig = withoutBlanks(out.sig)
 	}
 	out.results = wrapperResults(d, placed)
 	return out, nil
+}
+
+// instanceOf returns the instance of a generic method whose wrapper it is.
+func (b *executable) instanceOf(w *wrapping, d *description, o *options) (in Instance, ok bool) {
+	for _, in := range b.instances(w.method.Func, d, typeDepth(o)) {
+		if in.Name == w.method.called {
+			return in, true
+		}
+	}
+	return in, false
 }
 
 func alignUp(n, align int64) int64 { return (n + align - 1) / align * align }
@@ -122,12 +142,11 @@ func wrapperResults(method, wrapper *description) func() ([]Param, error) {
 // method's, or a type that embeds it.
 func (b *executable) wrapperReceiver(w *wrapping, method *abi.Type, o *options) (*abi.Type, error) {
 	of, _, _ := symbols.MethodName(w.wrapper.Name)
-	own, _, _ := symbols.MethodName(w.method.Name)
 	pointer := func(t *abi.Type) *abi.Type {
 		return &abi.Type{Name: "*" + t.Name, Kind: abi.Pointer, Size: b.arch.PtrSize, Align: b.arch.PtrSize, Elem: t}
 	}
 	name, isPtr := plainReceiver(of)
-	if ownName, ownPtr := plainReceiver(own); name == ownName && isPtr && !ownPtr {
+	if ownName, ownPtr := w.method.receiver(); name == ownName && isPtr && !ownPtr {
 		return pointer(method), nil
 	}
 	if b.dwarf == nil {

@@ -119,6 +119,10 @@ func testWrappers(t *testing.T, path string, minor int, whole bool) {
 			t.Errorf("call %d of %d is missing: %s: %s", i, len(want), how[i], want[i])
 			break
 		}
+		// A float in a register: that of a receiver that is passed by value.
+		if strings.Contains(got[i], "F:<register not readable>") {
+			want[i] = strings.Replace(want[i], "F:1.5", "F:<register not readable>", 1)
+		}
 		if got[i] != want[i] {
 			t.Errorf("call %d: %s:\n got %s\nwant %s", i, how[i], got[i], want[i])
 			break

@@ -186,23 +186,12 @@ func sinkNow() int {
 func call2(how, method string, f func(int, string) int, t T, n int) {
 	say(method, how, t, n, "f", results{}, f(n, "f"))
 	func() { defer f(n, "fd") }()
-	say(method, how+" deferred", t, n, "fd", results{}, f(0, "long text")+t.A+n+extra(method))
-	say(method, how, t, 0, "long text", results{}, 0+bigger(method, t))
-}
-
-// extra and bigger are what Big returns beyond Small.
-func extra(method string) int {
+	result := t.A + n
 	if method == "main.T.Big" {
-		return 2 - 9
+		result += len("fd")
 	}
-	return 0
-}
-
-func bigger(method string, t T) int {
-	if method == "main.T.Big" {
-		return t.A + 9
-	}
-	return 0
+	say(method, how+" deferred", t, n, "fd", results{}, result)
+	say(method, how, t, 0, "long text", results{}, f(0, "long text"))
 }
 
 //go:noinline
