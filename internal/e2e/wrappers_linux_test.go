@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -57,8 +56,26 @@ func TestWrappers(t *testing.T) {
 	}
 }
 
-// address is what %#v prints of a pointer.
-var address = regexp.MustCompile(`\(0xc?[0-9a-f]+\)`)
+// sameCall compares calls as text.
+func sameCall(got, want string, minor int) bool {
+	// A float in a register: that of a receiver that is passed by value.
+	if strings.Contains(got, "F:<register not readable>") {
+		want = strings.Replace(want, "F:1.5", "F:<register not readable>", 1)
+	}
+	g, w := strings.Split(got, "\t"), strings.Split(want, "\t")
+	if minor == 11 || minor == 17 { // of which little is described
+		const missing = "<the debug information may leave out a value before it>"
+		if n := len(g) - 1; n > 0 && g[n] == missing && g[n-1] == "=" {
+			w = append(w[:slices.Index(w, "=")+1], missing)
+		}
+		for i := range g {
+			if i < len(w) && g[i] == missing {
+				w[i] = missing
+			}
+		}
+	}
+	return slices.Equal(g, w)
+}
 
 func testWrappers(t *testing.T, path string, minor int, whole bool) {
 	funcs := wrapperFuncs
@@ -119,11 +136,7 @@ func testWrappers(t *testing.T, path string, minor int, whole bool) {
 			t.Errorf("call %d of %d is missing: %s: %s", i, len(want), how[i], want[i])
 			break
 		}
-		// A float in a register: that of a receiver that is passed by value.
-		if strings.Contains(got[i], "F:<register not readable>") {
-			want[i] = strings.Replace(want[i], "F:1.5", "F:<register not readable>", 1)
-		}
-		if got[i] != want[i] {
+		if !sameCall(got[i], want[i], minor) {
 			t.Errorf("call %d: %s:\n got %s\nwant %s", i, how[i], got[i], want[i])
 			break
 		}

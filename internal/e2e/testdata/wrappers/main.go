@@ -72,7 +72,7 @@ func (l Large) At(n int) int { return l.A[n] }
 
 type Empty struct{}
 
-func (Empty) Say(n int) int { return n + 1 }
+func (e Empty) Say(n int) int { return n + 1 }
 
 // Types that embed T in some ways.
 type (
@@ -157,6 +157,7 @@ func later(how string, v Values, p All, t T, n int) {
 	}()
 	say("main.(*T).PSmall", how+" deferred", &t, n, results{}, t.A+n)
 	say("main.T.Small", how+" deferred", t, n, "defer", results{}, n)
+	running := goroutines()
 	var wg sync.WaitGroup
 	wg.Add(1)
 	go func() {
@@ -164,22 +165,12 @@ func later(how string, v Values, p All, t T, n int) {
 		defer v.Big(n, "go")
 	}()
 	wg.Wait()
+	wait(running)
 	say("main.T.Big", how+" in another goroutine", t, n, "go", results{}, t.A+n+2)
-	before := sinkNow()
+	before := goroutines()
 	go v.Small(n, "go!!")
-	for sinkNow() == before {
-	}
+	wait(before)
 	say("main.T.Small", how+" by go", t, n, "go!!", results{}, n)
-}
-
-var lock sync.Mutex
-
-//go:noinline
-func sinkNow() int {
-	lock.Lock()
-	defer lock.Unlock()
-	yield()
-	return sink
 }
 
 //go:noinline
@@ -315,9 +306,8 @@ func direct(how string, t T, p *T) {
 	}()
 	say("main.(*T).PBig", how+" deferred", p, 34, results{}, t.A+34)
 	say("main.T.Big", how+" deferred", t, 33, "d", results{}, t.A+34)
-	before := sinkNow()
+	before := goroutines()
 	go p.PBig(35)
-	for sinkNow() == before {
-	}
+	wait(before)
 	say("main.(*T).PBig", how+" by go", p, 35, results{}, t.A+35)
 }
