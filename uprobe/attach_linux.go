@@ -43,7 +43,7 @@ func entrySites(funcs []*Func) []entrySite {
 		all = append(all, entrySite{probegen.Func{
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
 			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g, Where: f.where,
-			Dicts: f.dicts, Dict: f.dict,
+			Dicts: f.dicts, Dict: f.dict, Receiver: f.receiver,
 		}, f, []symbols.FileOffset{off}})
 	}
 	for i, f := range funcs {
@@ -177,7 +177,7 @@ func (k *kernel) genOptions(b bundle) probegen.Options {
 	}
 	if k.caps.sleepable {
 		for i := range b {
-			o.Sleepable = o.Sleepable || b[i].Plan.Follows() || slices.ContainsFunc(b[i].Where, (*capture.Expr).Follows)
+			o.Sleepable = o.Sleepable || b[i].Receiver != nil || b[i].Plan.Follows() || slices.ContainsFunc(b[i].Where, (*capture.Expr).Follows)
 		}
 	}
 	return o

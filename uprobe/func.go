@@ -54,6 +54,15 @@ type Func struct {
 	dict      abi.Location
 	dicts     []uint64
 	all       bool
+	// via, wrappers, wraps and wrapsHow are as their methods say. receiver leads from
+	// what the wrapper takes to the receiver of the method, nil if that is not behind
+	// a pointer.
+	via      string
+	called   string // the name of the instance, if via is not ""
+	wrappers []Wrapper
+	wraps    string
+	wrapsHow Reach
+	receiver *probegen.Receiver
 	// result has the results, as the parameters of a Func of their own, noResults
 	// is why they cannot be captured, "" if they can. Without [WithResults] it is
 	// nil.
@@ -79,6 +88,9 @@ type Param struct {
 	Source string
 	arch   *abi.Arch
 	redact *capture.Redaction
+	// receiver says where the register is that Location calls
+	// probegen.RegReceiver.
+	receiver *probegen.Receiver
 }
 
 // Absent returns why the whole parameter cannot be captured, and whether that
@@ -105,8 +117,14 @@ func (p Param) Absent() (reason string, absent bool) {
 }
 
 // LocationText returns the location in the notation of argtap inspect, such as
-// "RAX:8 RBX:8" or "[CFA+0]:24".
-func (p Param) LocationText() string { return p.Location.Format(p.arch) }
+// "RAX:8 RBX:8" or "[CFA+0]:24", or "[[RAX+8]+16]:24" behind a pointer at RAX+8.
+func (p Param) LocationText() string {
+	text := p.Location.Format(p.arch)
+	if p.receiver != nil {
+		text = strings.ReplaceAll(text, p.arch.RegName(probegen.RegReceiver), receiverText(p.receiver, p.arch))
+	}
+	return text
+}
 
 // TypeName returns the type's name as %T would print it.
 func (p Param) TypeName() string { return typeName(p.Type) }

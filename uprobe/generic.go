@@ -49,6 +49,9 @@ func (c *Call) Instance() string {
 	if c.instance != nil {
 		return c.instance.Name
 	}
+	if c.fn.via != "" {
+		return c.fn.called
+	}
 	return c.fn.name
 }
 

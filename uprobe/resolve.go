@@ -89,6 +89,9 @@ type executable struct {
 	names *funcNames
 	// witnesses tell how calls end: see findWitnesses.
 	witnesses []witness
+	// wrapped are the wrappers that are worked out as the methods that they have
+	// inlined, by their entries.
+	wrapped map[symbols.VirtAddr]*wrapping
 }
 
 func openBinary(path string, opts []Option) (*executable, *options, error) {
@@ -262,7 +265,8 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 			return nil, nil, first
 		}
 	}
-	return funcs, leftOut, nil
+	funcs, more := b.addWrappers(funcs, o)
+	return funcs, append(leftOut, more...), nil
 }
 
 // typeDepth is how many pointers deep types are read. It is more than is
@@ -303,6 +307,9 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 		return fail(err)
 	}
 	live = append(live, f.live()...)
+	if f.receiver = d.receiver; f.receiver != nil && f.receiver.Base.Kind == abi.InRegister {
+		live = append(live, f.receiver.Base.Reg)
+	}
 	if instances := b.instances(s, d, typeDepth(o)); len(instances) > 0 {
 		f.setInstances(instances)
 		f.redactInstances(o.limits.Redact)

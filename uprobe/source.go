@@ -8,6 +8,7 @@ import (
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
+	"github.com/argtap/argtap/internal/probegen"
 	"github.com/argtap/argtap/symbols"
 )
 
@@ -67,6 +68,10 @@ type description struct {
 	results            func() ([]Param, error)
 	noResults          string
 	words, resultWords []int
+	// full is the whole signature, with the blank parameters that sig may lack; nil
+	// if it is not known for sure. receiver is of a wrapper that has inlined a method.
+	full     *abi.Signature
+	receiver *probegen.Receiver
 }
 
 // keepsG reports whether the register that the architecture has for the g holds
@@ -77,6 +82,9 @@ func (d *description) keepsG(a *abi.Arch) bool {
 
 // describe asks the sources in turn.
 func (b *executable) describe(s symbols.Func, o *options) (*description, error) {
+	if w := b.wrapped[s.Entry]; w != nil {
+		return b.describeWrapper(w, o)
+	}
 	noDebugInfo := b.noDwarf
 	var assembly *description
 	if b.dwarf != nil {
@@ -155,6 +163,9 @@ func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error)
 	if f.Assembly || !f.Go && len(f.Params) == 0 {
 		d.source = SourceNone
 	}
+	if why == "" && !(addsBlanks && hasBlanks(d.sig)) {
+		d.full = d.sig
+	}
 	if addsBlanks {
 		d.sig = withoutBlanks(d.sig)
 	}
@@ -169,6 +180,16 @@ func (b *executable) fromDWARF(s symbols.Func, o *options) (*description, error)
 		})
 	}
 	return d, nil
+}
+
+// hasBlanks reports whether a signature has blank parameters beside its receiver. Of
+// those that the debug information lacks only the sizes are known.
+func hasBlanks(s *abi.Signature) bool {
+	params := s.Params
+	if s.Method && len(params) > 0 {
+		params = params[1:]
+	}
+	return slices.ContainsFunc(params, func(p abi.Param) bool { return p.Name == "_" })
 }
 
 // withoutBlanks returns a signature without its blank parameters.

@@ -197,7 +197,7 @@ func (b *executable) fromSignature(s symbols.Func, r record, sig *abi.Signature)
 	if err != nil {
 		return nil, err
 	}
-	d := &description{sig: sig, goCode: true, regs: regs}
+	d := &description{sig: sig, goCode: true, regs: regs, full: sig}
 	d.results = func() ([]Param, error) {
 		results := make([]Param, len(sig.Results))
 		for i, p := range sig.Results {

@@ -94,7 +94,7 @@ func (in *inspector) describe(f *uprobe.Func) {
 	if in.version != "" {
 		version = ", " + in.version
 	}
-	fmt.Fprintln(in.out, in.style.paint(bold, printable(f.Name())))
+	fmt.Fprintln(in.out, in.style.paint(bold, printable(f.Name()))+through(f))
 	about := table{style: in.style, indent: "  "}
 	fact := func(name, text string) { about.row(cell{name, dim}, cell{text, ""}) }
 	signature := f.Signature().String()
@@ -139,6 +139,7 @@ func (in *inspector) describe(f *uprobe.Func) {
 	in.results(f)
 	in.captures(f)
 	in.instances(f)
+	in.wrappers(f)
 }
 
 // maxInstances is how many instances of generic code are shown.

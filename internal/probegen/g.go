@@ -122,5 +122,5 @@ func (g *gen) goroutine(f *Func) {
 		g.note("g.goid")
 		g.loadReg(asm.R3, f.G.Reg)
 	}
-	g.readFixed(capture.OffGoroutine, 8, f.Plan.Goroutine, 0)
+	g.readFixed(capture.Read{Offset: capture.OffGoroutine, Size: 8}, f.Plan.Goroutine)
 }

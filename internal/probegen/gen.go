@@ -39,6 +39,9 @@ type gen struct {
 	// begun is the one that stores it in the function at hand.
 	budgeted []int
 	begun    int
+	// received are the instructions that store, load or refer to where the receiver
+	// of a method is.
+	received []int
 	// undoes is the function whose calls must be forgotten where they are lost, nil
 	// if those of the function at hand need not. later says that it records no
 	// entries: see lost.
@@ -209,6 +212,7 @@ func (g *gen) entry(f *Func) {
 	}
 	g.beginMeasure()
 	g.mark(f)
+	g.receiver(f)
 	g.onlyDicts(f)
 	g.admit(f)
 	g.where(f)
@@ -308,24 +312,25 @@ func (g *gen) header(f *Func) {
 	g.goroutine(f)
 }
 
-// readFixed reads size bytes at R3+disp into the record, and sets the given
-// bit of the failure word if that fails.
-func (g *gen) readFixed(off, size int, disp int64, bit int) {
+// readFixed reads what r says at R3+disp into the record, and sets r's bit of the
+// failure word if that fails.
+func (g *gen) readFixed(r capture.Read, disp int64) {
 	ok := g.fresh("ok")
 	g.add(asm.R3, disp)
 	g.emit(
 		asm.Mov.Reg(asm.R1, regRecord),
-		asm.Add.Imm(asm.R1, int32(off)),
-		asm.Mov.Imm(asm.R2, int32(size)),
+		asm.Add.Imm(asm.R1, int32(r.Offset)),
+		asm.Mov.Imm(asm.R2, int32(r.Size)),
 		asm.FnProbeReadUser.Call(),
 		asm.JEq.Imm(asm.R0, 0, ok),
 	)
+	g.fetchReceiver(r, ok)
 	g.note("failed: say so")
 	g.emit(asm.LoadMem(asm.R1, regRecord, capture.OffFailed, asm.DWord))
-	if bit < 31 {
-		g.emit(asm.Or.Imm(asm.R1, 1<<bit))
+	if r.Bit < 31 {
+		g.emit(asm.Or.Imm(asm.R1, 1<<r.Bit))
 	} else {
-		g.emit(asm.LoadImm(asm.R2, int64(uint64(1)<<bit), asm.DWord), asm.Or.Reg(asm.R1, asm.R2))
+		g.emit(asm.LoadImm(asm.R2, int64(uint64(1)<<r.Bit), asm.DWord), asm.Or.Reg(asm.R1, asm.R2))
 	}
 	g.emit(asm.StoreMem(regRecord, capture.OffFailed, asm.R1, asm.DWord))
 	g.label(ok)
@@ -357,7 +362,7 @@ func (g *gen) images(f *Func) {
 			g.notef("%s at CFA%+d", name, r.Disp)
 		}
 		g.loadReg(asm.R3, reg)
-		g.readFixed(r.Offset, r.Size, disp, r.Bit)
+		g.readFixed(r, disp)
 	}
 	g.dict(f)
 	if len(p.Erase) > 0 {

@@ -358,10 +358,10 @@ func (g *gen) measure() {
 	)
 }
 
-// place puts the time at which the program began below everything else that the
-// program has on its stack.
+// place puts the time at which the program began, and what a receiver is at, below
+// everything else that the program has on its stack.
 func (g *gen) place(name string) error {
-	if len(g.budgeted) == 0 {
+	if len(g.budgeted)+len(g.received) == 0 {
 		return nil
 	}
 	low := int64(-8)
@@ -385,6 +385,19 @@ func (g *gen) place(name string) error {
 	}
 	for _, i := range g.budgeted {
 		g.ins[i].Offset = int16(at)
+	}
+	if len(g.budgeted) > 0 {
+		at -= 8
+	}
+	if len(g.received) > 0 && at < -512 {
+		return &UnsupportedError{name, "no room for its receiver: capture less of it"}
+	}
+	for _, i := range g.received {
+		if g.ins[i].OpCode == asm.Add.Op(asm.ImmSource) {
+			g.ins[i].Constant = at
+		} else {
+			g.ins[i].Offset = int16(at)
+		}
 	}
 	return nil
 }

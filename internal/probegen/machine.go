@@ -59,6 +59,14 @@ func (g *gen) check(f *Func) string {
 			return "register " + f.Arch.RegName(r.Reg) + " is not readable"
 		}
 	}
+	if f.Receiver == nil && usesReceiver(f) {
+		return "nothing leads to its receiver"
+	}
+	if f.Receiver != nil {
+		if reason := f.Receiver.check(g); reason != "" {
+			return reason
+		}
+	}
 	if reason := g.checkDict(f); reason != "" {
 		return reason
 	}
@@ -81,7 +89,7 @@ func (g *gen) check(f *Func) string {
 
 func (g *gen) unreadable(r abi.Reg) bool {
 	_, ok := g.machine.regs[r]
-	return !ok
+	return !ok && r != RegReceiver
 }
 
 // exitUnless ends the program unless a register satisfies a condition.
@@ -98,6 +106,10 @@ func (g *gen) exitUnless(t Test) {
 
 // loadReg loads a register of the target.
 func (g *gen) loadReg(dst asm.Register, r abi.Reg) {
+	if r == RegReceiver {
+		g.loadReceiver(dst)
+		return
+	}
 	g.emit(asm.LoadMem(dst, regCtx, g.machine.regs[r], g.machine.word))
 }
 

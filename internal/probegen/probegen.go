@@ -153,6 +153,8 @@ type Func struct {
 	// Resume is where SetGrown and SkipGrown find whether the goroutine came
 	// from morestack: see there.
 	Resume Resume
+	// Receiver leads to what locations call RegReceiver, nil if none does.
+	Receiver *Receiver
 	// Where are conditions that must all be met for a hit to be recorded. One
 	// without a value is not met, nor one for which registers are needed that may
 	// be overwritten.
