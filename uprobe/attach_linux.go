@@ -80,7 +80,7 @@ func resume(f *Func, p *site.Probe) probegen.Resume {
 //
 // What comes after an entry is watched first: a call that is seen to begin is then
 // seen to end.
-func (k *kernel) attach(tg *target, funcs []*Func, witnesses []witness) error {
+func (k *kernel) attach(tg *target, funcs []*Func, b *executable) error {
 	k.adapt(funcs)
 	if err := k.needMaps(funcs); err != nil {
 		return err
@@ -89,12 +89,15 @@ func (k *kernel) attach(tg *target, funcs []*Func, witnesses []witness) error {
 	if err != nil {
 		return err
 	}
-	later, err := k.bundles(laterSites(funcs, witnesses))
+	later, err := k.bundles(laterSites(funcs, b.witnesses))
 	if err != nil {
 		return err
 	}
 	entries, err := k.bundles(entrySites(funcs))
 	if err != nil {
+		return err
+	}
+	if err := k.attachStart(at, b); err != nil {
 		return err
 	}
 	if err := k.attachBundles(at, later); err != nil {

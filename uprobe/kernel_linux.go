@@ -41,6 +41,7 @@ type kernel struct {
 	progs                                   []*ebpf.Program
 	// laterProgs are those for other sites than entries.
 	laterProgs []*ebpf.Program
+	startProg  *ebpf.Program // see attachStart
 
 	mu sync.Mutex
 	// links are those of entries, laterLinks those of what comes after: they must
@@ -240,6 +241,9 @@ func (k *kernel) close() {
 	}
 	k.progs, k.laterProgs = nil, nil
 	k.cgroup.close()
+	if k.startProg != nil {
+		k.startProg.Close()
+	}
 	for _, m := range []*ebpf.Map{k.calls, k.open, k.later, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic, k.instances, k.gates, k.budget} {
 		if m != nil {
 			m.Close()

@@ -68,13 +68,16 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 				f.plan.Fixed, size)}
 		}
 	}
-	if err := p.k.attach(tg, funcs, b.witnesses); err != nil {
+	if err := p.k.attach(tg, funcs, b); err != nil {
 		return err
 	}
 	if err := tg.stillThere(); err != nil {
 		return err
 	}
 	t.startJoiner()
+	if t.opts.processes != nil {
+		t.procs = newProcesses(t.opts.processes, tg)
+	}
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()
 	go t.watch(w)

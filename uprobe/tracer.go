@@ -36,6 +36,8 @@ type Tracer struct {
 	// are missing.
 	joiner *joiner
 	ending atomic.Uint64
+	// procs belongs to the reader, too. It is nil without WithProcesses.
+	procs *processes
 }
 
 // Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered + Sampled +
