@@ -28,7 +28,7 @@ type cgroup struct {
 }
 
 // maxCgroupLevel bounds how deep a cgroup is where that is not seen.
-const maxCgroupLevel = 16
+const maxCgroupLevel = 32
 
 // cgroupRoot is the inode number of the root of the hierarchy (the first node of
 // kernfs, fs/kernfs/dir.c).
@@ -76,25 +76,27 @@ func findCgroup(path string) (c *cgroup, err error) {
 		}
 	}()
 	for above != cgroupRoot {
-		fd, err := unix.Openat(at, "..", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
+		c.level++
+		fd, err := unix.Openat2(at, "..", &unix.OpenHow{
+			Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_XDEV,
+		})
+		if err != nil && err != unix.EXDEV {
 			return fail(err)
 		}
-		opened = append(opened, fd)
-		var st unix.Statfs_t
 		var node unix.Stat_t
-		if err := errors.Join(unix.Fstatfs(fd, &st), unix.Fstat(fd, &node)); err != nil {
-			return fail(err)
+		if err == nil {
+			opened = append(opened, fd)
+			if err := unix.Fstat(fd, &node); err != nil {
+				return fail(err)
+			}
 		}
-		if st.Type != unix.CGROUP2_SUPER_MAGIC || node.Ino == above {
+		if err == unix.EXDEV || node.Ino == above {
 			// What is mounted is not the root: the kernel counts levels that are
 			// not seen here, in a container or through a bind mount.
 			c.deeper = maxCgroupLevel
-			c.level++
 			break
 		}
 		at, above = fd, node.Ino
-		c.level++
 	}
 	return c, nil
 }

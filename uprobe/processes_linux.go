@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/probegen"
+	"github.com/argtap/argtap/symbols"
 )
 
 // processInterval is how often processes are looked at.
@@ -23,7 +25,9 @@ const processInterval = 200 * time.Millisecond
 // processes follows the processes that run the file. It belongs to the reader.
 type processes struct {
 	tell  func(ProcessEvent)
-	files []*os.File // the target's
+	files []*os.File         // the target's
+	site  symbols.FileOffset // one that is probed
+	same  map[fileID]bool    // see sameAsTarget
 	known map[uint32]*seenProcess
 	last  *seenProcess // whose record came last
 	next  time.Time
@@ -42,8 +46,10 @@ type seenProcess struct {
 	untold bool
 }
 
-func newProcesses(tell func(ProcessEvent), tg *target) *processes {
-	p := &processes{tell: tell, known: make(map[uint32]*seenProcess), files: []*os.File{tg.file}}
+func newProcesses(tell func(ProcessEvent), tg *target, site symbols.FileOffset) *processes {
+	p := &processes{
+		tell: tell, known: make(map[uint32]*seenProcess), files: []*os.File{tg.file}, site: site, same: make(map[fileID]bool),
+	}
 	for _, c := range tg.tracees {
 		p.files = append(p.files, c.file)
 	}
@@ -69,23 +75,32 @@ func (k *kernel) attachStart(at []attachPoint, b *executable) error {
 	if err != nil {
 		return err
 	}
-	const name = "at the entry point"
+	const name = "(entry point)"
 	p, err := k.load(name, ins, o.Sleepable)
 	if err != nil {
 		return err
 	}
 	k.startProg = p
-	return k.attachSites(at, p, []uint64{uint64(off)}, []uint64{0}, name, true)
+	err = k.attachSites(at, p, []uint64{uint64(off)}, []uint64{0}, name, true)
+	const enotsupp = unix.Errno(524) // which the kernel should keep to itself
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, enotsupp) {
+		k.opts.log.Info("processes are found by their first calls", "why", err)
+		return nil
+	}
+	return err
 }
 
 // scan finds the processes that run one of the files already. pids are those to look
 // at, nil for all.
 func (p *processes) scan(pids []int) {
+	if ownProc() != nil {
+		return
+	}
 	if pids == nil {
 		pids = allProcesses("/proc")
 	}
 	for _, pid := range pids {
-		if p.known[uint32(pid)] == nil && visibleIDs(pid) == nil && p.runsFile(pid) != nil {
+		if p.known[uint32(pid)] == nil && visibleIDs(pid) == nil && p.runsFile(pid, false) != nil {
 			p.appear(uint32(pid), ProcessFound, time.Now())
 		}
 	}
@@ -133,10 +148,13 @@ func candidates(o *options) []int {
 	return pids
 }
 
-// runsFile returns what a process runs, if that is one of the files, or it has one of
-// them mapped; else nil. Files of overlays have other numbers than in the layers: one
-// that is an overlay's must have the same contents.
-func (p *processes) runsFile(pid int) os.FileInfo {
+// fileID tells files apart.
+type fileID struct{ dev, ino uint64 }
+
+// runsFile returns what a process runs, if that is one of the files, else nil. Files
+// of overlays have other numbers than in the layers. One there is the same if it is
+// probed; of a process that is known to have been, if it has the same contents.
+func (p *processes) runsFile(pid int, known bool) os.FileInfo {
 	exe := fmt.Sprintf("/proc/%d/exe", pid)
 	got, err := os.Stat(exe)
 	if err != nil {
@@ -153,21 +171,33 @@ func (p *processes) runsFile(pid int) os.FileInfo {
 		if got.Size() != want.Size() || !overlaid(exe) && !overlaid(fmt.Sprintf("/proc/self/fd/%d", f.Fd())) {
 			continue
 		}
-		if g, err := openSame(exe, got); err == nil {
-			same, err := sameContents(f, g)
-			g.Close()
-			if same && err == nil {
-				return got
-			}
+		if known && p.sameAsTarget(f, exe, got) || !known && probed(pid, f, p.site) {
+			return got
 		}
 	}
 	return nil
 }
 
+// sameAsTarget reports whether a file of an overlay has the contents of a target's.
+func (p *processes) sameAsTarget(f *os.File, exe string, got os.FileInfo) bool {
+	st := got.Sys().(*syscall.Stat_t)
+	id := fileID{uint64(st.Dev), st.Ino}
+	same, ok := p.same[id]
+	if !ok {
+		if g, err := openSame(exe, got); err == nil {
+			same, err = sameContents(f, g)
+			same = same && err == nil
+			g.Close()
+		}
+		p.same[id] = same
+	}
+	return same
+}
+
 // mapsFile is runsFile for a process that is known to be probed: it may have loaded
 // the file as a library.
 func (p *processes) mapsFile(pid int) os.FileInfo {
-	if got := p.runsFile(pid); got != nil {
+	if got := p.runsFile(pid, true); got != nil {
 		return got
 	}
 	f := mappedFile(pid, func(_ string, got os.FileInfo) bool {

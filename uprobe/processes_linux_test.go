@@ -98,7 +98,11 @@ func TestCgroupInEveryWay(t *testing.T) {
 	t.Cleanup(func() { moveTo(t, filepath.Dir(dir), in.pid()) })
 	forEachWay(t, func(t *testing.T, lack []string) {
 		for i, lack := range [][]string{lack, append(slices.Clip(lack), "cgroupIDs")} {
-			for _, opts := range [][]Option{{WithResults()}, {WithPID(in.pid())}}[:2-i] {
+			variants := [][]Option{nil, {WithPID(in.pid())}, {WithResults()}}
+			if len(lack) > i { // an old kernel detaches slowly
+				variants = variants[:1]
+			}
+			for _, opts := range variants {
 				calls := map[int]int{}
 				tr, err := Trace(path, "main.hit", func(c *Call) { calls[c.PID()]++ }, append(opts, WithCgroup(dir), withoutFeatures(lack...))...)
 				if err != nil {

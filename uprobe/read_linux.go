@@ -59,9 +59,6 @@ func (t *Tracer) read() {
 		return true
 	}
 	epochAt := time.Now()
-	if t.procs != nil {
-		t.procs.scan(candidates(t.opts))
-	}
 	for {
 		switch {
 		case t.procs != nil:

@@ -76,7 +76,8 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	}
 	t.startJoiner()
 	if t.opts.processes != nil {
-		t.procs = newProcesses(t.opts.processes, tg)
+		t.procs = newProcesses(t.opts.processes, tg, funcs[0].offset)
+		t.procs.scan(candidates(t.opts))
 	}
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()

@@ -380,8 +380,8 @@ func (t *target) attachPoints() ([]attachPoint, error) {
 	return all, nil
 }
 
-// stillThere returns an error if a process has ended, or runs another file, while
-// the probes were attached.
+// stillThere returns an error if a process has ended while the probes were attached:
+// another one may have its ID.
 func (t *target) stillThere() error {
 	for _, c := range t.tracees {
 		if pidfdEnded(c.pidfd) {

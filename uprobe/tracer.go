@@ -118,6 +118,9 @@ type Stats struct {
 // [WithFuncs] adds further functions. With the option [Bind], which calls a func
 // with the arguments in Go variables, handler may be nil.
 //
+// With [WithPID], binary may be empty, for the file that the process runs, or a path
+// as that process sees it.
+//
 // Trace returns when the probes are in place. The tracer runs until Close,
 // until the context or the process given as options end, or until an error:
 // see [Tracer.Wait].
