@@ -30,6 +30,7 @@ const helperVar = "ARGTAP_E2E_HELPER"
 var helpers = map[string]func(args []string) error{
 	"trace":  helpTrace,
 	"fail":   helpFail,
+	"pid":    helpPID,
 	"enter":  helpEnter,
 	"nested": helpNested,
 	"cgroup": helpCgroup,
