@@ -80,19 +80,19 @@ func resume(f *Func, p *site.Probe) probegen.Resume {
 //
 // What comes after an entry is watched first: a call that is seen to begin is then
 // seen to end.
-func (k *kernel) attach(path string, funcs []*Func, witnesses []witness) error {
+func (k *kernel) attach(tg *target, funcs []*Func, b *executable) error {
 	k.adapt(funcs)
 	if err := k.needMaps(funcs); err != nil {
 		return err
 	}
-	if err := k.needPanics(funcs, witnesses); err != nil {
+	if err := k.needPanics(funcs, b.witnesses); err != nil {
 		return err
 	}
-	ex, err := link.OpenExecutable(path)
+	at, err := tg.attachPoints()
 	if err != nil {
-		return fmt.Errorf("open the binary to attach to it: %w", err)
+		return err
 	}
-	later, err := k.bundles(laterSites(funcs, witnesses))
+	later, err := k.bundles(laterSites(funcs, b.witnesses))
 	if err != nil {
 		return err
 	}
@@ -100,14 +100,17 @@ func (k *kernel) attach(path string, funcs []*Func, witnesses []witness) error {
 	if err != nil {
 		return err
 	}
-	if err := k.attachBundles(ex, later); err != nil {
+	if err := k.attachStart(at, b); err != nil {
 		return err
 	}
-	return k.attachBundles(ex, entries)
+	if err := k.attachBundles(at, later); err != nil {
+		return err
+	}
+	return k.attachBundles(at, entries)
 }
 
 // attachBundles loads programs and puts their probes in place.
-func (k *kernel) attachBundles(ex *link.Executable, bundles []bundle) error {
+func (k *kernel) attachBundles(at []attachPoint, bundles []bundle) error {
 	var (
 		wg    sync.WaitGroup
 		slots = make(chan struct{}, k.loaders())
@@ -123,7 +126,7 @@ func (k *kernel) attachBundles(ex *link.Executable, bundles []bundle) error {
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			first.set(k.attachBundle(ex, b))
+			first.set(k.attachBundle(at, b))
 		})
 	}
 	wg.Wait()
@@ -168,7 +171,8 @@ func (e *onceError) get() error {
 }
 
 func (k *kernel) genOptions(b bundle) probegen.Options {
-	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle}
+	o := probegen.Options{CPUs: k.cpus, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle}
+	k.selectProcesses(&o)
 	for i := range b {
 		if b[i].G.Kind == probegen.GThread {
 			o.ThreadBase = k.threadBaseOrNone(b[i].Arch)
@@ -214,7 +218,7 @@ func (k *kernel) bundles(sites []entrySite) ([]bundle, error) {
 
 // attachBundle loads and attaches the program of a bundle. If the kernel
 // finds it too complex, it is taken apart.
-func (k *kernel) attachBundle(ex *link.Executable, b bundle) error {
+func (k *kernel) attachBundle(at []attachPoint, b bundle) error {
 	ins, err := k.generate(b)
 	if err != nil {
 		return err
@@ -222,10 +226,10 @@ func (k *kernel) attachBundle(ex *link.Executable, b bundle) error {
 	p, err := k.load(b[0].Name, ins, k.genOptions(b).Sleepable)
 	if errors.Is(err, ErrVerifier) && len(b) > 1 {
 		half := len(b) / 2
-		if err := k.attachBundle(ex, b[:half]); err != nil {
+		if err := k.attachBundle(at, b[:half]); err != nil {
 			return err
 		}
-		return k.attachBundle(ex, b[half:])
+		return k.attachBundle(at, b[half:])
 	}
 	if err != nil {
 		return err
@@ -237,7 +241,7 @@ func (k *kernel) attachBundle(ex *link.Executable, b bundle) error {
 		// The back edges first: an announcement without an entry probe does
 		// no harm, a repeated hit without its announcement would be a call.
 		if s.Mark == probegen.SkipRepeat {
-			if err := k.attachRepeats(ex, s); err != nil {
+			if err := k.attachRepeats(at, s); err != nil {
 				return err
 			}
 		}
@@ -246,11 +250,11 @@ func (k *kernel) attachBundle(ex *link.Executable, b bundle) error {
 			cookies = append(cookies, uint64(s.Cookie))
 		}
 	}
-	return k.attachSites(ex, p, offsets, cookies, b[0].Name, later)
+	return k.attachSites(at, p, offsets, cookies, b[0].Name, later)
 }
 
 // attachRepeats attaches the programs of a function's back edges.
-func (k *kernel) attachRepeats(ex *link.Executable, s entrySite) error {
+func (k *kernel) attachRepeats(at []attachPoint, s entrySite) error {
 	o := k.genOptions(bundle{s})
 	o.Sleepable = false
 	for i, off := range s.fn.repeats {
@@ -266,20 +270,29 @@ func (k *kernel) attachRepeats(ex *link.Executable, s entrySite) error {
 			return err
 		}
 		k.addProgram(p, false)
-		if err := k.attachSites(ex, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, s.Name, false); err != nil {
+		if err := k.attachSites(at, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, s.Name, false); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// attachSites attaches a program to sites, in their order.
-func (k *kernel) attachSites(ex *link.Executable, p *ebpf.Program, offsets, cookies []uint64, name string, later bool) error {
+// attachSites attaches a program to sites, in their order, in each of the places.
+func (k *kernel) attachSites(at []attachPoint, p *ebpf.Program, offsets, cookies []uint64, name string, later bool) error {
+	for _, a := range at {
+		if err := k.attachIn(a, p, offsets, cookies, name, later); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *kernel) attachIn(at attachPoint, p *ebpf.Program, offsets, cookies []uint64, name string, later bool) error {
 	if k.multi {
-		o := &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies, PID: uint32(k.opts.pid)}
-		l, err := ex.UprobeMulti(nil, p, o)
+		o := &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies, PID: uint32(at.pid)}
+		l, err := at.ex.UprobeMulti(nil, p, o)
 		if err != nil {
-			return k.attachError(name, err)
+			return k.attachError(name, at.explain(err))
 		}
 		k.addLink(l, later)
 		return nil
@@ -287,13 +300,13 @@ func (k *kernel) attachSites(ex *link.Executable, p *ebpf.Program, offsets, cook
 	for i, off := range offsets {
 		// The symbol only names the event; the place is Address, which here
 		// is an offset in the file.
-		o := &link.UprobeOptions{Address: off, PID: k.opts.pid}
+		o := &link.UprobeOptions{Address: off, PID: at.pid}
 		if k.caps.cookies {
 			o.Cookie = cookies[i]
 		}
-		l, err := ex.Uprobe("argtap", p, o)
+		l, err := at.ex.Uprobe("argtap", p, o)
 		if err != nil {
-			return k.attachError(name, perfError(err))
+			return k.attachError(name, at.explain(perfError(err)))
 		}
 		k.addLink(l, later)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 
 	"github.com/cilium/ebpf"
@@ -154,15 +153,6 @@ func attachType(multi bool) ebpf.AttachType {
 		return ebpf.AttachTraceUprobeMulti
 	}
 	return ebpf.AttachNone
-}
-
-// initialPIDNamespace reports whether process IDs are those of the initial
-// namespace, which are what programs see.
-func initialPIDNamespace() bool {
-	// PROC_PID_INIT_INO of include/linux/proc_ns.h.
-	const initial = "pid:[4026531836]"
-	ns, err := os.Readlink("/proc/self/ns/pid")
-	return err == nil && ns == initial
 }
 
 // threadBase returns the offset of what tells the thread's base address in the

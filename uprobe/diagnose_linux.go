@@ -3,7 +3,6 @@ package uprobe
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"regexp"
 	"strconv"
@@ -59,8 +58,6 @@ func loadError(name string, err error) error {
 
 func (k *kernel) attachError(name string, err error) error {
 	switch {
-	case k.opts.pid != 0 && (errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist)):
-		err = processError(k.opts.pid, unix.ESRCH)
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
 		err = permissionError(err)
 	case errors.Is(err, unix.EMFILE) && k.multi: // else see perfError

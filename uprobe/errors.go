@@ -52,6 +52,11 @@ var (
 	ErrNoProcess = errors.New("no such process")
 	// ErrWrongProcess: the process does not run the binary.
 	ErrWrongProcess = errors.New("process does not run the binary")
+	// ErrNamespace: process IDs mean something else where the tracer runs: it is in
+	// another PID namespace than what it looks at.
+	ErrNamespace = errors.New("other PID namespace")
+	// ErrCgroup: the path of [WithCgroup] is not that of a cgroup of version 2.
+	ErrCgroup = errors.New("wrong cgroup")
 	// ErrVerifier: the kernel rejected a generated program. This is a defect
 	// of argtap; please report it. See [VerifierError].
 	ErrVerifier = errors.New("kernel rejected the program")

@@ -27,10 +27,10 @@ type kernel struct {
 	// multi says that sites are attached by uprobe_multi links, not by perf
 	// events.
 	multi bool
-	// pid is the process that programs themselves select, 0 for none.
-	pid uint32
-	// initialPIDs says that IDs of processes are here what programs see.
-	initialPIDs bool
+	// namespace is that by whose process IDs programs go, cgroup that which they
+	// select.
+	namespace probegen.Namespace
+	cgroup    *cgroup
 
 	calls, scratch, lossMap, repeats, grown *ebpf.Map
 	open, later                             *ebpf.Map // see needOpen
@@ -41,6 +41,7 @@ type kernel struct {
 	progs                                   []*ebpf.Program
 	// laterProgs are those for other sites than entries.
 	laterProgs []*ebpf.Program
+	startProg  *ebpf.Program // see attachStart
 
 	mu sync.Mutex
 	// links are those of entries, laterLinks those of what comes after: they must
@@ -89,24 +90,14 @@ func newKernel(o *options) (_ *kernel, err error) {
 	}
 	k.caps = probeCapabilities().without(o.lack)
 	k.caps.logTo(o.log)
-	k.selectPID()
-	return k, nil
-}
-
-// selectPID decides how sites are attached, and by whom hits of other processes
-// are kept back.
-//
-// The kernel's filter spares other processes the traps. That of perf events, by
-// memory, is right on every kernel; that of uprobe_multi links was not at first.
-// Both let a child pass that still shares its parent's memory, so the program
-// looks too. It sees the IDs of the initial namespace, so it can only do so
-// where this process does.
-func (k *kernel) selectPID() {
-	k.multi = k.caps.multi && (k.opts.pid == 0 || k.caps.pidFilter)
-	k.initialPIDs = initialPIDNamespace()
-	if k.opts.pid != 0 && k.initialPIDs {
-		k.pid = uint32(k.opts.pid)
+	if k.namespace, err = pidNamespace(); err != nil {
+		return nil, err
 	}
+	if err := k.openCgroup(); err != nil {
+		return nil, err
+	}
+	k.multi = k.caps.multi && (len(o.pids) == 0 || k.caps.pidFilter)
+	return k, nil
 }
 
 // needMaps makes the maps that not every tracer needs.
@@ -176,7 +167,7 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		probegen.MapLosses: k.lossMap, probegen.MapRepeats: k.repeats, probegen.MapGrown: k.grown,
 		probegen.MapWalk: k.walk, probegen.MapTypes: k.types, probegen.MapRows: k.rows, probegen.MapDynamic: k.dynamic,
 		probegen.MapInstances: k.instances, probegen.MapGates: k.gates, probegen.MapBudget: k.budget,
-		probegen.MapOpen: k.open, probegen.MapLater: k.later,
+		probegen.MapOpen: k.open, probegen.MapLater: k.later, probegen.MapCgroup: k.cgroup.array(),
 	} {
 		if m == nil {
 			continue
@@ -249,6 +240,10 @@ func (k *kernel) close() {
 		p.Close()
 	}
 	k.progs, k.laterProgs = nil, nil
+	k.cgroup.close()
+	if k.startProg != nil {
+		k.startProg.Close()
+	}
 	for _, m := range []*ebpf.Map{k.calls, k.open, k.later, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic, k.instances, k.gates, k.budget} {
 		if m != nil {
 			m.Close()

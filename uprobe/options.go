@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/argtap/argtap/internal/capture"
@@ -54,16 +55,18 @@ const (
 type Option func(*options) error
 
 type options struct {
-	funcs  []string
-	pid    int
-	ctx    context.Context
-	limits capture.Limits
-	redact []string
-	buffer int
-	delay  time.Duration
-	log    *slog.Logger
-	whole  bool // read types to their ends
-	first  bool // probe the first instruction; for measurements
+	funcs     []string
+	pids      []int
+	cgroup    string             // see WithCgroup
+	processes func(ProcessEvent) // see WithProcesses
+	ctx       context.Context
+	limits    capture.Limits
+	redact    []string
+	buffer    int
+	delay     time.Duration
+	log       *slog.Logger
+	whole     bool // read types to their ends
+	first     bool // probe the first instruction; for measurements
 	// lack names kernel features to do without; for tests.
 	lack []string
 
@@ -113,17 +116,32 @@ func WithFuncs(patterns ...string) Option {
 	}
 }
 
-// WithPID restricts the tracer to one process. It then ends when the process
-// ends.
+// WithPID restricts the tracer to one process, or, given several times, to these
+// processes, at most 256. It then ends when the last of them has ended.
+//
+// The path of the binary is looked up where the process sees it, too, so it may be
+// that of a file in a container. If it is empty, the file is the one that the process
+// runs. What is traced is always the very file that the process runs, also when
+// another has taken its path since. Several processes may run different files of the
+// same contents, as from copies of an image.
 func WithPID(pid int) Option {
 	return func(o *options) error {
 		if pid <= 0 {
 			return fmt.Errorf("process ID %d: %w: a process ID is positive", pid, ErrNoProcess)
 		}
-		o.pid = pid
+		if slices.Contains(o.pids, pid) {
+			return nil
+		}
+		if len(o.pids) == maxPIDs {
+			return fmt.Errorf("more than %d processes are given: leave WithPID out, or select them by WithCgroup", maxPIDs)
+		}
+		o.pids = append(o.pids, pid)
 		return nil
 	}
 }
+
+// maxPIDs bounds the processes that are given one by one: each has probes of its own.
+const maxPIDs = 256
 
 // WithSignature gives the signature of functions that the binary does not
 // describe, because it was stripped: in Go syntax, as

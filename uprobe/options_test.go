@@ -17,7 +17,7 @@ import (
 
 func TestOptions(t *testing.T) {
 	o, err := newOptions(nil)
-	if err != nil || o.buffer != 16<<20 || o.delay != 5*time.Millisecond || o.pid != 0 || o.ctx == nil || o.log == nil || len(o.funcs) != 0 {
+	if err != nil || o.buffer != 16<<20 || o.delay != 5*time.Millisecond || len(o.pids) != 0 || o.ctx == nil || o.log == nil || len(o.funcs) != 0 {
 		t.Errorf("defaults %+v, %v", o, err)
 	}
 	ctx := context.WithValue(t.Context(), reflect.TypeFor[int](), 1)
@@ -33,7 +33,7 @@ func TestOptions(t *testing.T) {
 		t.Error("nothing is redacted")
 	}
 	o.limits.Redact = nil
-	if fmt.Sprint(o.funcs) != "[a b c]" || o.pid != 7 || o.ctx != ctx || o.limits != (capture.Limits{String: 1, Elems: 2, Bytes: 3, Depth: 4, Objects: 5, Record: 6}) ||
+	if fmt.Sprint(o.funcs) != "[a b c]" || fmt.Sprint(o.pids) != "[7]" || o.ctx != ctx || o.limits != (capture.Limits{String: 1, Elems: 2, Bytes: 3, Depth: 4, Objects: 5, Record: 6}) ||
 		o.buffer != 8192 || o.delay != time.Millisecond || o.log != log {
 		t.Errorf("%+v", o)
 	}

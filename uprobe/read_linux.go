@@ -44,7 +44,10 @@ func (t *Tracer) read() {
 		case err == nil:
 			t.deliver(rec.RawSample, &call)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			t.joiner.tick()
+			if t.joiner != nil {
+				t.joiner.tick()
+			}
+			t.procs.tick(time.Now())
 		case errors.Is(err, ringbuf.ErrFlushed):
 			return false
 		case errors.Is(err, os.ErrClosed):
@@ -57,7 +60,10 @@ func (t *Tracer) read() {
 	}
 	epochAt := time.Now()
 	for {
-		if t.joiner != nil {
+		switch {
+		case t.procs != nil:
+			ring.SetDeadline(time.Now().Add(processInterval))
+		case t.joiner != nil:
 			ring.SetDeadline(time.Now().Add(time.Second))
 		}
 		if !one() {
@@ -73,6 +79,7 @@ func (t *Tracer) read() {
 			}
 			t.epoch = wallEpoch()
 		}
+		t.procs.tick(time.Now())
 		for left := ring.AvailableBytes(); ; left = ring.AvailableBytes() {
 			if t.opts.delay > 0 && left < ring.BufferSize()/4 {
 				timer.Reset(t.opts.delay)
@@ -103,7 +110,11 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 		t.malformed.Add(1)
 		return
 	}
-	if order.Uint16(data[capture.OffKind:]) != capture.KindEntry {
+	if kind := order.Uint16(data[capture.OffKind:]); kind != capture.KindEntry {
+		if kind == capture.KindStart {
+			t.procs.started(data, t.epoch)
+			return
+		}
 		t.later(data)
 		return
 	}
@@ -118,6 +129,9 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 		tally.malformed.Add(1)
 		return
 	}
+	if t.procs != nil {
+		t.procs.record(data, t.epoch)
+	}
 	if c.whole() {
 		tally.open.Add(1)
 		t.joiner.entry(c.fn, data, t.epoch)
@@ -126,6 +140,7 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 	*call = c
 	// Counted first, so that a handler that looks finds its own call counted.
 	tally.delivered.Add(1)
+	t.procs.called(data)
 	t.handler(call)
 }
 
@@ -153,6 +168,7 @@ func (t *Tracer) startJoiner() {
 		}
 		tally.delivered.Add(1)
 		tally.open.Add(^uint64(0))
+		t.procs.called(o.data)
 		t.handler(&call)
 	}
 	j.count = func(entry []byte, how ending) { t.tally(entry).ended(how) }
@@ -190,4 +206,5 @@ func (t *Tracer) finish() {
 	if t.joiner != nil {
 		t.joiner.finish()
 	}
+	t.procs.finish()
 }

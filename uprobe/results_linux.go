@@ -155,9 +155,6 @@ func (k *kernel) passedOver() bool {
 
 // watch implements openCalls.
 func (k *kernel) watch(pid uint32) (ended func() bool, release func()) {
-	if !k.initialPIDs {
-		return nil, nil
-	}
 	fd, err := unix.PidfdOpen(int(pid), 0)
 	switch {
 	case err == unix.ESRCH:

@@ -15,22 +15,18 @@ import (
 // start analyses the binary, attaches the probes and begins to read. When it
 // fails, nothing is left behind.
 func (t *Tracer) start(path string, patterns []string) (err error) {
-	// This looks at what kind of file it is before anything waits for it.
-	sf, err := symbols.Open(path)
-	if err != nil {
-		return err
-	}
-	sf.Close()
-	f, err := os.Open(path)
+	tg, err := openTarget(path, t.opts.pids)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
+			tg.close()
 		}
 	}()
-	w, err := newWatcher(f, path, t.opts.pid)
+	f := tg.file
+	path = tg.path
+	w, err := newWatcher(tg)
 	if err != nil {
 		return err
 	}
@@ -72,20 +68,25 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 				f.plan.Fixed, size)}
 		}
 	}
-	// The kernel resolves this path to the very file that was analysed, even
-	// if another has taken its name since.
-	if err := p.k.attach(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), funcs, b.witnesses); err != nil {
+	if err := p.k.attach(tg, funcs, b); err != nil {
+		return err
+	}
+	if err := tg.stillThere(); err != nil {
 		return err
 	}
 	t.panics = panicsOf(b.witnesses)
 	t.startJoiner()
+	if t.opts.processes != nil {
+		t.procs = newProcesses(t.opts.processes, tg, funcs[0].offset)
+		t.procs.scan(candidates(t.opts))
+	}
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()
 	go t.watch(w)
 	if t.opts.throttle.Budget > 0 {
 		go t.watchBudget()
 	}
-	go t.supervise(f, w, b)
+	go t.supervise(tg, w, b)
 	return nil
 }
 
@@ -125,7 +126,7 @@ func resolveFile(f *os.File, path string, patterns []string, o *options) (b *exe
 }
 
 // supervise waits for the end and carries it out.
-func (t *Tracer) supervise(f *os.File, w *watcher, b *executable) {
+func (t *Tracer) supervise(tg *target, w *watcher, b *executable) {
 	select {
 	case <-t.stop:
 	case <-t.opts.ctx.Done():
@@ -140,7 +141,7 @@ func (t *Tracer) supervise(f *os.File, w *watcher, b *executable) {
 	t.kernel.close()
 	w.close()
 	b.close()
-	f.Close()
+	tg.close()
 	s := t.Stats()
 	t.opts.log.Info("ended", "calls", s.Calls, "delivered", s.Delivered, "lost", s.Lost, "err", t.cause)
 	close(t.done)

@@ -37,6 +37,8 @@ type Tracer struct {
 	joiner *joiner
 	panics *Func // the witness of panics, nil if there is none
 	ending atomic.Uint64
+	// procs belongs to the reader, too. It is nil without WithProcesses.
+	procs *processes
 }
 
 // Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered + Sampled +
@@ -116,6 +118,9 @@ type Stats struct {
 // selects but that cannot be traced are left out: see [Tracer.LeftOut].
 // [WithFuncs] adds further functions. With the option [Bind], which calls a func
 // with the arguments in Go variables, handler may be nil.
+//
+// With [WithPID], binary may be empty, for the file that the process runs, or a path
+// as that process sees it.
 //
 // Trace returns when the probes are in place. The tracer runs until Close,
 // until the context or the process given as options end, or until an error:

@@ -163,7 +163,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("argtap %s: status %d, standard error %q, output:\n%s", args, r.code, r.stderr, r.stdout)
 		}
 		if args[0] == "trace" {
-			for _, flag := range []string{"-p PID", "-json", "-n N", "-duration D", "-count", "-sample N", "-rate N", "-first N", "-budget FRACTION"} {
+			for _, flag := range []string{"-p PID", "-json", "-n N", "-duration D", "-count", "-sample N", "-rate N", "-first N", "-budget FRACTION", "-cgroup PATH", "-processes"} {
 				if !strings.Contains(r.stdout, flag) {
 					t.Errorf("argtap trace -h does not list %s", flag)
 				}

@@ -17,7 +17,7 @@ import (
 
 // request is what trace was asked for.
 type request struct {
-	pid      int
+	whose    whose
 	json     bool
 	count    bool
 	results  bool
@@ -42,7 +42,7 @@ flags:`
 func parseTrace(args []string) (r *request, done bool, err error) {
 	r = &request{}
 	fs := flag.NewFlagSet("trace", flag.ContinueOnError)
-	fs.IntVar(&r.pid, "p", 0, "trace only the process `PID`, and end when it ends")
+	r.whose.register(fs)
 	fs.BoolVar(&r.json, "json", false, "print each call as a JSON object")
 	fs.BoolVar(&r.count, "count", false, "print no calls, only count them")
 	fs.BoolVar(&r.results, "results", false, "print calls when they return, with results and duration")
@@ -60,20 +60,19 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	switch {
-	case given["p"] && r.pid <= 0:
-		return fail("-p %d: a process ID is positive", r.pid)
 	case given["n"] && r.limit <= 0:
 		return fail("-n %d: the number of calls must be positive", r.limit)
 	case given["duration"] && r.duration <= 0:
 		return fail("-duration %v: must be positive", r.duration)
 	case fs.NArg() < 1:
 		return fail("no BINARY given")
-	case fs.NArg() < 2:
-		return fail("no FUNC given")
 	case command != nil && len(command) == 0:
 		return fail("no COMMAND behind --")
 	}
-	r.binary, r.funcs, r.command = fs.Arg(0), fs.Args()[1:], command
+	if r.binary, r.funcs = r.whose.binary(fs.Args()); len(r.funcs) == 0 {
+		return fail("no FUNC given")
+	}
+	r.command = command
 	return r, false, nil
 }
 
@@ -100,9 +99,7 @@ func trace(args []string) error {
 	if r.results {
 		opts = append(opts, uprobe.WithResults())
 	}
-	if r.pid != 0 {
-		opts = append(opts, uprobe.WithPID(r.pid))
-	}
+	opts = append(opts, r.whose.options()...)
 	attached := make(chan struct{})
 	go func() {
 		select {
@@ -152,11 +149,7 @@ func announce(r *request, t *uprobe.Tracer) {
 	if n := len(t.Funcs()); n > 1 {
 		what = fmt.Sprintf("%d functions", n)
 	}
-	who := "every process that runs " + r.binary
-	if r.pid != 0 {
-		who = fmt.Sprintf("process %d", r.pid)
-	}
-	fmt.Fprintf(os.Stderr, "argtap: tracing %s in %s\n", what, who)
+	fmt.Fprintf(os.Stderr, "argtap: tracing %s in %s\n", what, r.whose.describe(r.binary))
 	if left := t.LeftOut(); len(left) > 0 {
 		kinds := map[string]int{}
 		for _, err := range left {

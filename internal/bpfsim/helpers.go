@@ -49,6 +49,9 @@ const (
 
 func (r *run) helper(id int32, f *frame, depth int) (uint64, error) {
 	name, ok := helperNames[id]
+	if !ok {
+		name, ok = whoseNames[id]
+	}
 	if !ok || r.NoLoops && asm.BuiltinFunc(id) == asm.FnLoop {
 		return 0, fmt.Errorf("helper %d is not known", id)
 	}
@@ -85,6 +88,8 @@ func (r *run) dispatch(id int32, a *callArgs, depth int) (uint64, error) {
 		return uint64(r.CPU), nil
 	case asm.FnGetCurrentPidTgid:
 		return uint64(r.PID)<<32 | uint64(r.TID), nil
+	case asm.FnGetNsCurrentPidTgid, asm.FnGetCurrentAncestorCgroupId, asm.FnCurrentTaskUnderCgroup:
+		return r.whose(id, a)
 	case asm.FnGetAttachCookie:
 		if a.arg(1) != r.ctx {
 			return 0, errors.New("not the context")

@@ -23,6 +23,8 @@ type Machine struct {
 	// CPU, PID, TID, Time and Cookie are what the helpers of these names say.
 	CPU, PID, TID uint32
 	Time, Cookie  uint64
+	// Whose is what else they say of the process.
+	Whose Whose
 	// Arrays are the arrays, by name, their elements one behind the other.
 	// Elements are their numbers; an array that is not in it has one.
 	Arrays   map[string][]byte

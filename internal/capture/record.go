@@ -32,6 +32,10 @@ const (
 	KindExit
 )
 
+// KindStart, at OffKind, is of no function: a process begins to run the file. Its
+// record is the header.
+const KindStart = 0xff
+
 // Words in the records of whole calls, as offsets from [Plan.Pair], by which entry
 // and return are joined.
 const (

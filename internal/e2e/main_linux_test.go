@@ -28,8 +28,12 @@ const helperVar = "ARGTAP_E2E_HELPER"
 
 // helpers run in processes of their own, by name.
 var helpers = map[string]func(args []string) error{
-	"trace": helpTrace,
-	"fail":  helpFail,
+	"trace":  helpTrace,
+	"fail":   helpFail,
+	"pid":    helpPID,
+	"enter":  helpEnter,
+	"nested": helpNested,
+	"cgroup": helpCgroup,
 }
 
 // helper is a command that runs a helper in a new process of this test binary.

@@ -64,6 +64,9 @@ func (g *gen) start(funcs []Func) error {
 	if reason := g.opts.Limits.check(); reason != "" {
 		return &UnsupportedError{funcs[0].Name, reason}
 	}
+	if reason := g.opts.checkWhose(); reason != "" {
+		return &UnsupportedError{funcs[0].Name, reason}
+	}
 	for i := range funcs {
 		if reason := g.check(&funcs[i]); reason != "" {
 			return &UnsupportedError{funcs[i].Name, reason}
@@ -150,18 +153,6 @@ func (g *gen) dispatch(funcs []Func) {
 	search(funcs)
 }
 
-// onlyPID ends the program in processes other than that of the options.
-func (g *gen) onlyPID() {
-	if g.opts.PID == 0 {
-		return
-	}
-	g.emit(
-		asm.FnGetCurrentPidTgid.Call(),
-		asm.RSh.Imm(asm.R0, 32),
-		asm.JNE.Imm(asm.R0, int32(g.opts.PID), "exit"),
-	)
-}
-
 // threadStack makes the kernel run the program on the stack of the thread.
 //
 // Since Linux 6.13 the JIT compiler gives kprobe programs, which programs for
@@ -212,6 +203,9 @@ func (g *gen) entry(f *Func) {
 	}
 	g.beginMeasure()
 	g.mark(f)
+	if g.opts.Cgroup != (Cgroup{}) {
+		g.onlyCgroup(g.ignored())
+	}
 	g.receiver(f)
 	g.onlyDicts(f)
 	g.admit(f)
@@ -229,6 +223,7 @@ func (g *gen) laterHit(f *Func) {
 	if f.Role == RoleReturn {
 		g.close(f)
 	} else {
+		g.onlyCgroup("exit")
 		g.openKey(f, g.lost(LossLater))
 	}
 	switch f.Role {
@@ -295,8 +290,8 @@ func (g *gen) header(f *Func) {
 			asm.StoreMem(regRecord, capture.OffTime, asm.R0, asm.DWord),
 		)
 	}
+	g.pidTgid(regRecord, capture.OffPIDTID)
 	g.emit(
-		asm.FnGetCurrentPidTgid.Call(),
 		asm.StoreMem(regRecord, capture.OffPIDTID, asm.R0, asm.DWord),
 		asm.Mov.Imm(asm.R1, 0),
 	)

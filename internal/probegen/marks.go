@@ -59,7 +59,9 @@ func (g *gen) markKey(f *Func, sp bool) {
 	}
 	g.emit(
 		asm.StoreMem(asm.RFP, keySP, asm.R1, asm.DWord),
-		asm.FnGetCurrentPidTgid.Call(),
+	)
+	g.pidTgid(asm.RFP, keyFunc)
+	g.emit(
 		asm.RSh.Imm(asm.R0, 32),
 		asm.LSh.Imm(asm.R0, 32),
 		asm.Or.Imm(asm.R0, int32(f.ID)),

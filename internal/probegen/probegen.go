@@ -96,8 +96,13 @@ type Options struct {
 	CPUs int
 	// Sleepable programs fetch pages that are not in memory.
 	Sleepable bool
-	// PID restricts the program to one process, 0 for all.
-	PID uint32
+	// PID restricts the program to one process, 0 for all; PIDs to several, nil for
+	// all.
+	PID  uint32
+	PIDs []uint32
+	// Cgroup and Namespace restrict it to processes in a cgroup and a namespace.
+	Cgroup    Cgroup
+	Namespace Namespace
 	// ThreadBase is the offset in bytes of thread.fsbase in the kernel's
 	// task_struct for programs of amd64, of thread.tls_array for those of 386, 0 if it is not known. See [Usable].
 	ThreadBase int64

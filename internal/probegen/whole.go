@@ -115,7 +115,9 @@ func (g *gen) openKey(f *Func, failed string) {
 		asm.Sub.Reg(asm.R2, asm.R1),
 		asm.Sub.Imm(asm.R2, int32(f.CFA)),
 		asm.StoreMem(asm.RFP, openKey+OpenDepth, asm.R2, asm.DWord),
-		asm.FnGetCurrentPidTgid.Call(),
+	)
+	g.pidTgid(asm.RFP, openKey+OpenPID)
+	g.emit(
 		asm.RSh.Imm(asm.R0, 32),
 		asm.StoreMem(asm.RFP, openKey+OpenPID, asm.R0, asm.DWord),
 	)
@@ -238,7 +240,7 @@ func (g *gen) ignored() string {
 func (g *gen) close(f *Func) {
 	g.openKey(f, g.lost(LossLater)) // it may be that of a call that is open
 	g.note("which call returns?")
-	none := g.lost(Unmatched)
+	none, emitNone := g.unmatched()
 	g.emit(
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
@@ -259,6 +261,7 @@ func (g *gen) close(f *Func) {
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
 		asm.FnMapDeleteElem.Call(),
 	)
+	emitNone()
 }
 
 // pair writes what joins entry and return to the record. The key may lie where the

@@ -225,7 +225,7 @@ func runTests(t *testing.T, k *Kernel, pkg, pattern string, files map[string]str
 func testUprobe(t *testing.T, k *Kernel) {
 	dir := t.TempDir()
 	goBuild(t, k.Arch, "build", "-o", filepath.Join(dir, "uprobe-caps"), "../../uprobe/testdata/caps")
-	runTests(t, k, "../../uprobe", "^(TestCapabilities|TestThreadBase|TestPIDFilter|TestPIDNamespace|TestNotResident|TestLoops|TestMemlock|TestConcurrentHits|TestDetachTime|TestThrottle|TestBudgetPauses|TestFuncStats)$",
+	runTests(t, k, "../../uprobe", "^(TestCapabilities|TestThreadBase|TestPIDFilter|TestPIDNamespace|TestSeveralInEveryWay|TestCgroupInEveryWay|TestProcessesInEveryWay|TestNotResident|TestLoops|TestMemlock|TestConcurrentHits|TestDetachTime|TestThrottle|TestBudgetPauses|TestFuncStats)$",
 		map[string]string{"fixtures": dir}, "ARGTAP_FIXTURES=/run/vm/fixtures", "ARGTAP_KERNEL_EXACT=1")
 }
 

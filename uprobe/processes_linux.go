@@ -1,0 +1,430 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/probegen"
+	"github.com/argtap/argtap/symbols"
+)
+
+// processInterval is how often processes are looked at.
+const processInterval = 200 * time.Millisecond
+
+// processes follows the processes that run the file. It belongs to the reader.
+type processes struct {
+	tell  func(ProcessEvent)
+	files []*os.File         // the target's
+	site  symbols.FileOffset // one that is probed
+	same  map[fileID]bool    // see sameAsTarget
+	known map[uint32]*seenProcess
+	last  *seenProcess // whose record came last
+	next  time.Time
+	ticks int
+}
+
+// seenProcess is a process that has appeared.
+type seenProcess struct {
+	pid   uint32
+	event ProcessEvent // as it appeared
+	calls uint64
+	pidfd int         // -1 if it could not be opened
+	exe   os.FileInfo // what it ran when it appeared, nil if that is not known
+	dying bool        // it has ended, but there may be records of it
+	// untold: it was found, but there may be a record of its start.
+	untold bool
+}
+
+func newProcesses(tell func(ProcessEvent), tg *target, site symbols.FileOffset) *processes {
+	p := &processes{
+		tell: tell, known: make(map[uint32]*seenProcess), files: []*os.File{tg.file}, site: site, same: make(map[fileID]bool),
+	}
+	for _, c := range tg.tracees {
+		p.files = append(p.files, c.file)
+	}
+	return p
+}
+
+// attachStart attaches the probe that sees processes start.
+func (k *kernel) attachStart(at []attachPoint, b *executable) error {
+	if k.opts.processes == nil {
+		return nil
+	}
+	entry, err := b.file.EntryPoint()
+	if err != nil {
+		k.opts.log.Info("processes are found by their first calls", "why", err)
+		return nil
+	}
+	off, err := b.file.FileOffset(entry)
+	if err != nil {
+		return err
+	}
+	o := k.genOptions(nil)
+	ins, err := probegen.Start(o)
+	if err != nil {
+		return err
+	}
+	const name = "(entry point)"
+	p, err := k.load(name, ins, o.Sleepable)
+	if err != nil {
+		return err
+	}
+	k.startProg = p
+	err = k.attachSites(at, p, []uint64{uint64(off)}, []uint64{0}, name, true)
+	const enotsupp = unix.Errno(524) // which the kernel should keep to itself
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, enotsupp) {
+		k.opts.log.Info("processes are found by their first calls", "why", err)
+		return nil
+	}
+	return err
+}
+
+// scan finds the processes that run one of the files already. pids are those to look
+// at, nil for all.
+func (p *processes) scan(pids []int) {
+	if ownProc() != nil {
+		return
+	}
+	if pids == nil {
+		pids = allProcesses("/proc")
+	}
+	for _, pid := range pids {
+		if p.known[uint32(pid)] == nil && visibleIDs(pid) == nil && p.runsFile(pid, false) != nil {
+			p.appear(uint32(pid), ProcessFound, time.Now())
+		}
+	}
+	p.next = time.Now().Add(processInterval)
+}
+
+func allProcesses(dir string) (pids []int) {
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range names {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// candidates returns the processes that a tracer with these options may find, nil for
+// all.
+func candidates(o *options) []int {
+	if len(o.pids) > 0 && o.cgroup == "" {
+		return o.pids
+	}
+	if o.cgroup == "" {
+		return nil
+	}
+	pids := []int{}
+	filepath.WalkDir(o.cgroup, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil
+		}
+		b, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+		if err != nil { // of a threaded cgroup
+			b, _ = os.ReadFile(filepath.Join(path, "cgroup.threads"))
+		}
+		for f := range strings.FieldsSeq(string(b)) {
+			if pid, err := strconv.Atoi(f); err == nil && (len(o.pids) == 0 || slices.Contains(o.pids, pid)) {
+				pids = append(pids, threadGroup(pid))
+			}
+		}
+		return nil
+	})
+	return pids
+}
+
+// fileID tells files apart.
+type fileID struct{ dev, ino uint64 }
+
+// runsFile returns what a process runs, if that is one of the files, else nil. Files
+// of overlays have other numbers than in the layers. One there is the same if it is
+// probed; of a process that is known to have been, if it has the same contents.
+func (p *processes) runsFile(pid int, known bool) os.FileInfo {
+	exe := fmt.Sprintf("/proc/%d/exe", pid)
+	got, err := os.Stat(exe)
+	if err != nil {
+		return nil
+	}
+	for _, f := range p.files {
+		want, err := f.Stat()
+		if err != nil {
+			continue
+		}
+		if os.SameFile(got, want) {
+			return got
+		}
+		if got.Size() != want.Size() || !overlaid(exe) && !overlaid(fmt.Sprintf("/proc/self/fd/%d", f.Fd())) {
+			continue
+		}
+		if known && p.sameAsTarget(f, exe, got) || !known && probed(pid, f, p.site) {
+			return got
+		}
+	}
+	return nil
+}
+
+// sameAsTarget reports whether a file of an overlay has the contents of a target's.
+func (p *processes) sameAsTarget(f *os.File, exe string, got os.FileInfo) bool {
+	st := got.Sys().(*syscall.Stat_t)
+	id := fileID{uint64(st.Dev), st.Ino}
+	same, ok := p.same[id]
+	if !ok {
+		if g, err := openSame(exe, got); err == nil {
+			same, err = sameContents(f, g)
+			same = same && err == nil
+			g.Close()
+		}
+		p.same[id] = same
+	}
+	return same
+}
+
+// mapsFile is runsFile for a process that is known to be probed: it may have loaded
+// the file as a library.
+func (p *processes) mapsFile(pid int) os.FileInfo {
+	if got := p.runsFile(pid, true); got != nil {
+		return got
+	}
+	f := mappedFile(pid, func(_ string, got os.FileInfo) bool {
+		return slices.ContainsFunc(p.files, func(f *os.File) bool {
+			want, err := f.Stat()
+			return err == nil && os.SameFile(got, want)
+		})
+	})
+	if f == nil {
+		return nil
+	}
+	f.Close()
+	got, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return nil
+	}
+	return got
+}
+
+// appear takes a process that was seen at a time. It tells no one yet.
+func (p *processes) appear(pid uint32, state ProcessState, at time.Time) *seenProcess {
+	q := &seenProcess{pid: pid, pidfd: -1, untold: true, event: ProcessEvent{State: state, Time: at, PID: int(pid)}}
+	var err error
+	// The IDs are this process's: see pidNamespace. While the descriptor says that the
+	// process has not ended, /proc shows it and no other.
+	if q.pidfd, err = unix.PidfdOpen(int(pid), 0); err != nil {
+		q.pidfd = -1
+	}
+	q.dying = errors.Is(err, unix.ESRCH)
+	if e := q.event; !q.dying && ownProc() == nil && e.look() && !e.Started.After(at.Add(50*time.Millisecond)) {
+		if exe := p.mapsFile(int(pid)); exe != nil && !pidfdEnded(q.pidfd) {
+			q.exe, q.event = exe, e
+		}
+	}
+	p.known[pid] = q
+	return q
+}
+
+// told tells that a process appeared, if it is not told yet.
+func (p *processes) told(q *seenProcess) {
+	if q.untold {
+		q.untold = false
+		p.tell(q.event)
+	}
+}
+
+// look asks /proc for what a process runs. It reports whether it does.
+func (e *ProcessEvent) look() bool {
+	dir := fmt.Sprintf("/proc/%d/", e.PID)
+	exe, err := os.Readlink(dir + "exe")
+	if err != nil {
+		return false
+	}
+	e.Executable = strings.TrimSuffix(exe, deleted)
+	if b, err := os.ReadFile(dir + "cmdline"); err == nil && len(b) > 0 {
+		e.Args = strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+	}
+	if b, err := os.ReadFile(dir + "cgroup"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if path, ok := strings.CutPrefix(line, "0::"); ok {
+				e.Cgroup = strings.TrimSuffix(path, "\n")
+			}
+		}
+	}
+	stat, err := os.ReadFile(dir + "stat")
+	if err != nil {
+		return false
+	}
+	var ok bool
+	e.Started, ok = startTime(string(stat))
+	return ok
+}
+
+// startTime reads when a process was made from its /proc/PID/stat: the 22nd field, in
+// hundredths of a second since the machine started (proc_pid_stat(5); USER_HZ is 100
+// on all architectures here).
+func startTime(stat string) (time.Time, bool) {
+	// The second field is a name in parentheses, which may have anything in it.
+	_, rest, ok := cutLast(stat, ')')
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 20 {
+		return time.Time{}, false
+	}
+	ticks, err := strconv.ParseInt(fields[19], 10, 64)
+	if err != nil || ticks < 0 || ticks > 1<<50 {
+		return time.Time{}, false
+	}
+	var boot unix.Timespec
+	now := time.Now()
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
+		return time.Time{}, false
+	}
+	return now.Add(time.Duration(ticks)*(time.Second/100) - time.Duration(boot.Nano())).Round(0), true
+}
+
+func cutLast(s string, sep byte) (before, after string, found bool) {
+	if i := strings.LastIndexByte(s, sep); i >= 0 {
+		return s[:i], s[i+1:], true
+	}
+	return s, "", false
+}
+
+// record takes the process of a record, and tells of it if it is new.
+func (p *processes) record(data []byte, epoch time.Time) *seenProcess {
+	pid := order.Uint32(data[capture.OffPIDTID+4:])
+	start := order.Uint16(data[capture.OffKind:]) == capture.KindStart
+	if !start && p.last != nil && p.last.pid == pid {
+		return p.last
+	}
+	at := epoch.Add(time.Duration(order.Uint64(data[capture.OffTime:])))
+	q := p.known[pid]
+	switch {
+	case !start || q == nil:
+	case q.untold:
+		q.event.State, q.event.Time = ProcessStarted, at
+	case q.justFound():
+		return q
+	default:
+		// It has replaced its program, or another process has its ID.
+		p.end(q, at)
+		q = nil
+	}
+	if q == nil {
+		state := ProcessFound
+		if start {
+			state = ProcessStarted
+		}
+		q = p.appear(pid, state, at)
+	}
+	p.told(q)
+	p.last = q
+	return q
+}
+
+// justFound reports whether a process that passes the entry point was found before it
+// came there: it is the same in every way.
+func (q *seenProcess) justFound() bool {
+	if q.event.State != ProcessFound || q.calls > 0 || q.gone() {
+		return false
+	}
+	e := q.event
+	return e.look() && e.Executable == q.event.Executable && slices.Equal(e.Args, q.event.Args)
+}
+
+// started takes the record of a process that starts.
+func (p *processes) started(data []byte, epoch time.Time) {
+	if p != nil {
+		p.record(data, epoch)
+	}
+}
+
+// called counts a call that the handler is about to be given.
+func (p *processes) called(data []byte) {
+	if p == nil {
+		return
+	}
+	if q := p.known[order.Uint32(data[capture.OffPIDTID+4:])]; q != nil {
+		q.calls++
+	}
+}
+
+// end tells that a process has ended.
+func (p *processes) end(q *seenProcess, at time.Time) {
+	if q.pidfd >= 0 {
+		unix.Close(q.pidfd)
+	}
+	delete(p.known, q.pid)
+	if p.last == q {
+		p.last = nil
+	}
+	p.told(q)
+	e := q.event
+	e.State, e.Time, e.Calls = ProcessEnded, at, q.calls
+	p.tell(e)
+}
+
+// tick looks at the processes, now and then. All records that were sent until the
+// tick before have been taken.
+func (p *processes) tick(now time.Time) {
+	if p == nil || now.Before(p.next) {
+		return
+	}
+	p.next = now.Add(processInterval)
+	p.ticks++
+	for _, q := range p.known {
+		if p.ticks > 1 {
+			p.told(q)
+		}
+		switch {
+		case q.dying:
+			p.end(q, now)
+		case q.gone(), p.ticks%5 == 0 && q.replaced():
+			q.dying = true
+		}
+	}
+}
+
+// gone reports whether a process has ended.
+func (q *seenProcess) gone() bool {
+	if q.pidfd >= 0 {
+		return pidfdEnded(q.pidfd)
+	}
+	return unix.Kill(int(q.pid), 0) == unix.ESRCH
+}
+
+// replaced reports whether a process runs another program than it did.
+func (q *seenProcess) replaced() bool {
+	if q.exe == nil {
+		return false
+	}
+	got, err := os.Stat(fmt.Sprintf("/proc/%d/exe", q.pid))
+	return err == nil && !os.SameFile(got, q.exe)
+}
+
+// finish tells of the processes that have ended, and lets go of the others. No record
+// comes any more.
+func (p *processes) finish() {
+	if p == nil {
+		return
+	}
+	for _, q := range p.known {
+		p.told(q)
+		if q.dying || q.gone() || q.replaced() {
+			p.end(q, time.Now())
+		} else if q.pidfd >= 0 {
+			unix.Close(q.pidfd)
+		}
+	}
+	clear(p.known)
+}
