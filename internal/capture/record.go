@@ -30,6 +30,9 @@ const (
 	KindUnwound
 	// KindExit: the goroutine begins to end, by runtime.Goexit.
 	KindExit
+	// KindFiltered: a return of a call for which a condition over the return is not
+	// met. The record has nothing but what joins it with the entry.
+	KindFiltered
 )
 
 // Words in the records of whole calls, as offsets from [Plan.Pair], by which entry
@@ -42,7 +45,9 @@ const (
 	// the CFA. It is the same at entry and return, wherever the stack is moved to
 	// in between.
 	PairDepth = 8
-	// PairTime is, at a return, what the record of the entry has at OffTime.
+	// PairTime is, at a return, what the record of the entry has at OffTime. At an
+	// entry it is 1 if the call is to be delivered in case that it panics, which its
+	// arguments decide, else 0.
 	PairTime = 16
 	// PairLost is how many records other than those of entries were lost until
 	// the hit.

@@ -132,7 +132,7 @@ func (g *gen) gate(dst asm.Register, f *Func) {
 
 // admit leaves the program if the limits that cost little keep the hit back.
 func (g *gen) admit(f *Func) {
-	l := g.opts.Limits
+	l := f.limits(g)
 	if l.Budget > 0 {
 		g.unlessPaused(l.Budget)
 	}
@@ -200,7 +200,7 @@ func (g *gen) unlessPaused(budget int32) {
 
 // take takes what a call that is to be captured uses up, or leaves the program.
 func (g *gen) take(f *Func) {
-	l := g.opts.Limits
+	l := f.limits(g)
 	if l.Interval > 0 {
 		g.takeRate(f, l)
 	}
