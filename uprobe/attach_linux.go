@@ -40,11 +40,13 @@ type entrySite struct {
 func entrySites(funcs []*Func) []entrySite {
 	var all []entrySite
 	add := func(id int, f *Func, p *site.Probe, off symbols.FileOffset, mark probegen.Mark) {
-		all = append(all, entrySite{probegen.Func{
+		e := entrySite{probegen.Func{
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
 			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g, Where: f.where,
 			Dicts: f.dicts, Dict: f.dict,
-		}, f, []symbols.FileOffset{off}})
+		}, f, []symbols.FileOffset{off}}
+		e.keepFor(f)
+		all = append(all, e)
 	}
 	for i, f := range funcs {
 		mark := probegen.NoMark
@@ -82,6 +84,9 @@ func resume(f *Func, p *site.Probe) probegen.Resume {
 // seen to end.
 func (k *kernel) attach(path string, funcs []*Func, witnesses []witness) error {
 	k.adapt(funcs)
+	if err := k.checkReturns(funcs); err != nil {
+		return err
+	}
 	if err := k.needMaps(funcs); err != nil {
 		return err
 	}
@@ -165,7 +170,7 @@ func (e *onceError) get() error {
 }
 
 func (k *kernel) genOptions(b bundle) probegen.Options {
-	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle}
+	o := probegen.Options{CPUs: k.cpus, PID: k.pid, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle, Kept: k.kept}
 	for i := range b {
 		if b[i].G.Kind == probegen.GThread {
 			o.ThreadBase = k.threadBaseOrNone(b[i].Arch)
@@ -174,7 +179,8 @@ func (k *kernel) genOptions(b bundle) probegen.Options {
 	}
 	if k.caps.sleepable {
 		for i := range b {
-			o.Sleepable = o.Sleepable || b[i].Plan.Follows() || slices.ContainsFunc(b[i].Where, (*capture.Expr).Follows)
+			o.Sleepable = o.Sleepable || b[i].Plan.Follows() || slices.ContainsFunc(b[i].Where, (*capture.Expr).Follows) ||
+				slices.ContainsFunc(b[i].Keep, (*capture.Expr).Follows) || b[i].Unwound != nil && b[i].Unwound.Follows()
 		}
 	}
 	return o

@@ -79,6 +79,8 @@ const (
 	endOpen
 	// endFull: there were too many open calls.
 	endFull
+	// endFiltered: it has returned or panicked, and a condition is not met.
+	endFiltered
 )
 
 // callID tells calls apart.
@@ -205,7 +207,7 @@ func (j *joiner) later(data []byte, pair int) {
 		return
 	}
 	switch e.kind {
-	case capture.KindReturn:
+	case capture.KindReturn, capture.KindFiltered:
 		// Those further down have ended, and one in the same place that is not
 		// the one that returns.
 		j.overtake(g, &e, e.depth+1)
@@ -213,7 +215,11 @@ func (j *joiner) later(data []byte, pair int) {
 		if n >= 0 && g.calls[n].callID == e.callID {
 			c := j.pop(g)
 			g.over(&c)
-			j.end(&c, endReturned, data)
+			if e.kind == capture.KindFiltered {
+				j.end(&c, endFiltered, nil)
+			} else {
+				j.end(&c, endReturned, data)
+			}
 		} else {
 			j.overtake(g, &e, e.depth)
 		}
@@ -316,6 +322,9 @@ func (j *joiner) pop(g *goroutine) openCall {
 // end delivers or counts a call that has ended.
 func (j *joiner) end(c *openCall, how ending, result []byte) {
 	j.bytes -= len(c.data)
+	if how == endPanicked && c.fn.dropsUnwound(c.data) {
+		how = endFiltered
+	}
 	if how == endReturned || how == endPanicked {
 		j.deliver(c, how, result)
 	} else {

@@ -36,6 +36,7 @@ type kernel struct {
 	open, later                             *ebpf.Map // see needOpen
 	walk, types, rows, dynamic              *ebpf.Map // see needWalkMaps
 	instances                               *ebpf.Map // see needInstances
+	kept                                    int       // words of values of open, see checkReturns
 	gates, budget                           *ebpf.Map // see needCounts
 	ring                                    *ringbuf.Reader
 	progs                                   []*ebpf.Program

@@ -165,14 +165,15 @@ func (t *Tracer) later(data []byte) {
 		return
 	}
 	pair, least := capture.HeaderSize, 0
-	if order.Uint16(data[capture.OffKind:]) == capture.KindReturn {
+	if kind := order.Uint16(data[capture.OffKind:]); kind == capture.KindReturn || kind == capture.KindFiltered {
 		id := order.Uint32(data[capture.OffPlan:])
 		if id >= uint32(len(t.funcs)) || !t.funcs[id].pairsNow() {
 			t.joiner.spoiled++
 			return
 		}
-		p := t.funcs[id].result.plan
-		pair, least = p.Pair, p.Fixed
+		if p := t.funcs[id].result.plan; kind == capture.KindReturn {
+			pair, least = p.Pair, p.Fixed
+		}
 	}
 	if len(data) < max(least, pair+capture.PairSize) {
 		t.joiner.spoiled++

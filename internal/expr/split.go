@@ -112,8 +112,8 @@ func keepable(t *abi.Type) bool {
 // int64Type is the type of numbers in what Without makes.
 var int64Type = &abi.Type{Name: "int64", Kind: abi.Int64, Size: 8, Align: 8}
 
-// boolNode is a constant condition.
-func boolNode(like *Node, b bool) *Node {
+// Bool returns a constant in the place of an operation that is a bool.
+func Bool(like *Node, b bool) *Node {
 	return &Node{Op: Const, Type: like.Type, Const: constant.MakeBool(b), Column: like.Column}
 }
 
@@ -159,7 +159,7 @@ func without(n *Node, absent func(int64) bool) (rest *Node, gone bool) {
 	case Not, As:
 		x, gone := without(n.X, absent)
 		if b, ok := constantBool(x); ok && !gone {
-			return boolNode(n, b != (n.Op == Not)), false
+			return Bool(n, b != (n.Op == Not)), false
 		}
 		return n.withOperands(func(*Node) *Node { return x }), gone
 	case AndAnd, OrOr:
@@ -169,7 +169,7 @@ func without(n *Node, absent func(int64) bool) (rest *Node, gone bool) {
 		}
 		if b, ok := constantBool(x); ok {
 			if b == (n.Op == OrOr) {
-				return boolNode(n, b), false
+				return Bool(n, b), false
 			}
 			return without(n.Y, absent)
 		}

@@ -127,7 +127,7 @@ const openNow = OpenFunc
 func (g *gen) closing(f *Func) []int16 {
 	fields := []int16{OpenBias, OpenDict}
 	if len(f.Where) > 0 {
-		for i := range f.KeptWords() {
+		for i := range g.opts.Kept {
 			fields = append(fields, OpenSize+8*int16(i))
 		}
 	}
