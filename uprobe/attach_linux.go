@@ -235,6 +235,16 @@ func (k *kernel) attachBundle(ex *link.Executable, b bundle) error {
 	}
 	later := b[0].Role != probegen.RoleEntry
 	k.addProgram(p, later)
+	for _, g := range k.groups(b) {
+		if err := k.attachGroup(ex, p, g, later); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attachGroup attaches the program to the sites of a part of a bundle.
+func (k *kernel) attachGroup(ex *link.Executable, p *ebpf.Program, b bundle, later bool) error {
 	var offsets, cookies []uint64
 	for _, s := range b {
 		// The back edges first: an announcement without an entry probe does
@@ -249,7 +259,7 @@ func (k *kernel) attachBundle(ex *link.Executable, b bundle) error {
 			cookies = append(cookies, uint64(s.Cookie))
 		}
 	}
-	return k.attachSites(ex, p, offsets, cookies, b[0].Name, later)
+	return k.attachSites(ex, p, offsets, cookies, &b[0], later)
 }
 
 // attachRepeats attaches the programs of a function's back edges.
@@ -269,22 +279,23 @@ func (k *kernel) attachRepeats(ex *link.Executable, s entrySite) error {
 			return err
 		}
 		k.addProgram(p, false)
-		if err := k.attachSites(ex, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, s.Name, false); err != nil {
+		if err := k.attachSites(ex, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, &s, false); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// attachSites attaches a program to sites, in their order.
-func (k *kernel) attachSites(ex *link.Executable, p *ebpf.Program, offsets, cookies []uint64, name string, later bool) error {
+// attachSites attaches a program to sites, in their order. The first of them is that of
+// which s is.
+func (k *kernel) attachSites(ex *link.Executable, p *ebpf.Program, offsets, cookies []uint64, s *entrySite, later bool) error {
 	if k.multi {
 		o := &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies, PID: uint32(k.opts.pid)}
 		l, err := ex.UprobeMulti(nil, p, o)
 		if err != nil {
-			return k.attachError(name, err)
+			return k.attachError(s.Name, err)
 		}
-		k.addLink(l, later)
+		k.addLink(l, later, k.owner(s))
 		return nil
 	}
 	for i, off := range offsets {
@@ -296,9 +307,9 @@ func (k *kernel) attachSites(ex *link.Executable, p *ebpf.Program, offsets, cook
 		}
 		l, err := ex.Uprobe("argtap", p, o)
 		if err != nil {
-			return k.attachError(name, perfError(err))
+			return k.attachError(s.Name, perfError(err))
 		}
-		k.addLink(l, later)
+		k.addLink(l, later, k.owner(s))
 	}
 	return nil
 }
@@ -315,10 +326,12 @@ func perfError(err error) error {
 	return err
 }
 
-func (k *kernel) addLink(l link.Link, later bool) {
+func (k *kernel) addLink(l link.Link, later bool, owner *Func) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if later {
+	if owner != nil {
+		k.own(owner, l, later)
+	} else if later {
 		k.laterLinks = append(k.laterLinks, l)
 	} else {
 		k.links = append(k.links, l)

@@ -47,6 +47,8 @@ type kernel struct {
 	// links are those of entries, laterLinks those of what comes after: they must
 	// be there as long as one of the former is.
 	links, laterLinks []link.Link
+	// funcLinks are those of functions that have their own: see owner.
+	funcLinks map[*Func]*funcLinks
 	// last are the counts when the maps were closed.
 	last *kernelCounts
 
@@ -210,6 +212,10 @@ func (k *kernel) detach() {
 	k.mu.Lock()
 	links, later := k.links, k.laterLinks
 	k.links, k.laterLinks = nil, nil
+	for _, l := range k.funcLinks {
+		links, later = append(links, l.entries...), append(later, l.returns...)
+	}
+	k.funcLinks = nil
 	k.mu.Unlock()
 	k.closeLinks(links)
 	k.closeLinks(later)

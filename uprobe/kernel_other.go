@@ -10,6 +10,9 @@ import (
 // kernel stands for the kernel's side of a tracer, which only Linux has.
 type kernel struct{}
 
+// firsts removes probes.
+type firsts struct{}
+
 func (k *kernel) counts() kernelCounts { return kernelCounts{} }
 
 func (t *Tracer) start(path string, patterns []string) error {

@@ -37,14 +37,21 @@ func (t *Tracer) read() {
 		rec   ringbuf.Record
 		call  Call
 		timer = time.NewTimer(time.Hour)
+		// ticked is when the joiner was last told that time passes.
+		ticked time.Time
+		wait   = time.Second
 	)
+	if t.first != nil {
+		wait = firstInterval
+	}
 	defer timer.Stop()
 	one := func() bool {
 		switch err := ring.ReadInto(&rec); {
 		case err == nil:
 			t.deliver(rec.RawSample, &call)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			t.joiner.tick()
+			t.first.passed()
+			t.tick(&ticked)
 		case errors.Is(err, ringbuf.ErrFlushed):
 			return false
 		case errors.Is(err, os.ErrClosed):
@@ -57,8 +64,8 @@ func (t *Tracer) read() {
 	}
 	epochAt := time.Now()
 	for {
-		if t.joiner != nil {
-			ring.SetDeadline(time.Now().Add(time.Second))
+		if t.joiner != nil || t.first != nil {
+			ring.SetDeadline(time.Now().Add(wait))
 		}
 		if !one() {
 			t.finish()
@@ -68,12 +75,11 @@ func (t *Tracer) read() {
 		// The wall clock may be set, or the machine be suspended.
 		if now := time.Now(); now.Sub(epochAt) > time.Second {
 			epochAt = now
-			if t.joiner != nil {
-				t.joiner.tick()
-			}
+			t.tick(&ticked)
 			t.epoch = wallEpoch()
 		}
 		for left := ring.AvailableBytes(); ; left = ring.AvailableBytes() {
+			t.first.passed()
 			if t.opts.delay > 0 && left < ring.BufferSize()/4 {
 				timer.Reset(t.opts.delay)
 				select {
@@ -97,6 +103,16 @@ func (t *Tracer) read() {
 	}
 }
 
+// tick tells the joiner that time passes, once a second.
+func (t *Tracer) tick(last *time.Time) {
+	now := time.Now()
+	if t.joiner == nil || now.Sub(*last) < 900*time.Millisecond {
+		return
+	}
+	*last = now
+	t.joiner.tick()
+}
+
 // deliver decodes a record and calls the handler.
 func (t *Tracer) deliver(data []byte, call *Call) {
 	if len(data) < capture.HeaderSize {
@@ -112,6 +128,7 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 		t.malformed.Add(1)
 		return
 	}
+	t.first.entered(id)
 	tally := &t.tallies[id]
 	c, ok := newCall(t.funcs[id], data, t.epoch)
 	if !ok {
@@ -147,6 +164,11 @@ func (t *Tracer) startJoiner() {
 		call.unwound = how == endPanicked
 		if !ok || result != nil && !call.setResult(result) {
 			tally.malformed.Add(1)
+			tally.open.Add(^uint64(0))
+			return
+		}
+		if !t.first.wanted(order.Uint32(o.data[capture.OffPlan:])) {
+			tally.beyond.Add(1)
 			tally.open.Add(^uint64(0))
 			return
 		}

@@ -78,6 +78,10 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 		return err
 	}
 	t.startJoiner()
+	if t.opts.throttle.First > 0 {
+		t.first = newFirsts(t)
+		go t.first.watch()
+	}
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()
 	go t.watch(w)
@@ -131,6 +135,9 @@ func (t *Tracer) supervise(f *os.File, w *watcher, b *executable) {
 		t.end(context.Cause(t.opts.ctx))
 	}
 	w.wake()
+	if t.first != nil {
+		<-t.first.done // what it removes is removed when the tracer has ended
+	}
 	t.ending.Store(uint64(monotonic()))
 	t.kernel.detach()
 	t.kernel.flush() // the reader delivers what is left, then returns

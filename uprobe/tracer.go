@@ -36,6 +36,8 @@ type Tracer struct {
 	// are missing.
 	joiner *joiner
 	ending atomic.Uint64
+	// first removes probes that are used up. It is nil without WithFirst.
+	first *firsts
 }
 
 // Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered + Sampled +
