@@ -40,11 +40,13 @@ type entrySite struct {
 func entrySites(funcs []*Func) []entrySite {
 	var all []entrySite
 	add := func(id int, f *Func, p *site.Probe, off symbols.FileOffset, mark probegen.Mark) {
-		all = append(all, entrySite{probegen.Func{
+		e := entrySite{probegen.Func{
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
 			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g, Where: f.where,
 			Dicts: f.dicts, Dict: f.dict, Receiver: f.receiver,
-		}, f, []symbols.FileOffset{off}})
+		}, f, []symbols.FileOffset{off}}
+		e.keepFor(f)
+		all = append(all, e)
 	}
 	for i, f := range funcs {
 		mark := probegen.NoMark
@@ -82,6 +84,9 @@ func resume(f *Func, p *site.Probe) probegen.Resume {
 // seen to end.
 func (k *kernel) attach(tg *target, funcs []*Func, b *executable) error {
 	k.adapt(funcs)
+	if err := k.checkReturns(funcs); err != nil {
+		return err
+	}
 	if err := k.needMaps(funcs); err != nil {
 		return err
 	}
@@ -171,7 +176,9 @@ func (e *onceError) get() error {
 }
 
 func (k *kernel) genOptions(b bundle) probegen.Options {
-	o := probegen.Options{CPUs: k.cpus, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle}
+	o := probegen.Options{
+		CPUs: k.cpus, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle, Kept: k.kept,
+	}
 	k.selectProcesses(&o)
 	for i := range b {
 		if b[i].G.Kind == probegen.GThread {
@@ -181,7 +188,8 @@ func (k *kernel) genOptions(b bundle) probegen.Options {
 	}
 	if k.caps.sleepable {
 		for i := range b {
-			o.Sleepable = o.Sleepable || b[i].Receiver != nil || b[i].Plan.Follows() || slices.ContainsFunc(b[i].Where, (*capture.Expr).Follows)
+			o.Sleepable = o.Sleepable || b[i].Receiver != nil || b[i].Plan.Follows() || slices.ContainsFunc(b[i].Where, (*capture.Expr).Follows) ||
+				slices.ContainsFunc(b[i].Keep, (*capture.Expr).Follows) || b[i].Unwound != nil && b[i].Unwound.Follows()
 		}
 	}
 	return o
@@ -236,6 +244,16 @@ func (k *kernel) attachBundle(at []attachPoint, b bundle) error {
 	}
 	later := b[0].Role != probegen.RoleEntry
 	k.addProgram(p, later)
+	for _, g := range k.groups(b) {
+		if err := k.attachGroup(at, p, g, later); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attachGroup attaches the program to the sites of a part of a bundle.
+func (k *kernel) attachGroup(at []attachPoint, p *ebpf.Program, b bundle, later bool) error {
 	var offsets, cookies []uint64
 	for _, s := range b {
 		// The back edges first: an announcement without an entry probe does
@@ -250,7 +268,7 @@ func (k *kernel) attachBundle(at []attachPoint, b bundle) error {
 			cookies = append(cookies, uint64(s.Cookie))
 		}
 	}
-	return k.attachSites(at, p, offsets, cookies, b[0].Name, later)
+	return k.attachSites(at, p, offsets, cookies, &b[0], later)
 }
 
 // attachRepeats attaches the programs of a function's back edges.
@@ -270,31 +288,32 @@ func (k *kernel) attachRepeats(at []attachPoint, s entrySite) error {
 			return err
 		}
 		k.addProgram(p, false)
-		if err := k.attachSites(at, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, s.Name, false); err != nil {
+		if err := k.attachSites(at, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, &s, false); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// attachSites attaches a program to sites, in their order, in each of the places.
-func (k *kernel) attachSites(at []attachPoint, p *ebpf.Program, offsets, cookies []uint64, name string, later bool) error {
+// attachSites attaches a program to sites, in their order, in each of the places. The
+// first site is that of which s is.
+func (k *kernel) attachSites(at []attachPoint, p *ebpf.Program, offsets, cookies []uint64, s *entrySite, later bool) error {
 	for _, a := range at {
-		if err := k.attachIn(a, p, offsets, cookies, name, later); err != nil {
+		if err := k.attachIn(a, p, offsets, cookies, s, later); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (k *kernel) attachIn(at attachPoint, p *ebpf.Program, offsets, cookies []uint64, name string, later bool) error {
+func (k *kernel) attachIn(at attachPoint, p *ebpf.Program, offsets, cookies []uint64, s *entrySite, later bool) error {
 	if k.multi {
 		o := &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies, PID: uint32(at.pid)}
 		l, err := at.ex.UprobeMulti(nil, p, o)
 		if err != nil {
-			return k.attachError(name, at.explain(err))
+			return k.attachError(s.Name, at.explain(err))
 		}
-		k.addLink(l, later)
+		k.addLink(l, later, k.owner(s))
 		return nil
 	}
 	for i, off := range offsets {
@@ -306,9 +325,9 @@ func (k *kernel) attachIn(at attachPoint, p *ebpf.Program, offsets, cookies []ui
 		}
 		l, err := at.ex.Uprobe("argtap", p, o)
 		if err != nil {
-			return k.attachError(name, at.explain(perfError(err)))
+			return k.attachError(s.Name, at.explain(perfError(err)))
 		}
-		k.addLink(l, later)
+		k.addLink(l, later, k.owner(s))
 	}
 	return nil
 }
@@ -325,10 +344,12 @@ func perfError(err error) error {
 	return err
 }
 
-func (k *kernel) addLink(l link.Link, later bool) {
+func (k *kernel) addLink(l link.Link, later bool, owner *Func) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if later {
+	if owner != nil {
+		k.own(owner, l, later)
+	} else if later {
 		k.laterLinks = append(k.laterLinks, l)
 	} else {
 		k.links = append(k.links, l)

@@ -2,7 +2,6 @@ package uprobe
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -144,7 +143,7 @@ func packageOf(name string) string {
 
 // expressions compiles the expressions of the options for a function, and makes
 // those to capture its inputs.
-func (b *executable) expressions(f *Func, o *options) error {
+func (b *executable) expressions(f *Func, d *description, o *options) error {
 	if len(o.captures) == 0 && len(o.conds) == 0 {
 		return nil
 	}
@@ -155,20 +154,28 @@ func (b *executable) expressions(f *Func, o *options) error {
 	if md, err := b.file.ModuleData(); err == nil {
 		c.descriptors = uint64(md.Types)
 	}
+	c.scope.Durations = true
 	for _, text := range o.conds {
+		if o.results || o.inspect {
+			if err := c.whole(f, d, text); err != nil {
+				return err
+			}
+			continue
+		}
 		e, err := c.condition(text)
 		if err != nil {
-			return err
+			return c.unknownAt(d, text, err, "trace whole calls, with WithResults")
 		}
 		f.where = append(f.where, e)
 	}
+	c.scope.Durations = false
 	if len(o.captures) == 0 {
 		return nil
 	}
 	f.inputs = nil
 	for _, text := range o.captures {
 		if err := c.capture(f, text); err != nil {
-			return err
+			return c.unknownAt(d, text, err, "what is captured are values of the entry; Call.Results and Call.Duration have these")
 		}
 	}
 	return nil
@@ -185,9 +192,9 @@ type exprCompiler struct {
 
 // program makes a tree without maps an expression for programs.
 func (c *exprCompiler) program(text string, root *expr.Node, condition bool) (*capture.Expr, error) {
-	e := &capture.Expr{Root: root, Params: c.locations, Descriptors: c.descriptors}
+	e := c.of(root)
 	if at := asserts(root); at != nil && c.descriptors == 0 {
-		return nil, &ExprError{Text: text, Column: at.Column, Message: "what interfaces hold is not known: the binary's type data were not found"}
+		return nil, noDescriptors(text, at)
 	}
 	if why := probegen.CheckExpr(c.b.arch, e, condition); why != "" {
 		return nil, &ExprError{Text: text, Column: root.Column, Message: "a probe cannot compute this: " + why}
@@ -233,22 +240,10 @@ func (c *exprCompiler) condition(text string) (*capture.Expr, error) {
 	case isConstant(e.Root):
 		return nil, &ExprError{Text: text, Column: 1, Message: "a constant: it says nothing of a call"}
 	case looksIntoMap(e.Root):
-		return nil, &ExprError{Text: text, Column: e.Root.Column, Message: "a probe cannot look into maps: capture the element, and look at it in the handler", Unsupported: true}
+		return nil, noMaps(text, e.Root)
 	}
-	for _, p := range expr.Touched(e) {
-		at, size := p.Offset, p.Size
-		if len(p.Steps) > 0 {
-			at, size = p.Steps[0].Offset, c.b.arch.PtrSize
-		}
-		if p.Maybe {
-			continue
-		}
-		for _, piece := range c.locations[p.Param] {
-			if piece.Kind == abi.Nowhere && piece.Offset < at+size && at < piece.Offset+piece.Size {
-				return nil, &ExprError{Text: text, Column: 1, Message: fmt.Sprintf("it would never be met: %s is not there at the entry: %s",
-					c.scope.Params[p.Param].Name, piece.Reason)}
-			}
-		}
+	if err := c.neverMet(text, e.Root, nil); err != nil {
+		return nil, err
 	}
 	return c.program(text, e.Root, true)
 }
@@ -392,6 +387,12 @@ func (f *Func) live() (live []abi.Reg) {
 		}
 	}
 	computed := f.where
+	if r := f.atReturn; r != nil {
+		computed = append(computed[:len(computed):len(computed)], r.keep...)
+		if r.unwoundIf != nil {
+			computed = append(computed, r.unwoundIf)
+		}
+	}
 	for i := range f.inputs {
 		if e := f.inputs[i].Expr; e != nil {
 			computed = append(computed[:len(computed):len(computed)], e)

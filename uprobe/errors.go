@@ -92,6 +92,9 @@ type ExprError struct {
 	// Unsupported says that what is at Column may be valid Go, but nothing that
 	// an expression can have.
 	Unsupported bool
+	// NeedsResults says that it names a result, or what else is known only when the
+	// call returns, and [WithResults] is not there, or does not help.
+	NeedsResults bool
 }
 
 // Error returns "expression r.Pth: column 3: no field Pth in …", in one line.

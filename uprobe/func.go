@@ -36,6 +36,8 @@ type Func struct {
 	captures []Capture
 	// where are the conditions of WithCondition.
 	where []*capture.Expr
+	// atReturn are those of them that need the return, nil if there are none.
+	atReturn *atReturn
 	// bound are the parameters that the func of Bind takes, by index.
 	bound []int
 	// offset of the entry's site in the file, of the sites of the back edges,

@@ -20,6 +20,9 @@ type funcTally struct {
 	// open are calls that the joiner has, openAtEnd those that it gave up as open.
 	open, openAtEnd                 atomic.Uint64
 	openFull, lostReturn, abandoned atomic.Uint64
+	// filtered are those that a condition of the return kept back, beyond those that
+	// it let pass when WithFirst wanted no more.
+	filtered, beyond atomic.Uint64
 }
 
 // addTo adds the counts.
@@ -30,6 +33,8 @@ func (y *funcTally) addTo(s *Stats) {
 	s.LostReturn += y.lostReturn.Load()
 	s.Open += y.open.Load() + y.openAtEnd.Load()
 	s.Abandoned += y.abandoned.Load()
+	s.Filtered += y.filtered.Load()
+	s.Beyond += y.beyond.Load()
 }
 
 // ended counts a call that is open no longer and not delivered.
@@ -41,6 +46,8 @@ func (y *funcTally) ended(how ending) {
 		y.openAtEnd.Add(1)
 	case endFull:
 		y.openFull.Add(1)
+	case endFiltered:
+		y.filtered.Add(1)
 	default:
 		y.abandoned.Add(1)
 	}

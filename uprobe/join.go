@@ -70,6 +70,8 @@ const (
 	endOpen
 	// endFull: there were too many open calls.
 	endFull
+	// endFiltered: it has returned or panicked, and a condition is not met.
+	endFiltered
 )
 
 // callID tells calls apart.
@@ -199,7 +201,7 @@ func (j *joiner) later(data []byte, pair int) {
 		return
 	}
 	switch e.kind {
-	case capture.KindReturn:
+	case capture.KindReturn, capture.KindFiltered:
 		// Those further down have ended, and one in the same place that is not
 		// the one that returns.
 		j.overtake(g, &e, e.depth+1)
@@ -207,7 +209,11 @@ func (j *joiner) later(data []byte, pair int) {
 		if n >= 0 && g.calls[n].callID == e.callID {
 			c := j.pop(g)
 			j.over(g, &c)
-			j.end(&c, endReturned, data)
+			if e.kind == capture.KindFiltered {
+				j.end(&c, endFiltered, nil)
+			} else {
+				j.end(&c, endReturned, data)
+			}
 		} else {
 			j.overtake(g, &e, e.depth)
 		}
@@ -288,6 +294,9 @@ func (j *joiner) pop(g *goroutine) openCall {
 func (j *joiner) end(c *openCall, how ending, result []byte) {
 	j.bytes -= len(c.data)
 	j.bytes -= c.caught.size()
+	if how == endPanicked && c.fn.dropsUnwound(c.data) {
+		how = endFiltered
+	}
 	if how == endReturned || how == endPanicked {
 		j.deliver(c, how, result)
 	} else {

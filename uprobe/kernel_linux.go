@@ -36,6 +36,7 @@ type kernel struct {
 	open, later                             *ebpf.Map // see needOpen
 	walk, types, rows, dynamic              *ebpf.Map // see needWalkMaps
 	instances                               *ebpf.Map // see needInstances
+	kept                                    int       // words of values of open, see checkReturns
 	gates, budget                           *ebpf.Map // see needCounts
 	ring                                    *ringbuf.Reader
 	progs                                   []*ebpf.Program
@@ -47,6 +48,8 @@ type kernel struct {
 	// links are those of entries, laterLinks those of what comes after: they must
 	// be there as long as one of the former is.
 	links, laterLinks []link.Link
+	// funcLinks are those of functions that have their own: see owner.
+	funcLinks map[*Func]*funcLinks
 	// last are the counts when the maps were closed.
 	last *kernelCounts
 
@@ -200,6 +203,10 @@ func (k *kernel) detach() {
 	k.mu.Lock()
 	links, later := k.links, k.laterLinks
 	k.links, k.laterLinks = nil, nil
+	for _, l := range k.funcLinks {
+		links, later = append(links, l.entries...), append(later, l.returns...)
+	}
+	k.funcLinks = nil
 	k.mu.Unlock()
 	k.closeLinks(links)
 	k.closeLinks(later)

@@ -13,6 +13,9 @@ type kernel struct{}
 // processes stands for what follows processes.
 type processes struct{}
 
+// firsts removes probes.
+type firsts struct{}
+
 func (k *kernel) counts() kernelCounts { return kernelCounts{} }
 
 func (t *Tracer) start(path string, patterns []string) error {

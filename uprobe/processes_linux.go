@@ -75,13 +75,13 @@ func (k *kernel) attachStart(at []attachPoint, b *executable) error {
 	if err != nil {
 		return err
 	}
-	const name = "(entry point)"
-	p, err := k.load(name, ins, o.Sleepable)
+	s := entrySite{Func: probegen.Func{Name: "(entry point)", Role: probegen.RoleExit}}
+	p, err := k.load(s.Name, ins, o.Sleepable)
 	if err != nil {
 		return err
 	}
 	k.startProg = p
-	err = k.attachSites(at, p, []uint64{uint64(off)}, []uint64{0}, name, true)
+	err = k.attachSites(at, p, []uint64{uint64(off)}, []uint64{0}, &s, true)
 	const enotsupp = unix.Errno(524) // which the kernel should keep to itself
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, enotsupp) {
 		k.opts.log.Info("processes are found by their first calls", "why", err)

@@ -37,16 +37,24 @@ func (t *Tracer) read() {
 		rec   ringbuf.Record
 		call  Call
 		timer = time.NewTimer(time.Hour)
+		// ticked is when the joiner was last told that time passes.
+		ticked time.Time
+		wait   = time.Second
 	)
+	if t.procs != nil {
+		wait = min(wait, processInterval)
+	}
+	if t.first != nil {
+		wait = min(wait, firstInterval)
+	}
 	defer timer.Stop()
 	one := func() bool {
 		switch err := ring.ReadInto(&rec); {
 		case err == nil:
 			t.deliver(rec.RawSample, &call)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if t.joiner != nil {
-				t.joiner.tick()
-			}
+			t.first.passed()
+			t.tick(&ticked)
 			t.procs.tick(time.Now())
 		case errors.Is(err, ringbuf.ErrFlushed):
 			return false
@@ -60,11 +68,8 @@ func (t *Tracer) read() {
 	}
 	epochAt := time.Now()
 	for {
-		switch {
-		case t.procs != nil:
-			ring.SetDeadline(time.Now().Add(processInterval))
-		case t.joiner != nil:
-			ring.SetDeadline(time.Now().Add(time.Second))
+		if t.joiner != nil || t.first != nil || t.procs != nil {
+			ring.SetDeadline(time.Now().Add(wait))
 		}
 		if !one() {
 			t.finish()
@@ -74,13 +79,12 @@ func (t *Tracer) read() {
 		// The wall clock may be set, or the machine be suspended.
 		if now := time.Now(); now.Sub(epochAt) > time.Second {
 			epochAt = now
-			if t.joiner != nil {
-				t.joiner.tick()
-			}
+			t.tick(&ticked)
 			t.epoch = wallEpoch()
 		}
 		t.procs.tick(time.Now())
 		for left := ring.AvailableBytes(); ; left = ring.AvailableBytes() {
+			t.first.passed()
 			if t.opts.delay > 0 && left < ring.BufferSize()/4 {
 				timer.Reset(t.opts.delay)
 				select {
@@ -104,6 +108,16 @@ func (t *Tracer) read() {
 	}
 }
 
+// tick tells the joiner that time passes, once a second.
+func (t *Tracer) tick(last *time.Time) {
+	now := time.Now()
+	if t.joiner == nil || now.Sub(*last) < 900*time.Millisecond {
+		return
+	}
+	*last = now
+	t.joiner.tick()
+}
+
 // deliver decodes a record and calls the handler.
 func (t *Tracer) deliver(data []byte, call *Call) {
 	if len(data) < capture.HeaderSize {
@@ -123,6 +137,7 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 		t.malformed.Add(1)
 		return
 	}
+	t.first.entered(id)
 	tally := &t.tallies[id]
 	c, ok := newCall(t.funcs[id], data, t.epoch)
 	if !ok {
@@ -166,6 +181,11 @@ func (t *Tracer) startJoiner() {
 			tally.open.Add(^uint64(0))
 			return
 		}
+		if !t.first.wanted(order.Uint32(o.data[capture.OffPlan:])) {
+			tally.beyond.Add(1)
+			tally.open.Add(^uint64(0))
+			return
+		}
 		tally.delivered.Add(1)
 		tally.open.Add(^uint64(0))
 		t.procs.called(o.data)
@@ -182,14 +202,15 @@ func (t *Tracer) later(data []byte) {
 		return
 	}
 	pair, least := capture.HeaderSize, 0
-	if order.Uint16(data[capture.OffKind:]) == capture.KindReturn {
+	if kind := order.Uint16(data[capture.OffKind:]); kind == capture.KindReturn || kind == capture.KindFiltered {
 		id := order.Uint32(data[capture.OffPlan:])
 		if id >= uint32(len(t.funcs)) || !t.funcs[id].pairsNow() {
 			t.joiner.spoiled++
 			return
 		}
-		p := t.funcs[id].result.plan
-		pair, least = p.Pair, p.Fixed
+		if p := t.funcs[id].result.plan; kind == capture.KindReturn {
+			pair, least = p.Pair, p.Fixed
+		}
 	}
 	if order.Uint16(data[capture.OffKind:]) == capture.KindPanic && t.panics != nil {
 		pair, least = t.panics.plan.Pair, t.panics.plan.Fixed

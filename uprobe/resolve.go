@@ -303,7 +303,7 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 		p.arch, p.redact = b.arch, o.limits.Redact
 		f.params = append(f.params, p)
 	}
-	if err := b.expressions(f, o); err != nil {
+	if err := b.expressions(f, d, o); err != nil {
 		return fail(err)
 	}
 	live = append(live, f.live()...)
@@ -332,6 +332,9 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 		f.schedPC = b.gOffsets().schedPC
 	}
 	if err := b.findResults(s, f, d, code, o); err != nil {
+		return fail(err)
+	}
+	if err := f.checkReturn(); err != nil {
 		return fail(err)
 	}
 	if f.pairs(o) {

@@ -22,7 +22,7 @@ func (k *kernel) needOpen() (err error) {
 	}
 	if k.open, err = ebpf.NewMap(&ebpf.MapSpec{
 		Name: "argtap_open", Type: ebpf.Hash, KeySize: probegen.OpenKeySize,
-		ValueSize: probegen.OpenSize, MaxEntries: maxOpen,
+		ValueSize: uint32(probegen.OpenSize + 8*k.kept), MaxEntries: maxOpen,
 	}); err != nil {
 		return kernelError("create the map of open calls", err)
 	}
@@ -42,10 +42,12 @@ func laterSites(funcs []*Func, witnesses []witness) []entrySite {
 			continue
 		}
 		r := f.result
-		all = append(all, entrySite{probegen.Func{
+		e := entrySite{probegen.Func{
 			ID: uint32(i), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: r.plan, Role: probegen.RoleReturn,
 			CFA: r.sites.Returns[0].CFA, Skip: probegen.Never, G: f.returnG, Instances: len(f.instances) > 0,
-		}, f, f.returns})
+		}, f, f.returns}
+		e.askFor(f)
+		all = append(all, e)
 	}
 	if len(all) == 0 {
 		return nil
@@ -114,12 +116,13 @@ func (c callID) key() (k openKey) {
 	return k
 }
 
-type openValue [probegen.OpenSize / 8]uint64
+// openTime returns the time in a value of the map of open calls.
+func openTime(v []byte) uint64 { return order.Uint64(v[probegen.OpenTime:]) }
 
 // isOpen implements openCalls.
 func (k *kernel) isOpen(id callID) bool {
-	var v openValue
-	return k.open.Lookup(id.key(), &v) == nil && v[probegen.OpenTime/8] == id.time
+	v := make([]byte, k.open.ValueSize())
+	return k.open.Lookup(id.key(), v) == nil && openTime(v) == id.time
 }
 
 // forget implements openCalls.
@@ -130,11 +133,11 @@ func (k *kernel) forget(id callID) (other uint64) {
 	// Meanwhile another may take it. Kernels before 5.14 cannot look again and
 	// forget in one step. There the place is taken until the goroutine needs it, as
 	// nothing may be forgotten by mistake.
-	var v openValue
-	if err := k.open.LookupAndDelete(id.key(), &v); err != nil {
+	v := make([]byte, k.open.ValueSize())
+	if err := k.open.LookupAndDelete(id.key(), v); err != nil {
 		return 0
 	}
-	if t := v[probegen.OpenTime/8]; t != id.time {
+	if t := openTime(v); t != id.time {
 		return t
 	}
 	return 0

@@ -80,6 +80,10 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 		t.procs = newProcesses(t.opts.processes, tg, funcs[0].offset)
 		t.procs.scan(candidates(t.opts))
 	}
+	if t.opts.throttle.First > 0 {
+		t.first = newFirsts(t)
+		go t.first.watch()
+	}
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()
 	go t.watch(w)
@@ -133,6 +137,9 @@ func (t *Tracer) supervise(tg *target, w *watcher, b *executable) {
 		t.end(context.Cause(t.opts.ctx))
 	}
 	w.wake()
+	if t.first != nil {
+		<-t.first.done // what it removes is removed when the tracer has ended
+	}
 	t.ending.Store(uint64(monotonic()))
 	t.kernel.detach()
 	t.kernel.flush() // the reader delivers what is left, then returns

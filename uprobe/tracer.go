@@ -39,6 +39,8 @@ type Tracer struct {
 	ending atomic.Uint64
 	// procs belongs to the reader, too. It is nil without WithProcesses.
 	procs *processes
+	// first removes probes that are used up. It is nil without WithFirst.
+	first *firsts
 }
 
 // Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered + Sampled +

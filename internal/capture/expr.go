@@ -16,6 +16,10 @@ type Expr struct {
 	// Descriptors is the address of runtime.types as the binary states it, from
 	// which the offsets of types ([abi.Type.RuntimeType]) count.
 	Descriptors uint64
+	// Return says that it is computed at a return, over the results. The numbers
+	// behind those of Params are then what the program knows of the call: the first
+	// is its duration in nanoseconds, and then what was kept at the entry.
+	Return bool
 }
 
 // Computed reports whether images are computed.

@@ -30,6 +30,9 @@ const (
 	KindUnwound
 	// KindExit: the goroutine begins to end, by runtime.Goexit.
 	KindExit
+	// KindFiltered: a return of a call for which a condition over the return is not
+	// met. The record has nothing but what joins it with the entry.
+	KindFiltered
 )
 
 // KindStart, at OffKind, is of no function: a process begins to run the file. Its
@@ -46,10 +49,11 @@ const (
 	// the CFA. It is the same at entry and return, wherever the stack is moved to
 	// in between.
 	PairDepth = 8
-	// PairTime is, at a return, what the record of the entry has at OffTime. Of
-	// KindPanic it is which other panic is under way: see [Within]. Of KindUnwound it
-	// is where the function that goes on was called back to, as the binary states the
-	// address, 0 if that could not be read.
+	// PairTime is, at a return, what the record of the entry has at OffTime. At an
+	// entry it is 1 if the call is to be delivered in case that it panics, which its
+	// arguments decide, else 0. Of KindPanic it is which other panic is under way: see
+	// [Within]. Of KindUnwound it is where the function that goes on was called back
+	// to, as the binary states the address, 0 if that could not be read.
 	PairTime = 16
 	// PairLost is how many records other than those of entries were lost until
 	// the hit.

@@ -7,6 +7,7 @@ import (
 	"go/scanner"
 	"go/token"
 	"strings"
+	"time"
 
 	"github.com/argtap/argtap/abi"
 )
@@ -34,6 +35,11 @@ type Scope struct {
 	// the value itself, and not its address. It may be nil: then what is the
 	// same in all Go releases is known, and the rest is an error.
 	Direct func(*abi.Type) bool
+	// Results says that the parameters include results.
+	Results bool
+	// Durations says that there are constants of [DurationType] such as 10ms and
+	// 1h30m.
+	Durations bool
 }
 
 // Types finds types of the target.
@@ -109,6 +115,8 @@ type checker struct {
 	// called says that there was a call whose result is no constant, since
 	// somebody has set it to false.
 	called bool
+	// durations are the constants of DurationType, by their offsets in the text.
+	durations map[int]time.Duration
 }
 
 // analyse parses the text and gives it types.
@@ -118,8 +126,17 @@ func analyse(text string, s *Scope) (*operand, *checker, error) {
 		c.base = 1
 		return nil, nil, c.errorAt(1, "%d bytes long: at most %d are read", len(text), maxText)
 	}
+	source := text
+	if s.Durations {
+		var at int
+		var wrong string
+		if source, c.durations, at, wrong = maskDurations(text); wrong != "" {
+			c.base = 1
+			return nil, nil, c.errorAt(token.Pos(at+1), "%s", wrong)
+		}
+	}
 	fset := token.NewFileSet()
-	root, err := parser.ParseExprFrom(fset, "", maskPaths(text), parser.SkipObjectResolution)
+	root, err := parser.ParseExprFrom(fset, "", maskPaths(source), parser.SkipObjectResolution)
 	fset.Iterate(func(f *token.File) bool {
 		c.base = f.Base()
 		return false
@@ -227,6 +244,9 @@ func (c *checker) ident(e *ast.Ident) (*operand, error) {
 		return &operand{mode: isType, pos: pos, typ: t, name: e.Name}, nil
 	}
 	names := c.paramNames()
+	if c.Results {
+		return nil, c.errorAt(pos, "no parameter or result %s; there are: %s%s", e.Name, list(names), didYouMean(e.Name, names))
+	}
 	return nil, c.errorAt(pos, "no parameter %s; parameters: %s%s", e.Name, list(names), didYouMean(e.Name, names))
 }
 

@@ -113,6 +113,9 @@ func (c *checker) describe(x *operand) string {
 
 // literal is a constant as it is written.
 func (c *checker) literal(e *ast.BasicLit) (*operand, error) {
+	if d, ok := c.durations[c.offset(e.Pos())]; ok {
+		return &operand{mode: isConst, pos: e.Pos(), typ: DurationType, val: constant.MakeInt64(int64(d))}, nil
+	}
 	kind := map[token.Token]untyped{
 		token.INT: untypedInt, token.FLOAT: untypedFloat, token.IMAG: untypedComplex,
 		token.CHAR: untypedRune, token.STRING: untypedString,

@@ -113,7 +113,7 @@ func (g *gen) instance(f *Func) {
 	shapes := g.fresh("shapes")
 	g.note("the rows of the true types")
 	if f.Instances {
-		g.emit(asm.LoadMem(asm.R1, asm.RFP, openValue+OpenDict, asm.DWord))
+		g.emit(asm.LoadMem(asm.R1, asm.RFP, g.openValue()+OpenDict, asm.DWord))
 	} else {
 		g.emit(asm.LoadMem(asm.R1, regRecord, int16(d.Offset), asm.DWord))
 	}

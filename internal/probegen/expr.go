@@ -36,8 +36,9 @@ type compiler struct {
 	// the distance from SP to the CFA.
 	site uint64
 	cfa  int64
-	// used is the number of words of the stack that are in use.
-	used int
+	// used is the number of words of the stack that are in use, base that of the
+	// words above them, which belong to others.
+	used, base int
 	// failures are the labels for the reasons why there is no value, order the
 	// reasons as they were first used.
 	failures map[abi.Reason]string
@@ -147,9 +148,9 @@ func (x *compiler) alloc(words int) int16 {
 		if x.err == "" {
 			x.err = "it is nested too deep"
 		}
-		return -8 * exprStack
+		return int16(-8 * (x.base + exprStack))
 	}
-	return int16(-8 * x.used)
+	return int16(-8 * (x.base + x.used))
 }
 
 func (x *compiler) free(words int) { x.used -= words }

@@ -96,11 +96,19 @@ func (x *compiler) assert(n *expr.Node) spot {
 		x.load(spot{param: -1, off: word}, word, false)
 	}
 	x.notef("is it a %s?", n.Type)
-	x.emit(
-		asm.LoadMem(asm.R1, regCtx, x.machine.pc, asm.DWord),
-		asm.LoadImm(asm.R2, int64(x.c.Descriptors+n.Type.RuntimeType-x.site), asm.DWord),
-		asm.Add.Reg(asm.R1, asm.R2),
-	)
+	if x.c.Return {
+		// There are several sites.
+		x.emit(
+			asm.LoadMem(asm.R1, asm.RFP, x.openValue()+OpenBias, asm.DWord),
+			asm.LoadImm(asm.R2, int64(x.c.Descriptors+n.Type.RuntimeType), asm.DWord),
+		)
+	} else {
+		x.emit(
+			asm.LoadMem(asm.R1, regCtx, x.machine.pc, asm.DWord),
+			asm.LoadImm(asm.R2, int64(x.c.Descriptors+n.Type.RuntimeType-x.site), asm.DWord),
+		)
+	}
+	x.emit(asm.Add.Reg(asm.R1, asm.R2))
 	x.wrap(asm.R1)
 	x.emit(asm.JNE.Reg(regValue, asm.R1, other))
 	if n.Type.RuntimeType == 0 {
@@ -193,6 +201,10 @@ func (x *compiler) load(s spot, size int64, signed bool) {
 		x.read(asm.RFP, at, s.off, size)
 		x.loadStack(at, size, signed)
 		x.free(1)
+		return
+	}
+	if x.known(s) {
+		x.loadKnown(s, size, signed)
 		return
 	}
 	pieces := x.pieces(s, size)

@@ -212,6 +212,7 @@ func (g *gen) entry(f *Func) {
 	g.where(f)
 	g.take(f)
 	if f.opens() {
+		g.keep(f)
 		g.open(f)
 	}
 	g.record(f)
@@ -222,6 +223,10 @@ func (g *gen) laterHit(f *Func) {
 	g.beginMeasure()
 	if f.Role == RoleReturn {
 		g.close(f)
+		if len(f.Where) > 0 {
+			g.whereReturned(f)
+			return
+		}
 	} else {
 		g.onlyCgroup("exit")
 		g.openKey(f, g.lost(LossLater))
@@ -284,7 +289,11 @@ func (g *gen) header(f *Func) {
 		g.emit(asm.LoadImm(asm.R1, int64(kind<<(8*capture.OffKind)|uint64(f.ID)), asm.DWord))
 	}
 	g.emit(asm.StoreMem(regRecord, capture.OffPlan, asm.R1, asm.DWord))
-	if !f.opens() {
+	switch {
+	case f.opens():
+	case f.timed():
+		g.emit(asm.StoreMem(regRecord, capture.OffTime, regNow, asm.DWord))
+	default:
 		g.emit(
 			asm.FnKtimeGetNs.Call(),
 			asm.StoreMem(regRecord, capture.OffTime, asm.R0, asm.DWord),

@@ -58,7 +58,8 @@ const BudgetWindow = 100_000_000
 const GateSize = 64
 
 const (
-	gateTaken = 0 // calls that First has let pass
+	// GateTaken is where it has, for each function, the calls that First has let pass.
+	GateTaken = 0
 	gateNext  = 8 // when the next call is due at the rate of Interval
 )
 
@@ -132,7 +133,7 @@ func (g *gen) gate(dst asm.Register, f *Func) {
 
 // admit leaves the program if the limits that cost little keep the hit back.
 func (g *gen) admit(f *Func) {
-	l := g.opts.Limits
+	l := f.limits(g)
 	if l.Budget > 0 {
 		g.unlessPaused(l.Budget)
 	}
@@ -140,7 +141,7 @@ func (g *gen) admit(f *Func) {
 		g.note("are the first all taken?")
 		g.gate(asm.R1, f)
 		g.emit(
-			asm.LoadMem(asm.R1, asm.R1, gateTaken, asm.DWord),
+			asm.LoadMem(asm.R1, asm.R1, GateTaken, asm.DWord),
 			asm.JGE.Imm(asm.R1, l.First, g.lost(Beyond)),
 		)
 	}
@@ -200,7 +201,7 @@ func (g *gen) unlessPaused(budget int32) {
 
 // take takes what a call that is to be captured uses up, or leaves the program.
 func (g *gen) take(f *Func) {
-	l := g.opts.Limits
+	l := f.limits(g)
 	if l.Interval > 0 {
 		g.takeRate(f, l)
 	}
@@ -208,9 +209,9 @@ func (g *gen) take(f *Func) {
 		ok := g.fresh("ok")
 		g.note("take one of the first")
 		g.gate(regAddr, f)
-		g.add1(gateTaken, 1)
+		g.add1(GateTaken, 1)
 		g.emit(asm.JLT.Imm(asm.R1, l.First, ok))
-		g.giveBack(gateTaken, 1)
+		g.giveBack(GateTaken, 1)
 		g.emit(asm.Ja.Label(g.lost(Beyond)))
 		g.label(ok)
 	}

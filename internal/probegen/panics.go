@@ -22,10 +22,8 @@ const maxDefers = 16
 
 // Where panics are looked up on the program's stack, below the value of MapOpen: a
 // word, or the words of a deferred call.
-const (
-	panicWord  = openValue - 8
-	panicDefer = panicWord - 8*goruntime.DeferWords
-)
+func (g *gen) panicWord() int16  { return g.openValue() - 8 }
+func (g *gen) panicDefer() int16 { return g.panicWord() - 8*goruntime.DeferWords }
 
 // regOther holds what is at hand before there is a record. No site of these
 // functions has marks, which have their own use for it.
@@ -62,16 +60,16 @@ func (g *gen) panicking(f *Func) {
 	)
 	g.label(first)
 	g.emit(
-		asm.StoreMem(asm.RFP, openValue, regOther, asm.DWord),
+		asm.StoreMem(asm.RFP, g.openValue(), regOther, asm.DWord),
 		asm.Mov.Imm(asm.R1, 0),
 	)
-	for i := int16(1); i < openPanics; i++ {
-		g.emit(asm.StoreMem(asm.RFP, openValue+8*i, asm.R1, asm.DWord))
+	for i := int16(1); i < openPanics+int16(g.opts.Kept); i++ {
+		g.emit(asm.StoreMem(asm.RFP, g.openValue()+8*i, asm.R1, asm.DWord))
 	}
 	g.emit(
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
-		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, openValue),
+		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, int32(g.openValue())),
 		asm.Mov.Imm(asm.R4, updateAny),
 		// Without it the recovery is noticed later.
 		asm.FnMapUpdateElem.Call(),
@@ -150,8 +148,8 @@ func (g *gen) caller(f *Func) {
 		g.loadReg(asm.R1, f.Arch.Link)
 	} else {
 		g.loadReg(asm.R3, f.Arch.SP)
-		g.readWord(panicWord, f.CFA-f.Arch.PtrSize, int(f.Arch.PtrSize), unknown)
-		g.emit(asm.LoadMem(asm.R1, asm.RFP, panicWord, g.machine.word))
+		g.readWord(g.panicWord(), f.CFA-f.Arch.PtrSize, int(f.Arch.PtrSize), unknown)
+		g.emit(asm.LoadMem(asm.R1, asm.RFP, g.panicWord(), g.machine.word))
 	}
 	g.stated(asm.R1, f)
 	g.emit(asm.Mov.Reg(regAddr, asm.R1))
@@ -187,22 +185,22 @@ func (g *gen) within(f *Func) {
 	unknown, done := g.fresh("unknown"), g.fresh("done")
 	load := func(dst asm.Register, at int16) { g.emit(asm.LoadMem(dst, asm.RFP, at, g.machine.word)) }
 	g.emit(asm.Mov.Imm(regAddr, capture.WithinNone), asm.Mov.Reg(asm.R3, regRecord))
-	g.readWord(panicWord, l.GPanic, word, unknown)
-	load(regOther, panicWord)
+	g.readWord(g.panicWord(), l.GPanic, word, unknown)
+	load(regOther, g.panicWord())
 	g.emit(asm.JEq.Imm(regOther, 0, done))
 	if l.PanicSP != 0 {
 		g.emit(asm.Mov.Reg(asm.R3, regOther))
-		g.readWord(panicWord, l.PanicSP, word, unknown)
-		load(asm.R1, panicWord)
+		g.readWord(g.panicWord(), l.PanicSP, word, unknown)
+		load(asm.R1, g.panicWord())
 	} else {
 		found := g.fresh("found")
 		g.emit(asm.Mov.Reg(asm.R3, regRecord))
-		g.readWord(panicWord, l.GDefer, word, unknown)
-		load(regAddr, panicWord)
-		at := func(w int) int16 { return int16(panicDefer + w*word) }
+		g.readWord(g.panicWord(), l.GDefer, word, unknown)
+		load(regAddr, g.panicWord())
+		at := func(w int) int16 { return g.panicDefer() + int16(w*word) }
 		for range maxDefers {
 			g.emit(asm.JEq.Imm(regAddr, 0, unknown), asm.Mov.Reg(asm.R3, regAddr))
-			g.readWord(panicDefer, l.DeferSP, goruntime.DeferWords*word, unknown)
+			g.readWord(g.panicDefer(), l.DeferSP, goruntime.DeferWords*word, unknown)
 			load(asm.R1, at(goruntime.DeferPanic))
 			g.emit(asm.JEq.Reg(asm.R1, regOther, found))
 			load(regAddr, at(goruntime.DeferLink))

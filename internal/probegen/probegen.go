@@ -115,6 +115,9 @@ type Options struct {
 	ThreadStack bool
 	// Limits keep calls back.
 	Limits Limits
+	// Kept is how many words the values of MapOpen have for what is kept of a call:
+	// the most that a function of the tracer needs ([Func.KeptWords]).
+	Kept int
 }
 
 // Cond is a condition on the flags register: a condition code of amd64 and 386
@@ -162,8 +165,16 @@ type Func struct {
 	Receiver *Receiver
 	// Where are conditions that must all be met for a hit to be recorded. One
 	// without a value is not met, nor one for which registers are needed that may
-	// be overwritten.
+	// be overwritten. At a return for which they are not met a record says so.
 	Where []*capture.Expr
+	// Keep are values that an entry keeps for the conditions of the return, Unwound
+	// is a condition of the entry, or nil, that says whether a call that panics is
+	// to be delivered: it comes back in the record at [capture.PairTime].
+	Keep    []*capture.Expr
+	Unwound *capture.Expr
+	// FirstLater says that [Limits].First does not hold for the function: its calls
+	// are counted when they have returned.
+	FirstLater bool
 	// Mark says how hits of this site and another are told to be one call.
 	Mark Mark
 	// Instances says that the results of generic code are walked by the types of

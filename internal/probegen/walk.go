@@ -141,7 +141,7 @@ func (g *gen) walk(f *Func) {
 	g.note("the load bias")
 	if f.Role == RoleReturn {
 		// There are several sites with one program.
-		g.emit(asm.LoadMem(asm.R1, asm.RFP, openValue+OpenBias, asm.DWord))
+		g.emit(asm.LoadMem(asm.R1, asm.RFP, g.openValue()+OpenBias, asm.DWord))
 	} else {
 		g.bias(asm.R1, asm.R2, f)
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 // MapOpen is a hash of the calls that have not returned yet, of keys of
-// [OpenKeySize] to values of [OpenSize] bytes. Only programs for whole calls refer
-// to it.
+// [OpenKeySize] to values of [OpenSize] bytes and the words of [Options].Kept. Only
+// programs for whole calls refer to it.
 const MapOpen = "open"
 
 // MapLater is an array of one counter: of the records of all functions that are
@@ -47,12 +47,14 @@ const (
 	// RoleUnwound records a call behind which the goroutine's panic was recovered:
 	// the first one, since a hit of RolePanic, that is further up the stack.
 	RoleUnwound
+	// roleFiltered is RoleReturn where a condition is not met.
+	roleFiltered
 )
 
 var roleKinds = [...]uint64{
 	RoleEntry: capture.KindEntry, RoleReturn: capture.KindReturn,
 	RolePanic: capture.KindPanic, RoleFatal: capture.KindFatal, RoleExit: capture.KindExit,
-	RoleUnwound: capture.KindUnwound,
+	RoleUnwound: capture.KindUnwound, roleFiltered: capture.KindFiltered,
 }
 
 // pairs reports whether the program is one for whole calls.
@@ -64,10 +66,13 @@ func (f *Func) opens() bool { return f.pairs() && f.Role == RoleEntry }
 // Where key, value and g are on the program's stack, until there is memory for the
 // record: offsets from the frame pointer.
 const (
-	openKey   = -40
-	openValue = openKey - OpenSize
-	openG     = -8
+	openKey = -40
+	openG   = -8
 )
+
+// openValue is where the value is, below the key, with what is kept of the call at
+// its end.
+func (g *gen) openValue() int16 { return openKey - OpenSize - 8*int16(g.opts.Kept) }
 
 // openKey makes the key of the call, and jumps to failed where that is not
 // possible. It uses regRecord.
@@ -129,7 +134,7 @@ func (g *gen) open(f *Func) {
 	g.openKey(f, g.lost(LossBusy))
 	g.note("the call is open")
 	value := func(field int16, r asm.Register) {
-		g.emit(asm.StoreMem(asm.RFP, openValue+field, r, asm.DWord))
+		g.emit(asm.StoreMem(asm.RFP, g.openValue()+field, r, asm.DWord))
 	}
 	g.emit(asm.FnKtimeGetNs.Call(), asm.Mov.Reg(regAddr, asm.R0))
 	value(OpenTime, regAddr)
@@ -141,7 +146,7 @@ func (g *gen) open(f *Func) {
 	g.emit(
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
-		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, openValue),
+		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, int32(g.openValue())),
 		asm.Mov.Imm(asm.R4, updateAny),
 		asm.FnMapUpdateElem.Call(),
 		asm.JNE.Imm32(asm.R0, 0, g.lost(LossOpen)),
@@ -153,7 +158,7 @@ func (g *gen) openDict(f *Func) {
 	none := g.fresh("nodict")
 	g.emit(
 		asm.Mov.Imm(asm.R1, 0),
-		asm.StoreMem(asm.RFP, openValue+OpenDict, asm.R1, asm.DWord),
+		asm.StoreMem(asm.RFP, g.openValue()+OpenDict, asm.R1, asm.DWord),
 	)
 	if f.Plan.Dict == nil {
 		return
@@ -163,7 +168,7 @@ func (g *gen) openDict(f *Func) {
 	}
 	g.loadDict(f, none)
 	g.stated(asm.R1, f)
-	g.emit(asm.StoreMem(asm.RFP, openValue+OpenDict, asm.R1, asm.DWord))
+	g.emit(asm.StoreMem(asm.RFP, g.openValue()+OpenDict, asm.R1, asm.DWord))
 	g.label(none)
 }
 
@@ -250,10 +255,10 @@ func (g *gen) close(f *Func) {
 		asm.JNE.Imm(asm.R1, int32(f.ID), none),
 		asm.LoadMem(regAddr, asm.R0, OpenTime, asm.DWord),
 	)
-	for _, field := range []int16{OpenBias, OpenDict} {
+	for _, field := range g.closing(f) {
 		g.emit(
 			asm.LoadMem(asm.R1, asm.R0, field, asm.DWord),
-			asm.StoreMem(asm.RFP, openValue+field, asm.R1, asm.DWord),
+			asm.StoreMem(asm.RFP, g.openValue()+field, asm.R1, asm.DWord),
 		)
 	}
 	g.emit(
@@ -277,15 +282,19 @@ func (g *gen) pair(f *Func) {
 		asm.LoadMapValue(asm.R3, 0, 0).WithReference(MapLater),
 		asm.LoadMem(asm.R3, asm.R3, 0, asm.DWord),
 	)
+	g.pairMore(f)
 	to := func(word int, r asm.Register) {
 		g.emit(asm.StoreMem(regRecord, int16(f.Plan.Pair+word), r, asm.DWord))
 	}
 	to(capture.PairGoroutine, asm.R1)
 	to(capture.PairDepth, asm.R2)
 	to(capture.PairLost, asm.R3)
-	if f.Role == RoleReturn || f.Role == RolePanic || f.Role == RoleUnwound {
+	switch {
+	case f.Role == RoleReturn, f.Role == roleFiltered, f.Role == RolePanic, f.Role == RoleUnwound:
 		to(capture.PairTime, regAddr)
-	} else {
+	case f.Role == RoleEntry && f.Unwound != nil:
+		to(capture.PairTime, asm.R4)
+	default:
 		g.emit(asm.Mov.Imm(asm.R1, 0))
 		to(capture.PairTime, asm.R1)
 	}

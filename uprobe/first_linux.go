@@ -1,0 +1,253 @@
+package uprobe
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf/link"
+
+	"github.com/argtap/argtap/internal/probegen"
+)
+
+// firstInterval is how often it is looked whether calls of WithFirst are used up:
+// mostly the reader tells, but not of calls whose records were lost.
+const firstInterval = 100 * time.Millisecond
+
+// firsts takes the probes of a function away when it has had the calls that
+// WithFirst asks for:
+//
+//	the entries, at once;
+//	its returns, when the records of all entries have been read and none of its calls is open;
+//	everything else, by the end of the tracer, when that is so of all functions.
+type firsts struct {
+	t     *Tracer
+	limit uint64
+	// seen counts the records of entries, or of functions with conditions of the
+	// return the calls delivered. It is the reader's.
+	seen []uint64
+	used []atomic.Bool // of the latter: that all were delivered
+	wake chan struct{}
+	done chan struct{} // closed when watch has returned
+	// reads counts how often the reader had nothing left of what was there when it
+	// looked.
+	reads atomic.Uint64
+
+	state []firstState // these are those of watch
+	until []uint64     // of reads, from which on all entries have been read
+	// full says that the gate of a function was full when it was looked at before.
+	full []bool
+}
+
+type firstState uint8
+
+const (
+	firstOpen    firstState = iota
+	firstClosing            // there are probes of its returns only
+	firstClosed
+)
+
+func newFirsts(t *Tracer) *firsts {
+	n := len(t.funcs)
+	return &firsts{
+		t: t, limit: uint64(t.opts.throttle.First), seen: make([]uint64, n), used: make([]atomic.Bool, n), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		state: make([]firstState, n), until: make([]uint64, n), full: make([]bool, n),
+	}
+}
+
+func (f *firsts) tell() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// entered takes notice of the record of an entry.
+func (f *firsts) entered(id uint32) {
+	if f == nil || f.t.funcs[id].asks() {
+		return
+	}
+	if f.seen[id]++; f.seen[id] == f.limit {
+		f.tell()
+	}
+}
+
+// wanted reports whether a call that has ended is still to be delivered. What
+// conditions of the return let pass is counted here: the program of the entry does not
+// know it.
+func (f *firsts) wanted(id uint32) bool {
+	if f == nil || !f.t.funcs[id].asks() {
+		return true
+	}
+	if f.seen[id] == f.limit {
+		return false
+	}
+	if f.seen[id]++; f.seen[id] == f.limit {
+		f.used[id].Store(true)
+		f.tell()
+	}
+	return true
+}
+
+// passed takes notice that the reader has read what was there.
+func (f *firsts) passed() {
+	if f != nil {
+		f.reads.Add(1)
+	}
+}
+
+// watch ends the tracer when all functions are used up.
+func (f *firsts) watch() {
+	defer close(f.done)
+	tick := time.NewTicker(firstInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-f.t.stop:
+			return
+		case <-tick.C:
+		case <-f.wake:
+		}
+		if f.step() {
+			f.t.opts.log.Info("the first calls of all functions are captured", "first", f.limit)
+			f.t.end(nil)
+			return
+		}
+	}
+}
+
+// step takes away what is no longer needed, and reports whether that is all.
+func (f *firsts) step() (all bool) {
+	var wg sync.WaitGroup
+	taken := f.t.kernel.taken()
+	for i, fn := range f.t.funcs {
+		if f.state[i] == firstOpen && f.usedUp(i, taken) {
+			wg.Go(func() {
+				f.t.kernel.detachEntries(fn)
+				f.t.opts.log.Info("the first calls are captured: the probes of the entry are removed", "func", fn.name)
+			})
+			f.state[i] = firstClosing
+			f.until[i] = 0
+		}
+	}
+	wg.Wait()
+	all = true
+	for i, fn := range f.t.funcs {
+		if f.state[i] != firstClosing {
+			all = all && f.state[i] == firstClosed
+			continue
+		}
+		switch reads := f.reads.Load(); {
+		case !fn.pairsNow():
+			f.state[i] = firstClosed
+		case f.until[i] == 0:
+			// What the reader is at now was perhaps there before the last entry.
+			f.until[i] = reads + 2
+			all = false
+		case reads < f.until[i] || f.t.tallies[i].open.Load() > 0:
+			all = false
+		default:
+			f.t.kernel.detachReturns(fn)
+			f.state[i] = firstClosed
+		}
+	}
+	return all
+}
+
+// usedUp reports whether a function has had its calls.
+func (f *firsts) usedUp(i int, taken []uint64) bool {
+	if f.t.funcs[i].asks() {
+		return f.used[i].Load()
+	}
+	full := i < len(taken) && taken[i] >= f.limit
+	before := f.full[i]
+	f.full[i] = full
+	// Without atomics calls that are refused may fill the gate for a moment.
+	return full && (before || f.t.kernel.caps.atomics)
+}
+
+// taken returns how many calls each function has had, by the programs' count.
+func (k *kernel) taken() []uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.last != nil || k.gates == nil {
+		return nil
+	}
+	b := make([]byte, k.gates.ValueSize())
+	if k.gates.Lookup(uint32(0), b) != nil {
+		return nil
+	}
+	taken := make([]uint64, len(b)/probegen.GateSize)
+	for i := range taken {
+		taken[i] = order.Uint64(b[i*probegen.GateSize+probegen.GateTaken:])
+	}
+	return taken
+}
+
+// funcLinks are the links of one function, in the order in which they were made.
+type funcLinks struct{ entries, returns []link.Link }
+
+// owner returns whose links the sites of a function are kept as: nil unless they are
+// removed before those of others.
+func (k *kernel) owner(s *entrySite) *Func {
+	if k.opts.throttle.First == 0 || s.Role != probegen.RoleEntry && s.Role != probegen.RoleReturn {
+		return nil
+	}
+	return s.fn
+}
+
+// groups returns the parts of a bundle that have links of their own.
+func (k *kernel) groups(b bundle) (groups []bundle) {
+	for i := range b {
+		if i == 0 || k.owner(&b[i]) != k.owner(&b[i-1]) {
+			groups = append(groups, nil)
+		}
+		last := &groups[len(groups)-1]
+		*last = append(*last, b[i])
+	}
+	return groups
+}
+
+// own keeps a link of a function. The kernel must be locked.
+func (k *kernel) own(f *Func, l link.Link, later bool) {
+	if k.funcLinks == nil {
+		k.funcLinks = map[*Func]*funcLinks{}
+	}
+	links := k.funcLinks[f]
+	if links == nil {
+		links = &funcLinks{}
+		k.funcLinks[f] = links
+	}
+	if later {
+		links.returns = append(links.returns, l)
+	} else {
+		links.entries = append(links.entries, l)
+	}
+}
+
+// detachEntries removes what a function's calls are seen to begin by. No program of
+// it runs any more when it returns. The entry goes before what announces that it is
+// not to be counted.
+func (k *kernel) detachEntries(f *Func) {
+	k.mu.Lock()
+	var links []link.Link
+	if l := k.funcLinks[f]; l != nil {
+		links, l.entries = l.entries, nil
+	}
+	k.mu.Unlock()
+	for _, l := range slices.Backward(links) {
+		k.closeLinks([]link.Link{l})
+	}
+}
+
+// detachReturns removes the probes of a function's returns.
+func (k *kernel) detachReturns(f *Func) {
+	k.mu.Lock()
+	var links []link.Link
+	if l := k.funcLinks[f]; l != nil {
+		links, l.returns = l.returns, nil
+	}
+	k.mu.Unlock()
+	k.closeLinks(links)
+}
