@@ -130,6 +130,7 @@ func (k *kernel) attachBundles(ex *link.Executable, bundles []bundle) error {
 // adapt makes the plans such that this kernel can carry them out.
 func (k *kernel) adapt(funcs []*Func) {
 	k.adaptResults(funcs)
+	k.adaptStacks(funcs)
 	if k.caps.loops {
 		return
 	}
@@ -139,6 +140,7 @@ func (k *kernel) adapt(funcs []*Func) {
 		limits.Pair = f.plan.Pair != 0
 		p := capture.Build(f.arch, f.inputs, limits)
 		p.Goroutine = f.plan.Goroutine
+		p.Creation = f.plan.Creation
 		f.plan = p
 		f.wholeInstances(limits)
 	}

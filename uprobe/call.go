@@ -29,6 +29,11 @@ type Call struct {
 	// that there will be none, because of a panic.
 	result  *Call
 	unwound bool
+	// stack is the stack, nil if there is none. frames and creation are what Stack
+	// and Creation return of a clone.
+	stack    *callStack
+	frames   *Stack
+	creation *Creation
 }
 
 // order is the byte order of records: that of all machines that are supported.
@@ -181,6 +186,7 @@ func (c *Call) Clone() *Call {
 	k := &Call{fn: c.fn, data: slices.Clone(c.data), plan: c.plan, instance: c.instance, epoch: c.epoch}
 	k.heap = k.newHeap()
 	k.unwound = c.unwound
+	k.cloneStack(c)
 	if c.result != nil {
 		k.result = c.result.Clone()
 	}
@@ -245,7 +251,7 @@ func (c *Call) AppendJSON(b []byte) []byte {
 		}
 		b = appendNamedJSON(b, c.ArgName(i), c.Arg(i))
 	}
-	return append(c.appendEndJSON(append(b, ']')), '}')
+	return append(c.appendStackJSON(c.appendEndJSON(append(b, ']'))), '}')
 }
 
 // appendNamedJSON appends an argument or result.
@@ -274,5 +280,6 @@ func (c *Call) LogValue() slog.Value {
 		attrs = append(attrs, slog.Any(name, v))
 	}
 	attrs = append(attrs, c.endAttrs()...)
+	attrs = append(attrs, c.stackAttrs()...)
 	return slog.GroupValue(attrs...)
 }

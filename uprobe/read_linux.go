@@ -99,6 +99,9 @@ func (t *Tracer) read() {
 
 // deliver decodes a record and calls the handler.
 func (t *Tracer) deliver(data []byte, call *Call) {
+	if t.stacks.add(data) {
+		return
+	}
 	if len(data) < capture.HeaderSize {
 		t.malformed.Add(1)
 		return
@@ -118,8 +121,13 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 		tally.malformed.Add(1)
 		return
 	}
+	var lost bool
+	if c.stack, lost = t.stacks.of(c.fn, data); lost {
+		t.lostStacks.Add(1)
+	}
 	if c.whole() {
 		tally.open.Add(1)
+		t.joiner.stack = c.stack
 		t.joiner.entry(c.fn, data, t.epoch)
 		return
 	}
@@ -144,7 +152,7 @@ func (t *Tracer) startJoiner() {
 	j.deliver = func(o *openCall, how ending, result []byte) {
 		tally := t.tally(o.data)
 		call, ok := newCall(o.fn, o.data, o.epoch)
-		call.unwound = how == endPanicked
+		call.unwound, call.stack = how == endPanicked, o.stack
 		if !ok || result != nil && !call.setResult(result) {
 			tally.malformed.Add(1)
 			tally.open.Add(^uint64(0))

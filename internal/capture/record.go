@@ -30,6 +30,8 @@ const (
 	KindUnwound
 	// KindExit: the goroutine begins to end, by runtime.Goexit.
 	KindExit
+	// KindStack is no hit, but a stack that hits refer to.
+	KindStack
 )
 
 // Words in the records of whole calls, as offsets from [Plan.Pair], by which entry
