@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/symbols"
 )
 
@@ -18,8 +17,10 @@ type codeLine struct {
 	// start is the line of the declaration of the function that the code is of, 0 if
 	// it is not known.
 	start int
-	// bare says that the function does not save the frame pointer of its caller.
-	bare bool
+	// frame is the size of the frame at the instruction in bytes, as
+	// [symbols.Lines.Frame] has it, and asm says that the function is in assembly.
+	frame int64
+	asm   bool
 }
 
 // maxCodeLines bounds the instructions that are remembered.
@@ -54,11 +55,11 @@ func (n *funcNames) findLine(pc symbols.VirtAddr) *codeLine {
 	if err != nil {
 		return nil
 	}
-	return &codeLine{frames: []Frame{{Func: frameName(fn.Name), entry: uint64(fn.Entry)}}, wrapper: []bool{false}, bare: true}
+	return &codeLine{frames: []Frame{{Func: frameName(fn.Name), entry: uint64(fn.Entry)}}, wrapper: []bool{false}, frame: -1}
 }
 
 func (n *funcNames) codeLine(l symbols.Lines) *codeLine {
-	c := &codeLine{start: int(l.Func.StartLine), bare: l.Frame <= 0 || l.Func.Foreign}
+	c := &codeLine{start: int(l.Func.StartLine), frame: l.Frame, asm: l.Func.Asm || l.Func.Foreign}
 	for i, p := range l.Positions {
 		name := p.Func
 		if i == len(l.Positions)-1 && strings.Contains(name, "[...]") {
@@ -72,21 +73,7 @@ func (n *funcNames) codeLine(l symbols.Lines) *codeLine {
 		})
 		c.wrapper = append(c.wrapper, p.Wrapper)
 	}
-	if l.Func.Asm && !c.bare && n.file.GOARCH() == abi.AMD64.GOARCH {
-		// What is written by hand may have a frame of its own making.
-		code, err := n.file.Code(l.Func.Func)
-		c.bare = err != nil || !savesBP(code)
-	}
 	return c
-}
-
-// savesBP reports whether code of amd64 has an instruction that stores RBP: a push,
-// or a move to where RSP points. A byte of another instruction may look like one; no
-// assembly is known for which that matters.
-func savesBP(code []byte) bool {
-	return bytes.IndexByte(code, 0x55) >= 0 ||
-		bytes.Contains(code, []byte{0x48, 0x89, 0x6c, 0x24}) || bytes.Contains(code, []byte{0x48, 0x89, 0xac, 0x24}) ||
-		bytes.Contains(code, []byte{0x48, 0x89, 0x2c, 0x24})
 }
 
 // frameName is the name of a function in tracebacks, which do not tell apart code of

@@ -12,8 +12,8 @@ import (
 
 // callStack is a stack as the kernel has sent it.
 type callStack struct {
-	pcs []uint64 // as the binary states them
-	end uint32   // as at capture.StackInfo
+	words []uint64 // as at capture.StackPCs
+	end   uint32   // as at capture.StackInfo
 	// kept says that further calls may refer to it. Those that do not are dropped
 	// when many stacks have come behind them.
 	kept bool
@@ -42,9 +42,9 @@ func (t *stackTable) add(data []byte) bool {
 	if n > capture.MaxStack || len(data) < capture.StackFixed+8*int(n) {
 		return true // the calls that refer to it have lost theirs
 	}
-	s := &callStack{pcs: make([]uint64, n), end: order.Uint32(data[capture.StackInfo+4:]), seen: t.seen}
-	for i := range s.pcs {
-		s.pcs[i] = order.Uint64(data[capture.StackPCs+8*i:])
+	s := &callStack{words: make([]uint64, n), end: order.Uint32(data[capture.StackInfo+4:]), seen: t.seen}
+	for i := range s.words {
+		s.words[i] = order.Uint64(data[capture.StackPCs+8*i:])
 	}
 	if t.byID == nil {
 		t.byID, t.prune = make(map[uint64]*callStack), 2*inFlight

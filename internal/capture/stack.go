@@ -45,7 +45,7 @@ const StackIndexBits = 24
 const (
 	StackSelf  = 8  // u64: its ID
 	StackInfo  = 16 // u32: the number of addresses; u32: why it ends there, [StackStart]
-	StackPCs   = 24 // u64 each: return addresses, as the binary states them
+	StackPCs   = 24 // u64 each: see [StackPC]
 	StackFixed = 24
 )
 
@@ -62,6 +62,26 @@ const (
 	// StackCut: the next frame is not resident.
 	StackCut
 )
+
+// StackPCBits is the width of a return address in a word at StackPCs. Above it is
+// how many words of 8 bytes the frame pointer that belongs to the address is above
+// the one before, at most [StackFar]; 0 in the last word. The first one counts from
+// 16 bytes below the CFA of the function that was called.
+const (
+	StackPCBits = 48
+	StackFar    = 1<<(64-StackPCBits) - 1
+)
+
+// StackPC takes a word at StackPCs apart: the return address, as the binary states
+// it, and the distance of the frame pointers in bytes, -1 if it is too large to be
+// told.
+func StackPC(w uint64) (pc uint64, distance int64) {
+	distance = int64(w >> StackPCBits)
+	if distance == StackFar {
+		return uint64(int64(w<<16) >> 16), -1
+	}
+	return uint64(int64(w<<16) >> 16), 8 * distance
+}
 
 // MaxStack bounds the addresses of a stack.
 const MaxStack = 127

@@ -27,7 +27,7 @@ const (
 	stackIndex   = -112 // the area's number, which user space writes
 	stackCounter = -104 // of the stacks that were sent from here
 	stackFrame   = -96  // the frame pointer that is next
-	stackLow     = -88  // it must be above this,
+	stackLow     = -88  // the one before: it must be above this,
 	stackHigh    = -80  // and at most this
 	stackBias    = -72
 	stackSaved   = -64 // what is read at a frame pointer: the caller's,
@@ -156,18 +156,14 @@ func (g *gen) collect(f *Func, slot int16, loadG func()) {
 
 	g.note("the return address, and the caller's frame pointer")
 	own := g.fresh("caller")
-	cfa := func() { // in R3
-		g.loadReg(asm.R3, f.Arch.SP)
-		g.add(asm.R3, f.CFA)
-	}
+	g.loadReg(asm.R3, f.Arch.SP)
+	g.add(asm.R3, f.CFA-16)
+	store(stackLow, asm.R3)
 	g.loadReg(asm.R1, framePointers[f.Arch])
 	store(stackFrame, asm.R1)
 	if f.Arch == abi.ARM64 {
-		// The frame of a function begins with its return address, in the word above
-		// that which the frame pointer points to: the caller's is 8 below the CFA.
-		cfa()
-		g.emit(asm.Sub.Imm(asm.R3, 16))
-		store(stackLow, asm.R3)
+		// A frame begins with its return address, in the word above that which the
+		// frame pointer points to.
 		if f.CFA == 0 {
 			g.loadReg(asm.R1, abi.X0+30)
 			store(stackReturn, asm.R1)
@@ -182,12 +178,9 @@ func (g *gen) collect(f *Func, slot int16, loadG func()) {
 			g.label(own)
 		}
 	} else {
-		cfa()
-		g.emit(asm.Sub.Imm(asm.R3, 8))
-		store(stackLow, asm.R3)
-		read(stackReturn, 0)
 		load(asm.R3, stackLow)
-		g.emit(asm.Sub.Imm(asm.R3, 8))
+		read(stackReturn, 8)
+		load(asm.R3, stackLow)
 		load(asm.R1, stackFrame)
 		g.emit(asm.JNE.Reg(asm.R1, asm.R3, own))
 		read(stackFrame, 0)
@@ -196,7 +189,10 @@ func (g *gen) collect(f *Func, slot int16, loadG func()) {
 	load(asm.R1, stackReturn)
 	g.emit(asm.JEq.Imm(asm.R1, 0, unread))
 	load(asm.R2, stackBias)
-	g.emit(asm.Sub.Reg(asm.R1, asm.R2))
+	g.emit(
+		asm.Sub.Reg(asm.R1, asm.R2),
+		asm.LSh.Imm(asm.R1, 64-capture.StackPCBits), asm.RSh.Imm(asm.R1, 64-capture.StackPCBits),
+	)
 	store(capture.StackPCs, asm.R1)
 	g.emit(
 		asm.Mov.Imm(asm.R1, 1),
@@ -303,14 +299,30 @@ func (g *gen) frame(callback string, depth int) {
 		asm.JGT.Reg(asm.R3, asm.R2, callback+"end"),
 		asm.Mov.Imm(asm.R1, capture.StackBroken),
 	)
-	load(asm.R2, stackLow)
+	load(asm.R4, stackLow)
 	g.emit(
-		asm.JLE.Reg(asm.R3, asm.R2, callback+"end"),
+		asm.JLE.Reg(asm.R3, asm.R4, callback+"end"),
 		asm.Mov.Reg(asm.R2, asm.R3), asm.And.Imm(asm.R2, 7),
 		asm.JNE.Imm(asm.R2, 0, callback+"end"),
 	)
 	store(stackLow, asm.R3)
+	near := g.fresh("near")
 	g.emit(
+		asm.Sub.Reg(asm.R3, asm.R4), asm.RSh.Imm(asm.R3, 3),
+		asm.JLE.Imm(asm.R3, capture.StackFar, near),
+		asm.Mov.Imm(asm.R3, capture.StackFar),
+	)
+	g.label(near)
+	at := func() { // in R2
+		g.emit(asm.Mov.Reg(asm.R2, asm.R9), asm.LSh.Imm(asm.R2, 3), asm.Add.Reg(asm.R2, asm.R8))
+	}
+	at()
+	g.emit(
+		asm.LSh.Imm(asm.R3, capture.StackPCBits),
+		asm.LoadMem(asm.R1, asm.R2, capture.StackPCs, asm.DWord),
+		asm.Or.Reg(asm.R1, asm.R3),
+		asm.StoreMem(asm.R2, capture.StackPCs, asm.R1, asm.DWord),
+		asm.LoadMem(asm.R3, asm.R8, stackFrame, asm.DWord),
 		asm.Mov.Reg(asm.R1, asm.R8), asm.Add.Imm(asm.R1, stackSaved),
 		asm.Mov.Imm(asm.R2, 16),
 		asm.FnProbeReadUser.Call(),
@@ -318,14 +330,15 @@ func (g *gen) frame(callback string, depth int) {
 		asm.JNE.Imm(asm.R0, 0, callback+"end"),
 		asm.Mov.Imm(asm.R1, capture.StackBroken),
 	)
-	load(asm.R2, stackReturn)
-	g.emit(asm.JEq.Imm(asm.R2, 0, callback+"end"))
-	load(asm.R3, stackBias)
+	load(asm.R3, stackReturn)
+	g.emit(asm.JEq.Imm(asm.R3, 0, callback+"end"))
+	load(asm.R1, stackBias)
 	g.emit(
-		asm.Sub.Reg(asm.R2, asm.R3),
-		asm.Mov.Reg(asm.R3, asm.R9), asm.LSh.Imm(asm.R3, 3), asm.Add.Reg(asm.R3, asm.R8),
-		asm.StoreMem(asm.R3, capture.StackPCs+8, asm.R2, asm.DWord),
+		asm.Sub.Reg(asm.R3, asm.R1),
+		asm.LSh.Imm(asm.R3, 64-capture.StackPCBits), asm.RSh.Imm(asm.R3, 64-capture.StackPCBits),
 	)
+	at()
+	g.emit(asm.StoreMem(asm.R2, capture.StackPCs+8, asm.R3, asm.DWord))
 	load(asm.R1, stackSaved)
 	store(stackFrame, asm.R1)
 	g.emit(
