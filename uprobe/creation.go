@@ -45,7 +45,7 @@ func (c *Call) Creation() Creation {
 	switch {
 	case p.Creation.GoPC == 0:
 		return Creation{absent: noCreation}
-	case c.stackWord(capture.StackID) == capture.StackGoroutine || c.fn.noStack == noStackGoroutine:
+	case c.stackWord(capture.StackID) == capture.StackGoroutine:
 		return Creation{absent: noStackGoroutine}
 	case failed&(1<<p.StackBit) != 0:
 		return Creation{absent: noCreationRead}

@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/argtap/argtap/internal/fixture"
 	"github.com/argtap/argtap/uprobe"
@@ -80,7 +82,21 @@ func TestStack(t *testing.T) {
 	}{"stripped", []string{"-ldflags=-s -w"}}) {
 		t.Run(b.name, func(t *testing.T) { testStack(t, fixture.Build(t, src, b.flags...), 64, 99) })
 	}
-	t.Run("shallow", func(t *testing.T) { testStack(t, fixture.Build(t, src), 3, 99) })
+	path := fixture.Build(t, src)
+	t.Run("shallow", func(t *testing.T) { testStack(t, path, 3, 99) })
+	t.Run("deep", func(t *testing.T) { testStack(t, path, 127, 99) })
+	t.Run("results", func(t *testing.T) { testStack(t, path, 64, 99, uprobe.WithResults()) })
+	t.Run("limits", func(t *testing.T) {
+		testStack(t, path, 64, 99, uprobe.WithLimits(uprobe.Limits{String: 5}))
+	})
+	t.Run("budget", func(t *testing.T) { testStack(t, path, 64, 99, uprobe.WithBudget(0.9)) })
+	t.Run("condition", func(t *testing.T) { testStackWhere(t, path) })
+	t.Run("lost", func(t *testing.T) { testLostStacks(t, path) })
+	if runtime.GOARCH == "amd64" {
+		t.Run("386", func(t *testing.T) {
+			testNoStack(t, fixture.BuildWith(t, fixture.Toolchain{Arch: "386"}, src), "no frame pointers on 386")
+		})
+	}
 	if os.Getenv("ARGTAP_TOOLCHAINS") != "1" {
 		return
 	}
@@ -108,12 +124,16 @@ func testStack(t *testing.T, path string, depth, minor int, opts ...uprobe.Optio
 	got := map[key][]toldStack{}
 	var kept []*uprobe.Call
 	var texts []string
-	tr := trace(t, path, stackFuncs, func(c *uprobe.Call) {
+	funcs := stackFuncs
+	if minor >= 18 {
+		funcs = append(slices.Clone(funcs), "main.twice*", "main.(*box*).each")
+	}
+	tr := trace(t, path, funcs, func(c *uprobe.Call) {
 		s, why := stackOf(c)
 		if why != "" {
 			t.Errorf("%s: no stack: %s", c, why)
 		}
-		k := key{c.Name(), c.Goroutine()}
+		k := key{plainName(c.Name()), c.Goroutine()}
 		got[k] = append(got[k], s)
 		if len(kept) < 50 {
 			kept, texts = append(kept, c.Clone()), append(texts, c.Stack().String()+c.Creation().String())
@@ -145,7 +165,7 @@ func testStack(t *testing.T, path string, depth, minor int, opts ...uprobe.Optio
 	}
 	counts := map[string]int{}
 	for _, w := range want {
-		k := key{w.Frames[0].Func, w.Goroutine}
+		k := key{plainName(w.Frames[0].Func), w.Goroutine}
 		if len(got[k]) == 0 {
 			t.Errorf("no call of %v", k)
 			continue
@@ -164,6 +184,94 @@ func testStack(t *testing.T, path string, depth, minor int, opts ...uprobe.Optio
 	}
 }
 
+// testStackWhere has a condition let two calls pass.
+func testStackWhere(t *testing.T, path string) {
+	target := fixture.Start(t, path)
+	var texts []string
+	tr := trace(t, path, []string{"main.probe"}, func(c *uprobe.Call) {
+		var names []string
+		for _, f := range c.Stack().Frames() {
+			names = append(names, f.Func)
+		}
+		texts = append(texts, fmt.Sprintf("%v %s %s", c.Arg(0), strings.Join(names, " "), c.Stack().End()))
+	}, uprobe.WithStack(4), uprobe.WithCondition("n == 9 || n == 30"), uprobe.WithCapture("n*2"))
+	target.Go()
+	for !strings.Contains(string(target.Line()), `"all"`) {
+	}
+	target.Calls()
+	target.Close()
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	want := []string{
+		"18 main.probe main.call main.all main.main runtime.main cut at depth 4",
+		"60 main.probe main.recovers main.all main.main runtime.main cut at depth 4",
+	}
+	if s := tr.Stats(); !slices.Equal(texts, want) || s.Filtered == 0 {
+		t.Errorf("%q, want %q; %+v", texts, want, s)
+	}
+}
+
+// testLostStacks takes calls from a small buffer slowly, and counts.
+func testLostStacks(t *testing.T, path string) {
+	target := fixture.Start(t, path, "STACK_ROUNDS=20")
+	reasons := map[string]int{}
+	texts := map[string]bool{}
+	tr := trace(t, path, stackFuncs, func(c *uprobe.Call) {
+		time.Sleep(time.Millisecond)
+		why, _ := c.Stack().Absent()
+		reasons[why]++
+		texts[c.Stack().String()] = true
+	}, uprobe.WithStack(32), uprobe.WithBufferSize(4096), uprobe.WithImmediate())
+	target.Go()
+	for !strings.Contains(string(target.Line()), `"all"`) {
+	}
+	target.Calls()
+	target.Close()
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	s := tr.Stats()
+	lost := reasons["lost: the ring buffer was full"]
+	t.Logf("%+v, %v, %d different", s, reasons, len(texts))
+	if s.Calls != s.Delivered+s.Lost || s.LostRing == 0 || int(s.LostStacks) != lost || int(s.Delivered) != reasons[""]+lost {
+		t.Errorf("%+v, %v", s, reasons)
+	}
+}
+
+// testNoStack traces a program whose calls have no stacks.
+func testNoStack(t *testing.T, path, want string) {
+	target := fixture.Start(t, path)
+	calls, parents := 0, 0
+	tr := trace(t, path, stackFuncs, func(c *uprobe.Call) {
+		calls++
+		if why, _ := c.Stack().Absent(); why != want {
+			t.Errorf("%s: absent for %q", c, why)
+		}
+		created := c.Creation()
+		if why, absent := created.Absent(); absent && (c.Name() != "main.nosplit" || why != "nothing tells its goroutine") {
+			t.Errorf("%s: no creation: %s", c, why)
+		}
+		if id, ok := created.Parent(); ok && id > 0 && created.By.Line > 0 {
+			parents++
+		}
+	}, uprobe.WithStack(32))
+	target.Go()
+	for !strings.Contains(string(target.Line()), `"all"`) {
+	}
+	target.Calls()
+	target.Close()
+	closeAll(t, tr)
+	for _, f := range tr.Funcs() {
+		if why := f.NoStack(); why != want {
+			t.Errorf("%s: %q", f.Name(), why)
+		}
+	}
+	if calls < 60 || parents < 5 {
+		t.Errorf("%d calls, %d of goroutines with a parent", calls, parents)
+	}
+}
+
 func showStack(s toldStack) string {
 	var b strings.Builder
 	for _, f := range s.Frames {
@@ -178,7 +286,7 @@ func showStack(s toldStack) string {
 // compareStack returns what is wrong with a stack, "" if nothing is.
 func compareStack(got, want toldStack, depth, minor int, counts map[string]int) string {
 	g, w := got.Frames, want.Frames
-	if g[0].Func != w[0].Func || w[0].File != "" && g[0].File != w[0].File || g[0].Line <= 0 {
+	if g[0].Func != plainName(w[0].Func) || w[0].File != "" && g[0].File != w[0].File || g[0].Line <= 0 {
 		return "another function"
 	}
 	for i := range w {

@@ -85,7 +85,7 @@ func (g *gen) stack(f *Func) {
 	}
 	none := int32(capture.StackNone)
 	known := Usable(f.G, g.opts)
-	if !known && p.StackDepth > 0 {
+	if !known {
 		none = capture.StackGoroutine
 	}
 	g.emit(asm.Mov.Imm(asm.R1, none))

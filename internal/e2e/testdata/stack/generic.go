@@ -6,14 +6,20 @@ package main
 type number interface{ ~int | ~int32 }
 
 //go:noinline
-func twice[T number](v T) int { return probe(int(v)) * 2 }
+func twice[T number](v T) int {
+	tell("")
+	return probe(int(v)) * 2
+}
 
 func small[T number](v T) int { return twice(v) + 1 }
 
 type box[T any] struct{ v T }
 
 //go:noinline
-func (b *box[T]) each(f func(T) int) int { return f(b.v) }
+func (b *box[T]) each(f func(T) int) int {
+	tell("")
+	return f(b.v)
+}
 
 func init() {
 	generic = func(n int) {
