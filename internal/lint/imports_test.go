@@ -56,9 +56,11 @@ var rules = map[string]rule{
 			ebpf + "/rlimit", ebpf + "/btf", unix},
 	},
 
+	"uprobe/pprof": {own: []string{"uprobe"}, foreign: []string{"github.com/google/pprof/profile"}},
+
 	"examples/app":        {},
 	"examples/quickstart": {own: []string{"uprobe"}, foreign: []string{arch}},
-	"examples/argtap":     {own: []string{"abi", "symbols", "uprobe"}, foreign: []string{"golang.org/x/term"}},
+	"examples/argtap":     {own: []string{"abi", "symbols", "uprobe", "uprobe/pprof"}, foreign: []string{"golang.org/x/term"}},
 
 	// Kernels in QEMU. What runs in the guest first imports only the protocol.
 	"internal/vm":           {own: []string{"internal/vm/wire"}},

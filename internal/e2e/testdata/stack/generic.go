@@ -7,7 +7,7 @@ type number interface{ ~int | ~int32 }
 
 //go:noinline
 func twice[T number](v T) int {
-	tell("")
+	tell("", 0)
 	return probe(int(v)) * 2
 }
 
@@ -17,7 +17,7 @@ type box[T any] struct{ v T }
 
 //go:noinline
 func (b *box[T]) each(f func(T) int) int {
-	tell("")
+	tell("", 0)
 	return f(b.v)
 }
 

@@ -23,9 +23,11 @@ import (
 var sink int
 
 // tell prints the stack of the caller's caller: the function that is traced, or if
-// leaf is not "", of that function, which the caller calls in the same line.
+// leaf is not "", of that function, which the caller calls in the same line. It
+// returns n.
+//
 //go:noinline
-func tell(leaf string) {
+func tell(leaf string, n int) int {
 	var pcs [1000]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	var b bytes.Buffer
@@ -57,11 +59,12 @@ func tell(leaf string) {
 	}
 	truth.Print(`{"ev":"stack","goroutine":%d,"frames":[%s],"parent":%d,"by":%q,"file":%q,"line":%d}`,
 		truth.GoroutineID(), strings.TrimSuffix(b.String(), ","), parent, by, file, line)
+	return n
 }
 
 //go:noinline
 func probe(n int) int {
-	tell("")
+	tell("", n)
 	return n + 1
 }
 
@@ -73,6 +76,7 @@ func leaf(n int) int { return n*3 + 1 }
 func nosplit(n int) int { return n ^ sink }
 
 // loops is a function that its own end jumps back to the beginning of.
+//
 //go:noinline
 func loops(n int) int {
 	for n > 10 {
@@ -82,11 +86,12 @@ func loops(n int) int {
 }
 
 // grows needs more stack than a goroutine has at first.
+//
 //go:noinline
 func grows(n int) int {
 	var room [100000]byte
 	room[n&0xffff] = 1
-	tell("")
+	tell("", n)
 	return int(room[n&0xff]) + n
 }
 
@@ -101,9 +106,9 @@ func inlined3(n int) int {
 
 //go:noinline
 func leaves(n int) {
-	tell("leaf"); sink += leaf(n)
-	tell("nosplit"); sink += nosplit(n)
-	tell("loops"); sink += loops(n)
+	sink += leaf(tell("leaf", n))
+	sink += nosplit(tell("nosplit", n))
+	sink += loops(tell("loops", n))
 }
 
 //go:noinline
@@ -194,6 +199,7 @@ func afterPanics(n int) {
 }
 
 // recovers goes on behind a panic, with a deferred call that is left.
+//
 //go:noinline
 func recovers(n int) {
 	defer probe(n)
