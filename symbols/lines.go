@@ -38,7 +38,7 @@ type Lines struct {
 
 // maxInlineDepth bounds the calls that are inlined one within another. The
 // compiler's budget for inlining allows far fewer.
-const maxInlineDepth = 1 << 10
+const maxInlineDepth = 1 << 7
 
 // Lines returns what the table says of the instruction at a, or that contains a:
 // where it comes from, inlined calls expanded, as runtime.CallersFrames does. For a
