@@ -111,7 +111,7 @@ func (c *Call) stackWord(at int) uint64 { return order.Uint64(c.data[c.fn.plan.S
 // Frames returns the frames, the traced function's first, then its caller's, and so
 // on; inlined calls have frames of their own. As in Go's tracebacks, functions that
 // the compiler made, such as wrappers of methods, have none. It is empty if the stack
-// is absent.
+// is absent. The slice must not be changed.
 func (s Stack) Frames() []Frame { return s.frames }
 
 // Absent returns why there is no stack, and whether that is so.

@@ -3,6 +3,7 @@ package uprobe
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
@@ -18,6 +19,12 @@ type callStack struct {
 	// when many stacks have come behind them.
 	kept bool
 	seen uint64 // when it came, counted in stacks
+
+	// named is what it looks like as that of a call of fn, nil until one asks. It does
+	// not depend on the process if all frames are in the binary.
+	mu    sync.Mutex
+	fn    *Func
+	named *Stack
 }
 
 // stackTable has the stacks that calls may refer to, by their IDs. It belongs to the

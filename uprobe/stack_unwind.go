@@ -2,6 +2,7 @@ package uprobe
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
@@ -98,8 +99,23 @@ func (u *unwinding) bare(i int) bool {
 	return l != nil && l.frame == 0 && !l.asm && !u.arm64
 }
 
-// symbolize gives the frames of the call's stack names.
+// symbolize gives the frames of the call's stack names, once for all calls that have
+// it.
 func (c *Call) symbolize() Stack {
+	st := c.stack
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.named != nil && st.fn == c.fn {
+		return *st.named
+	}
+	s := c.unwind()
+	if !slices.ContainsFunc(s.frames, func(f Frame) bool { return f.Module != "" }) {
+		st.fn, st.named = c.fn, &s
+	}
+	return s
+}
+
+func (c *Call) unwind() Stack {
 	u := unwinding{c: c, words: c.stack.words, arm64: c.fn.arch == abi.ARM64}
 	u.resolve()
 	s := Stack{frames: []Frame{c.firstFrame()}}

@@ -95,7 +95,7 @@ func (r rule) allows(path string) bool {
 // mayTestTracing says which packages' tests may import uprobe: those behind
 // it, and those that exist to test it.
 func mayTestTracing(dir string) bool {
-	return dir == "." || dir == "uprobe" || strings.HasPrefix(dir, "examples/") || rules[dir].anything
+	return dir == "." || dir == "uprobe" || dir == "uprobe/pprof" || strings.HasPrefix(dir, "examples/") || rules[dir].anything
 }
 
 func TestImportDirections(t *testing.T) {
