@@ -65,6 +65,13 @@ func queryTable(t testing.TB, f *File) []error {
 				t.Errorf("frame of %d bytes", size)
 			}
 		}
+		for _, a := range []VirtAddr{fn.Entry, fn.Entry + VirtAddr(fn.Size/2)} {
+			l, err := table.Lines(a)
+			note(err)
+			if err == nil && (len(l.Positions) == 0 || len(l.Positions) > maxInlineDepth+1) {
+				t.Errorf("%d positions", len(l.Positions))
+			}
+		}
 		calls, err := table.Inlined(fn)
 		note(err)
 		for i, c := range calls {

@@ -141,6 +141,7 @@ func (k *kernel) attachBundles(at []attachPoint, bundles []bundle) error {
 // adapt makes the plans such that this kernel can carry them out.
 func (k *kernel) adapt(funcs []*Func) {
 	k.adaptResults(funcs)
+	k.adaptStacks(funcs)
 	if k.caps.loops {
 		return
 	}
@@ -150,6 +151,7 @@ func (k *kernel) adapt(funcs []*Func) {
 		limits.Pair = f.plan.Pair != 0
 		p := capture.Build(f.arch, f.inputs, limits)
 		p.Goroutine = f.plan.Goroutine
+		p.Creation = f.plan.Creation
 		f.plan = p
 		f.wholeInstances(limits)
 	}

@@ -32,6 +32,11 @@ type Call struct {
 	// thrown is the panic that the call was left by or that it recovered, nil if
 	// there is none.
 	thrown *thrown
+	// stack is the stack, nil if there is none. frames and creation are what Stack
+	// and Creation return of a clone.
+	stack    *callStack
+	frames   *Stack
+	creation *Creation
 }
 
 // order is the byte order of records: that of all machines that are supported.
@@ -184,6 +189,7 @@ func (c *Call) Clone() *Call {
 	k := &Call{fn: c.fn, data: slices.Clone(c.data), plan: c.plan, instance: c.instance, epoch: c.epoch}
 	k.heap = k.newHeap()
 	k.unwound, k.thrown = c.unwound, c.thrown.clone()
+	k.cloneStack(c)
 	if c.result != nil {
 		k.result = c.result.Clone()
 	}
@@ -250,7 +256,7 @@ func (c *Call) AppendJSON(b []byte) []byte {
 		}
 		b = appendNamedJSON(b, c.ArgName(i), c.Arg(i))
 	}
-	return append(c.appendEndJSON(append(b, ']')), '}')
+	return append(c.appendStackJSON(c.appendEndJSON(append(b, ']'))), '}')
 }
 
 // appendNamedJSON appends an argument or result.
@@ -279,5 +285,6 @@ func (c *Call) LogValue() slog.Value {
 		attrs = append(attrs, slog.Any(name, v))
 	}
 	attrs = append(attrs, c.endAttrs()...)
+	attrs = append(attrs, c.stackAttrs()...)
 	return slog.GroupValue(attrs...)
 }

@@ -30,6 +30,23 @@ func buildExample() (path string, remove func()) {
 	return path, func() { os.RemoveAll(dir) }
 }
 
+// See where calls come from.
+func ExampleWithStack() {
+	t, err := uprobe.Trace("./app", "main.(*cache).evict", func(c *uprobe.Call) {
+		fmt.Printf("%v\n%v%v", c, c.Stack(), c.Creation())
+		for _, f := range c.Stack().Frames() {
+			if f.Func == "main.(*server).shutdown" {
+				log.Printf("%s:%d evicts in goroutine %d", f.File, f.Line, c.Goroutine())
+			}
+		}
+	}, uprobe.WithStack(32))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	log.Fatal(t.Wait())
+}
+
 // Look at where a function's parameters are, without privileges.
 func ExampleInspect() {
 	app, remove := buildExample()

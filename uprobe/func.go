@@ -65,6 +65,8 @@ type Func struct {
 	wraps    string
 	wrapsHow Reach
 	receiver *probegen.Receiver
+	// noStack is why its calls have no stacks, "" if they have.
+	noStack string
 	// result has the results, as the parameters of a Func of their own, noResults
 	// is why they cannot be captured, "" if they can. Without [WithResults] it is
 	// nil.

@@ -16,6 +16,8 @@ type funcNames struct {
 	mu    sync.Mutex
 	file  *symbols.File // nil when it is closed
 	known map[uint64]string
+	// lines are what is known of instructions: see line.
+	lines map[uint64]*codeLine
 }
 
 func newFuncNames(f *symbols.File) *funcNames {

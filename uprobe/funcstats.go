@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// FuncStats are the counts of one function: [Stats] but for LostMissed, Unbound and
-// ProbeTime, which are known of the tracer as a whole only. So are records that are so
+// FuncStats are the counts of one function: [Stats] but for LostMissed, Unbound,
+// LostStacks and ProbeTime, which are known of the tracer as a whole only. So are records that are so
 // malformed that they do not tell their function. They add up like those.
 type FuncStats struct {
 	Func *Func
@@ -73,7 +73,7 @@ func (t *Tracer) Stats() Stats {
 		t.tallies[i].addTo(&s)
 	}
 	s.LostMalformed += t.malformed.Load()
-	s.Unbound = t.unbound.Load()
+	s.Unbound, s.LostStacks = t.unbound.Load(), t.lostStacks.Load()
 	s.sum()
 	return s
 }

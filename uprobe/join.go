@@ -39,6 +39,8 @@ type joiner struct {
 	spoiled uint64
 	spare   [][]byte
 	idle    []*goroutine
+	// stack is that of the next entry.
+	stack *callStack
 }
 
 // openCalls is what the kernel knows of open calls.
@@ -95,6 +97,7 @@ type openCall struct {
 	recovered    bool
 	caught, left *panicked
 	why          abi.Reason
+	stack        *callStack
 }
 
 // openProcess has the open calls of a process.
@@ -168,7 +171,7 @@ func (j *joiner) entry(fn *Func, data []byte, epoch time.Time) {
 		if n := len(j.spare); n > 0 {
 			buf, j.spare = j.spare[n-1], j.spare[:n-1]
 		}
-		c := openCall{callID: e.callID, fn: fn, lost: e.lost + j.spoiled, data: append(buf[:0], data...), epoch: epoch}
+		c := openCall{callID: e.callID, fn: fn, lost: e.lost + j.spoiled, data: append(buf[:0], data...), epoch: epoch, stack: j.stack}
 		j.bytes += len(c.data)
 		g.calls = append(g.calls, c)
 		return

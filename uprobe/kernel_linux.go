@@ -38,6 +38,7 @@ type kernel struct {
 	instances                               *ebpf.Map // see needInstances
 	kept                                    int       // words of values of open, see checkReturns
 	gates, budget                           *ebpf.Map // see needCounts
+	stacks, stackArea                       *ebpf.Map // see needStacks
 	ring                                    *ringbuf.Reader
 	progs                                   []*ebpf.Program
 	// laterProgs are those for other sites than entries.
@@ -108,6 +109,9 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 	if err := k.needCounts(funcs); err != nil {
 		return err
 	}
+	if err := k.needStacks(funcs); err != nil {
+		return err
+	}
 	for _, f := range funcs {
 		if err := k.needPlanMaps(f.plan, funcs); err != nil {
 			return err
@@ -151,7 +155,7 @@ func (k *kernel) needPlanMaps(p *capture.Plan, funcs []*Func) (err error) {
 		}
 		return k.needInstances(funcs)
 	}
-	if (p.InScratch() || len(p.Erase) > 0) && k.scratch == nil {
+	if (p.InScratch() || len(p.Erase) > 0 || p.Stack != 0) && k.scratch == nil {
 		elements, size := probegen.Scratch(k.cpus)
 		if k.scratch, err = ebpf.NewMap(&ebpf.MapSpec{
 			Name: "argtap_scratch", Type: ebpf.Array, KeySize: 4,
@@ -171,6 +175,7 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		probegen.MapWalk: k.walk, probegen.MapTypes: k.types, probegen.MapRows: k.rows, probegen.MapDynamic: k.dynamic,
 		probegen.MapInstances: k.instances, probegen.MapGates: k.gates, probegen.MapBudget: k.budget,
 		probegen.MapOpen: k.open, probegen.MapLater: k.later, probegen.MapCgroup: k.cgroup.array(),
+		probegen.MapStacks: k.stacks, probegen.MapStackArea: k.stackArea,
 	} {
 		if m == nil {
 			continue
@@ -251,7 +256,7 @@ func (k *kernel) close() {
 	if k.startProg != nil {
 		k.startProg.Close()
 	}
-	for _, m := range []*ebpf.Map{k.calls, k.open, k.later, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic, k.instances, k.gates, k.budget} {
+	for _, m := range []*ebpf.Map{k.calls, k.open, k.later, k.scratch, k.lossMap, k.repeats, k.grown, k.walk, k.types, k.rows, k.dynamic, k.instances, k.gates, k.budget, k.stacks, k.stackArea} {
 		if m != nil {
 			m.Close()
 		}

@@ -193,7 +193,9 @@ func WithContext(ctx context.Context) Option {
 // WithLimits bounds what is captured of each call.
 func WithLimits(l Limits) Option {
 	return func(o *options) error {
+		stack := o.limits.Stack // of WithStack
 		o.limits = l.capture()
+		o.limits.Stack = stack
 		return nil
 	}
 }

@@ -120,6 +120,9 @@ func (t *Tracer) tick(last *time.Time) {
 
 // deliver decodes a record and calls the handler.
 func (t *Tracer) deliver(data []byte, call *Call) {
+	if t.stacks.add(data) {
+		return
+	}
 	if len(data) < capture.HeaderSize {
 		t.malformed.Add(1)
 		return
@@ -147,8 +150,13 @@ func (t *Tracer) deliver(data []byte, call *Call) {
 	if t.procs != nil {
 		t.procs.record(data, t.epoch)
 	}
+	var lost bool
+	if c.stack, lost = t.stacks.of(c.fn, data); lost {
+		t.lostStacks.Add(1)
+	}
 	if c.whole() {
 		tally.open.Add(1)
+		t.joiner.stack = c.stack
 		t.joiner.entry(c.fn, data, t.epoch)
 		return
 	}
@@ -174,7 +182,7 @@ func (t *Tracer) startJoiner() {
 	j.deliver = func(o *openCall, how ending, result []byte) {
 		tally := t.tally(o.data)
 		call, ok := newCall(o.fn, o.data, o.epoch)
-		call.unwound = how == endPanicked
+		call.unwound, call.stack = how == endPanicked, o.stack
 		call.thrown = t.thrownBy(o, how)
 		if !ok || result != nil && !call.setResult(result) {
 			tally.malformed.Add(1)

@@ -331,6 +331,7 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 	if f.g = b.findG(f, d, code); f.g.Kind != probegen.GNone {
 		f.schedPC = b.gOffsets().schedPC
 	}
+	b.findStack(f, s, d, o)
 	if err := b.findResults(s, f, d, code, o); err != nil {
 		return fail(err)
 	}
@@ -345,6 +346,7 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 	if f.g.Kind != probegen.GNone {
 		f.plan.Goroutine = b.gOffsets().goid
 	}
+	b.planStack(f, o)
 	if f.pairs(o) {
 		b.resultPlan(s, f, o)
 	}

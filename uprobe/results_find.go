@@ -150,6 +150,9 @@ func (b *executable) findReturnG(s symbols.Func, d *description, code []byte) pr
 // something out.
 func (b *executable) resultPlan(s symbols.Func, f *Func, o *options) {
 	r := f.result
+	plain := *o
+	plain.limits.Stack = 0 // that is the entry's
+	o = &plain
 	defer func() { r.plan.Goroutine = b.gOffsets().goid }()
 	r.plan = capture.Build(b.arch, r.inputs, o.limits)
 	whole := true

@@ -81,7 +81,7 @@ func (k *kernel) adaptResults(funcs []*Func) {
 		if k.caps.loops {
 			continue
 		}
-		limits.Pair = true
+		limits.Pair, limits.Stack = true, 0
 		goid := f.result.plan.Goroutine
 		f.result.plan = capture.Build(f.arch, f.result.inputs, limits)
 		f.result.plan.Goroutine = goid
@@ -94,6 +94,7 @@ func (k *kernel) adaptResults(funcs []*Func) {
 
 // unpair makes the plan of a function one for entries only.
 func (f *Func) unpair(limits capture.Limits) {
+	defer f.keepStack(f.plan)
 	goid := f.plan.Goroutine
 	if w := f.plan.Walk; w != nil {
 		f.plan = capture.BuildWalk(f.arch, f.inputs, limits, w.Types)

@@ -41,6 +41,9 @@ type Tracer struct {
 	procs *processes
 	// first removes probes that are used up. It is nil without WithFirst.
 	first *firsts
+
+	stacks     stackTable // belongs to the reader
+	lostStacks atomic.Uint64
 }
 
 // Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered + Sampled +
@@ -103,6 +106,10 @@ type Stats struct {
 	// Unbound is the number of those calls that were delivered of which an
 	// argument that the func of [Bind] takes was absent, so that it was not called.
 	Unbound uint64
+	// LostStacks is the number of calls without the stack that [WithStack] asked for,
+	// because the ring buffer was full or no memory was free. They are in the other
+	// counts, too.
+	LostStacks uint64
 }
 
 // Trace traces the function fn of an executable file: handler is called for

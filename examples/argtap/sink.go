@@ -23,6 +23,7 @@ type sink struct {
 	format func([]byte, *uprobe.Call) []byte // nil to print nothing
 	limit  uint64
 	out    io.Writer
+	stacks *stacks
 	// enough is closed when no further call is wanted: the limit is reached,
 	// or nobody reads the output any more.
 	enough chan struct{}
@@ -37,15 +38,15 @@ type sink struct {
 }
 
 func newSink(f *os.File, r *request) *sink {
-	s := &sink{out: f, limit: uint64(r.limit), enough: make(chan struct{})}
+	s := &sink{out: f, limit: uint64(r.limit), stacks: &r.stacks, enough: make(chan struct{})}
 	switch st := styleOf(f); {
 	case r.count:
 	case r.json:
 		s.format = func(b []byte, c *uprobe.Call) []byte { return c.AppendJSON(b) }
 	case st.terminal:
-		s.format = st.appendCall
+		s.format = r.stacks.with(st.appendCall)
 	default:
-		s.format = func(b []byte, c *uprobe.Call) []byte { return printableFrom(c.AppendText(b), len(b)) }
+		s.format = r.stacks.with(func(b []byte, c *uprobe.Call) []byte { return printableFrom(c.AppendText(b), len(b)) })
 	}
 	s.timer = time.AfterFunc(time.Hour, s.flush)
 	s.timer.Stop()
@@ -71,6 +72,7 @@ func (s *sink) call(c *uprobe.Call) {
 		return
 	}
 	s.taken++
+	s.stacks.add(c)
 	if s.format != nil && s.err == nil {
 		if len(s.buf) == 0 {
 			s.timer.Reset(flushDelay)
@@ -131,7 +133,7 @@ func (s *sink) summary(st uprobe.Stats) {
 		{"lost_ring", st.LostRing}, {"lost_busy", st.LostBusy}, {"lost_missed", st.LostMissed},
 		{"lost_malformed", st.LostMalformed}, {"lost_open", st.LostOpen}, {"lost_return", st.LostReturn},
 		{"sampled", st.Sampled}, {"limited", st.Limited}, {"beyond", st.Beyond}, {"paused", st.Paused},
-		{"open", st.Open}, {"abandoned", st.Abandoned}, {"unmatched", st.Unmatched}, {"after_limit", s.beyond},
+		{"open", st.Open}, {"abandoned", st.Abandoned}, {"unmatched", st.Unmatched}, {"lost_stacks", st.LostStacks}, {"after_limit", s.beyond},
 	} {
 		if c.n > 0 {
 			line += fmt.Sprintf(" %s=%d", c.name, c.n)

@@ -28,6 +28,7 @@ type request struct {
 	command  []string // nil if there is none
 	source   source
 	throttle throttle
+	stacks   stacks
 }
 
 const traceSynopsis = `[flags] BINARY FUNC... [-- COMMAND ARGS...]
@@ -50,6 +51,7 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 	fs.DurationVar(&r.duration, "duration", 0, "end after `D`, such as 10s or 1m30s")
 	r.source.register(fs)
 	r.throttle.register(fs)
+	r.stacks.register(fs)
 	own, command := splitCommand(args)
 	if done, err := parse(fs, own, traceSynopsis); done || err != nil {
 		return nil, done, err
@@ -62,6 +64,10 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 	switch {
 	case given["n"] && r.limit <= 0:
 		return fail("-n %d: the number of calls must be positive", r.limit)
+	case r.stacks.depth < 1 || r.stacks.depth > 127:
+		return fail("-frames %d: must be between 1 and 127", r.stacks.depth)
+	case given["frames"] && !r.stacks.show && r.stacks.file == "":
+		return fail("-frames is for -stack and -pprof")
 	case given["duration"] && r.duration <= 0:
 		return fail("-duration %v: must be positive", r.duration)
 	case fs.NArg() < 1:
@@ -96,6 +102,11 @@ func trace(args []string) error {
 	opts := []uprobe.Option{uprobe.WithFuncs(r.funcs[1:]...), uprobe.WithLogger(slog.New(warnings{}))}
 	opts = append(opts, r.source.options()...)
 	opts = append(opts, r.throttle...)
+	stackOpts, err := r.stacks.options()
+	if err != nil {
+		return err
+	}
+	opts = append(opts, stackOpts...)
 	if r.results {
 		opts = append(opts, uprobe.WithResults())
 	}
@@ -128,7 +139,7 @@ func trace(args []string) error {
 	failed := cmd.stop()
 	// The counts come last, so errors are told before.
 	var code exitCode
-	for _, e := range []error{err, failed} {
+	for _, e := range []error{err, failed, r.stacks.close()} {
 		switch {
 		case e == nil || errors.As(e, &code):
 		default:

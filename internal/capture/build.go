@@ -13,6 +13,7 @@ func Build(a *abi.Arch, inputs []Input, limits Limits) *Plan {
 	b := &builder{limits: limits.WithDefaults(), plan: &Plan{PtrSize: int(a.PtrSize)}, bits: 1, base: HeaderSize}
 	b.short = limits.NoLoops && limits.walkDepth() > b.limits.Depth
 	b.pair()
+	b.stack()
 	off := b.base
 	off = b.reasons(b.params(inputs, off))
 	b.follow()

@@ -29,6 +29,9 @@ type Limits struct {
 	Redact *Redaction
 	// Pair makes room in the record for what joins entry and return: [Plan.Pair].
 	Pair bool
+	// Stack makes room in the record for the call's stack: [Plan.Stack]. It is the
+	// number of frames at most, 0 for none.
+	Stack int
 }
 
 const (
@@ -121,6 +124,12 @@ type Plan struct {
 	// Pair is the record offset of the words that join entry and return of a call
 	// ([PairSize]), 0 if there are none.
 	Pair int
+	// Stack is the record offset of what a record has of the call's stack and of
+	// how its goroutine came to be ([StackSize]), 0 if it has nothing. StackDepth is
+	// the number of frames at most, 0 if none are looked for; Creation is where the
+	// g has the rest, whose read has StackBit in the header's word at OffFailed.
+	Stack, StackDepth, StackBit int
+	Creation                    Creation
 	// Dict is the place of the dictionary of generic code, nil if there is none.
 	Dict *Dict
 	// MaxRecord bounds the size of a record in bytes.

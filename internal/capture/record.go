@@ -33,6 +33,8 @@ const (
 	// KindFiltered: a return of a call for which a condition over the return is not
 	// met. The record has nothing but what joins it with the entry.
 	KindFiltered
+	// KindStack is no hit, but a stack that hits refer to.
+	KindStack
 )
 
 // KindStart, at OffKind, is of no function: a process begins to run the file. Its

@@ -72,6 +72,7 @@ func BuildWalk(a *abi.Arch, inputs []Input, limits Limits, types *Types) *Plan {
 	w := &Walk{Types: types, Depth: limits.walkDepth(), Objects: l.Objects, Bytes: l.Record}
 	b.plan.Walk = w
 	b.pair()
+	b.stack()
 	off := b.base
 	off = b.reasons(b.params(inputs, off))
 	w.Bytes = int(Align8(int64(max(w.Bytes, off)))) // as objects are

@@ -62,6 +62,11 @@ func TestUnknown(t *testing.T) {
 		if got, ok := goruntime.Panics(tt.minor, tt.ptrSize); got != (goruntime.PanicLayout{}) || ok {
 			t.Errorf("panics of go1.%d, %d bytes: %+v, %t", tt.minor, tt.ptrSize, got, ok)
 		}
+		for name, f := range map[string]func(minor, ptrSize int) (int64, bool){"gopc": goruntime.GoPC, "parentGoid": goruntime.ParentID} {
+			if got, ok := f(tt.minor, tt.ptrSize); got != 0 || ok {
+				t.Errorf("%s of go1.%d, %d bytes: %d, %t", name, tt.minor, tt.ptrSize, got, ok)
+			}
+		}
 		if got, ok := goruntime.SchedPC(tt.minor, tt.ptrSize); got != 0 || ok {
 			t.Errorf("sched.pc of go1.%d, %d bytes: %d, %t", tt.minor, tt.ptrSize, got, ok)
 		}
@@ -120,7 +125,16 @@ func checkToolchain(t *testing.T, toolchain string) {
 		}{
 			{"goid", goruntime.GoroutineID, []string{"goid"}, 8},
 			{"sched.pc", goruntime.SchedPC, []string{"sched", "pc"}, int64(size)},
+			{"gopc", goruntime.GoPC, []string{"gopc"}, int64(size)},
+			{"startpc", startPC, []string{"startpc"}, int64(size)},
+			{"parentGoid", goruntime.ParentID, []string{"parentGoid"}, 8},
 		} {
+			if f.name == "parentGoid" && minor < 21 {
+				if off, ok := f.off(minor, size); ok {
+					t.Errorf("%s, %s: parentGoid at %d", version, goarch, off)
+				}
+				continue
+			}
 			want, wide := offset(t, g, f.path...)
 			if got, ok := f.off(minor, size); !ok || got != want {
 				t.Errorf("%s, %s: %s at %d (known: %t), the DWARF says %d", version, goarch, f.name, got, ok, want)
@@ -130,6 +144,12 @@ func checkToolchain(t *testing.T, toolchain string) {
 			}
 		}
 	}
+}
+
+// startPC is where g.startpc is.
+func startPC(minor, ptrSize int) (int64, bool) {
+	off, ok := goruntime.GoPC(minor, ptrSize)
+	return off + 2*int64(ptrSize), ok
 }
 
 // build builds a program for Linux and returns its path.

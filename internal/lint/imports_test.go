@@ -56,9 +56,11 @@ var rules = map[string]rule{
 			ebpf + "/rlimit", ebpf + "/btf", unix},
 	},
 
+	"uprobe/pprof": {own: []string{"uprobe"}, foreign: []string{"github.com/google/pprof/profile"}},
+
 	"examples/app":        {},
 	"examples/quickstart": {own: []string{"uprobe"}, foreign: []string{arch}},
-	"examples/argtap":     {own: []string{"abi", "symbols", "uprobe"}, foreign: []string{"golang.org/x/term"}},
+	"examples/argtap":     {own: []string{"abi", "symbols", "uprobe", "uprobe/pprof"}, foreign: []string{"golang.org/x/term"}},
 
 	// Kernels in QEMU. What runs in the guest first imports only the protocol.
 	"internal/vm":           {own: []string{"internal/vm/wire"}},
@@ -93,7 +95,7 @@ func (r rule) allows(path string) bool {
 // mayTestTracing says which packages' tests may import uprobe: those behind
 // it, and those that exist to test it.
 func mayTestTracing(dir string) bool {
-	return dir == "." || dir == "uprobe" || strings.HasPrefix(dir, "examples/") || rules[dir].anything
+	return dir == "." || dir == "uprobe" || dir == "uprobe/pprof" || strings.HasPrefix(dir, "examples/") || rules[dir].anything
 }
 
 func TestImportDirections(t *testing.T) {

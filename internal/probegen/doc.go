@@ -54,6 +54,14 @@
 // there is a call that did not return, and the return would be taken for that one's.
 // Some functions of the runtime are probed to tell how calls end otherwise ([Role]).
 //
+// # Stacks
+//
+// The program of an entry may follow the frame pointers of its goroutine, one for
+// each call of a function by bpf_loop, in scratch memory of its own. What it finds
+// is a key of a map ([MapStacks]), so the kernel compares all of it: a stack that is
+// not there is sent in a record of its own, then remembered, and the record of the
+// call, which comes behind it in the ring buffer, has its ID.
+//
 // # What is erased
 //
 // What is redacted is zeroed behind the helper call that read it: in the fixed
@@ -94,6 +102,7 @@
 //	scratch memory, Limits: atomic exchange, and         5.12  Options.NoAtomics
 //	    addition that returns the old sum
 //	    on arm64, where the compiler came later          5.18
+//	stacks: bpf_loop, atomic exchange                    5.17  Plan.StackDepth 0
 //	Options.Sleepable: bpf_copy_from_user in uprobes     6.0   leave it out
 //	GThread: task_struct in the kernel's type data             Options.ThreadBase 0
 //

@@ -49,7 +49,11 @@ type gen struct {
 	later  bool
 	// walker is the walk that the function of the steps serves, which all
 	// functions share. nil if none walks.
-	walker  *capture.Walk
+	walker *capture.Walk
+	// stacks says that the function of frames is used, depth is what it is made for,
+	// 0 if no function has a stack.
+	stacks  bool
+	depth   int
 	machine *machine
 	arch    *abi.Arch
 }
@@ -259,6 +263,7 @@ func (g *gen) record(f *Func) {
 	}
 	g.pair(f)
 	g.header(f)
+	g.stack(f)
 	g.images(f)
 	g.exprs(f)
 	switch {
@@ -395,6 +400,9 @@ func (g *gen) zeroGaps(p *capture.Plan) {
 	}
 	if p.Pair != 0 {
 		mark(p.Pair, capture.PairSize)
+	}
+	if p.Stack != 0 {
+		mark(p.Stack, capture.StackSize)
 	}
 	first := true
 	for i, n := range written {

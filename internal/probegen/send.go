@@ -28,9 +28,10 @@ func fitsStack(p *capture.Plan) bool {
 
 // inScratch reports whether a record of fixed size is built in scratch memory:
 // what is reserved in the ring buffer can be seen before it is submitted, and so
-// what is to be erased.
+// what is to be erased; and what is sent meanwhile would come behind it, as the
+// call's stack.
 func inScratch(p *capture.Plan) bool {
-	return !p.Variable() && len(p.Erase) > 0 && !fitsStack(p)
+	return !p.Variable() && (len(p.Erase) > 0 || p.Stack != 0) && !fitsStack(p)
 }
 
 func (g *gen) sendStack(p *capture.Plan) {
@@ -84,36 +85,40 @@ func (s *scratch) elements(cpus int) (elements, size int) {
 	return cpus, one
 }
 
-// takeScratch takes one of the scratch areas of this CPU.
-func (g *gen) takeScratch(s *scratch) {
+// takeScratch takes one of the scratch areas of this CPU for the record.
+func (g *gen) takeScratch(s *scratch) { g.takeArea(s, regRecord, g.lost(LossBusy), -8) }
+
+// takeArea leaves in area where the record of one of the areas of this CPU is, or
+// jumps to busy. key is a word of the program's stack that it may use.
+func (g *gen) takeArea(s *scratch, area asm.Register, busy string, key int16) {
 	lock := int16(s.record - scratchRecord + scratchLock)
 	got := g.fresh("got")
 	g.note("take a scratch area")
 	g.emit(asm.FnGetSmpProcessorId.Call())
 	if elements, _ := s.elements(g.opts.CPUs); elements == 1 {
 		g.emit(
-			asm.JGE.Imm(asm.R0, int32(g.opts.CPUs), g.lost(LossBusy)),
+			asm.JGE.Imm(asm.R0, int32(g.opts.CPUs), busy),
 			asm.Mul.Imm(asm.R0, int32(areasPerCPU*s.area)),
-			asm.LoadMapValue(regRecord, 0, 0).WithReference(s.name),
-			asm.Add.Reg(regRecord, asm.R0),
+			asm.LoadMapValue(area, 0, 0).WithReference(s.name),
+			asm.Add.Reg(area, asm.R0),
 		)
 	} else {
 		g.emit(
-			asm.StoreMem(asm.RFP, -8, asm.R0, asm.Word),
+			asm.StoreMem(asm.RFP, key, asm.R0, asm.Word),
 			asm.LoadMapPtr(asm.R1, 0).WithReference(s.name),
-			asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -8),
+			asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, int32(key)),
 			asm.FnMapLookupElem.Call(),
-			asm.JEq.Imm(asm.R0, 0, g.lost(LossBusy)),
-			asm.Mov.Reg(regRecord, asm.R0),
+			asm.JEq.Imm(asm.R0, 0, busy),
+			asm.Mov.Reg(area, asm.R0),
 		)
 	}
 	if g.opts.NoAtomics {
-		g.emit(asm.Add.Imm(regRecord, int32(s.record)))
+		g.emit(asm.Add.Imm(area, int32(s.record)))
 		return
 	}
 	g.emit(
 		asm.Mov.Imm(asm.R1, 1),
-		xchg(regRecord, asm.R1, lock),
+		xchg(area, asm.R1, lock),
 	)
 	// The address of the second area is the first's plus the old lock word
 	// times its size: both paths then reach the label with the same range, and
@@ -122,14 +127,14 @@ func (g *gen) takeScratch(s *scratch) {
 		asm.And.Imm(asm.R1, 1),
 		asm.Mov.Reg(asm.R2, asm.R1),
 		asm.Mul.Imm(asm.R2, int32(s.area)),
-		asm.Add.Reg(regRecord, asm.R2),
+		asm.Add.Reg(area, asm.R2),
 		asm.JEq.Imm(asm.R1, 0, got),
 		asm.Mov.Imm(asm.R1, 1),
-		xchg(regRecord, asm.R1, lock),
-		asm.JNE.Imm(asm.R1, 0, g.lost(LossBusy)),
+		xchg(area, asm.R1, lock),
+		asm.JNE.Imm(asm.R1, 0, busy),
 	)
 	g.label(got)
-	g.emit(asm.Add.Imm(regRecord, int32(s.record)))
+	g.emit(asm.Add.Imm(area, int32(s.record)))
 }
 
 // sendScratch sends the record and gives the scratch area back.

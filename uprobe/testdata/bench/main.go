@@ -157,6 +157,19 @@ func newKnots() (list []*[400]*int) {
 	return list
 }
 
+// deep calls one n times, as many calls deep as depth says.
+//
+//go:noinline
+func deep(depth, n int) {
+	if depth > 0 {
+		deep(depth-1, n)
+		return
+	}
+	for i := range n {
+		one(i)
+	}
+}
+
 // grow gives its callers a stack check.
 //
 //go:noinline
@@ -181,6 +194,8 @@ func main() {
 			for i := range n {
 				one(i)
 			}
+		case "deep":
+			deep(40, n)
 		case "huge":
 			huge([1000]int{})
 		case "tree":

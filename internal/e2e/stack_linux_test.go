@@ -1,0 +1,340 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argtap/argtap/internal/fixture"
+	"github.com/argtap/argtap/uprobe"
+)
+
+// stackFuncs are the functions of testdata/stack that are traced.
+var stackFuncs = []string{"main.probe", "main.leaf", "main.nosplit", "main.loops", "main.grows"}
+
+// toldStack is the stack of a call and how its goroutine came to be, as the program
+// and as the tracer tell.
+type toldStack struct {
+	Goroutine uint64
+	Frames    []toldFrame
+	// Parent is 0 where nothing tells it.
+	Parent   uint64
+	By, File string
+	Line     int
+
+	end       string
+	start     string
+	noParent  string
+	noCreated string
+}
+
+type toldFrame struct {
+	Func, File string
+	Line       int
+	missing    string
+}
+
+// typeArgs are those in a function's name, which the runtime leaves out.
+var typeArgs = regexp.MustCompile(`\[.*\]`)
+
+func plainName(name string) string { return typeArgs.ReplaceAllString(name, "[...]") }
+
+func stackOf(c *uprobe.Call) (s toldStack, why string) {
+	st, created := c.Stack(), c.Creation()
+	s = toldStack{Goroutine: c.Goroutine(), end: st.End()}
+	for _, f := range st.Frames() {
+		s.Frames = append(s.Frames, toldFrame{plainName(f.Func), f.File, f.Line, f.Missing})
+	}
+	s.By, s.File, s.Line = plainName(created.By.Func), created.By.File, created.By.Line
+	s.Parent, _ = created.Parent()
+	s.noParent = created.NoParent()
+	s.noCreated, _ = created.Absent()
+	s.start = created.Start.Func
+	why, _ = st.Absent()
+	return s, why
+}
+
+// stackSource is the program of testdata/stack.
+func stackSource(t *testing.T) fixture.Source {
+	return fixture.Dir(t, filepath.Join("testdata", "stack"))
+}
+
+// TestStack compares the stacks of calls with those that the runtime has, of
+// programs that the local toolchain builds, and with ARGTAP_TOOLCHAINS=1 of those of
+// all releases.
+func TestStack(t *testing.T) {
+	needRoot(t)
+	if withoutLoops() {
+		t.Log("the kernel has no loops")
+		return
+	}
+	src := stackSource(t)
+	for _, b := range append(slices.Clone(builds), struct {
+		name  string
+		flags []string
+	}{"stripped", []string{"-ldflags=-s -w"}}) {
+		t.Run(b.name, func(t *testing.T) { testStack(t, fixture.Build(t, src, b.flags...), 64, 99) })
+	}
+	path := fixture.Build(t, src)
+	t.Run("shallow", func(t *testing.T) { testStack(t, path, 3, 99) })
+	t.Run("deep", func(t *testing.T) { testStack(t, path, 127, 99) })
+	t.Run("results", func(t *testing.T) { testStack(t, path, 64, 99, uprobe.WithResults()) })
+	t.Run("limits", func(t *testing.T) {
+		testStack(t, path, 64, 99, uprobe.WithLimits(uprobe.Limits{String: 5}))
+	})
+	t.Run("budget", func(t *testing.T) { testStack(t, path, 64, 99, uprobe.WithBudget(0.9)) })
+	t.Run("condition", func(t *testing.T) { testStackWhere(t, path) })
+	t.Run("lost", func(t *testing.T) { testLostStacks(t, path) })
+	if runtime.GOARCH == "amd64" {
+		t.Run("386", func(t *testing.T) {
+			testNoStack(t, fixture.BuildWith(t, fixture.Toolchain{Arch: "386"}, src), "no frame pointers on 386")
+		})
+	}
+	if os.Getenv("ARGTAP_TOOLCHAINS") != "1" {
+		return
+	}
+	for _, r := range knownReleases {
+		for _, flavour := range []fixture.Flavour{fixture.Default, fixture.Unoptimised, fixture.PIE, fixture.Stripped} {
+			tc := fixture.Toolchain{Release: r, Flavour: flavour}
+			t.Run(tc.String(), func(t *testing.T) {
+				minor, err := tc.Minor()
+				if err != nil {
+					t.Fatal(err)
+				}
+				testStack(t, fixture.BuildWith(t, tc, src), 64, minor)
+			})
+		}
+	}
+}
+
+// testStack traces a program that a minor release of Go built.
+func testStack(t *testing.T, path string, depth, minor int, opts ...uprobe.Option) {
+	target := fixture.Start(t, path)
+	type key struct {
+		fn        string
+		goroutine uint64
+	}
+	got := map[key][]toldStack{}
+	var kept []*uprobe.Call
+	var texts []string
+	funcs := stackFuncs
+	if minor >= 18 {
+		funcs = append(slices.Clone(funcs), "main.twice*", "main.(*box*).each")
+	}
+	tr := trace(t, path, funcs, func(c *uprobe.Call) {
+		s, why := stackOf(c)
+		if why != "" {
+			t.Errorf("%s: no stack: %s", c, why)
+		}
+		k := key{plainName(c.Name()), c.Goroutine()}
+		got[k] = append(got[k], s)
+		if len(kept) < 50 {
+			kept, texts = append(kept, c.Clone()), append(texts, c.Stack().String()+c.Creation().String())
+		}
+	}, append(opts, uprobe.WithStack(depth))...)
+	target.Go()
+	var want []toldStack
+	for {
+		var e struct {
+			Ev string
+			toldStack
+		}
+		line := target.Line()
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if e.Ev == "all" {
+			break
+		}
+		want = append(want, e.toldStack)
+	}
+	target.Calls()
+	target.Close()
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	if s := tr.Stats(); s.Calls != s.Delivered || s.LostStacks != 0 || int(s.Delivered) != len(want) {
+		t.Errorf("%d calls, stats %+v", len(want), s)
+	}
+	counts := map[string]int{}
+	for _, w := range want {
+		k := key{plainName(w.Frames[0].Func), w.Goroutine}
+		if len(got[k]) == 0 {
+			t.Errorf("no call of %v", k)
+			continue
+		}
+		g := got[k][0]
+		got[k] = got[k][1:]
+		if why := compareStack(g, w, depth, minor, counts); why != "" {
+			t.Errorf("%s:\n got %s\nwant %s", why, showStack(g), showStack(w))
+		}
+	}
+	t.Logf("%d calls: %v", len(want), counts)
+	for i, c := range kept {
+		if text := c.Stack().String() + c.Creation().String(); text != texts[i] {
+			t.Errorf("a clone's stack:\n%s\nwant\n%s", text, texts[i])
+		}
+	}
+}
+
+// testStackWhere has a condition let two calls pass.
+func testStackWhere(t *testing.T, path string) {
+	target := fixture.Start(t, path)
+	var texts []string
+	tr := trace(t, path, []string{"main.probe"}, func(c *uprobe.Call) {
+		var names []string
+		for _, f := range c.Stack().Frames() {
+			names = append(names, f.Func)
+		}
+		texts = append(texts, fmt.Sprintf("%v %s %s", c.Arg(0), strings.Join(names, " "), c.Stack().End()))
+	}, uprobe.WithStack(4), uprobe.WithCondition("n == 9 || n == 60"), uprobe.WithCapture("n*2"))
+	target.Go()
+	for !strings.Contains(string(target.Line()), `"all"`) {
+	}
+	target.Calls()
+	target.Close()
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	slices.Sort(texts)
+	want := []string{
+		"120 main.probe main.recursive main.recursive main.recursive main.recursive cut at depth 4",
+		"18 main.probe main.call main.all main.main runtime.main cut at depth 4",
+	}
+	if s := tr.Stats(); !slices.Equal(texts, want) || s.Filtered == 0 {
+		t.Errorf("%q, want %q; %+v", texts, want, s)
+	}
+}
+
+// testLostStacks takes calls from a small buffer slowly, and counts.
+func testLostStacks(t *testing.T, path string) {
+	target := fixture.Start(t, path, "STACK_ROUNDS=20")
+	reasons := map[string]int{}
+	texts := map[string]bool{}
+	tr := trace(t, path, stackFuncs, func(c *uprobe.Call) {
+		time.Sleep(time.Millisecond)
+		why, _ := c.Stack().Absent()
+		reasons[why]++
+		texts[c.Stack().String()] = true
+	}, uprobe.WithStack(32), uprobe.WithBufferSize(4096), uprobe.WithImmediate())
+	target.Go()
+	for !strings.Contains(string(target.Line()), `"all"`) {
+	}
+	target.Calls()
+	target.Close()
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	s := tr.Stats()
+	lost := reasons["lost: the ring buffer was full"]
+	t.Logf("%+v, %v, %d different", s, reasons, len(texts))
+	if s.Calls != s.Delivered+s.Lost || s.LostRing == 0 || int(s.LostStacks) != lost || int(s.Delivered) != reasons[""]+lost {
+		t.Errorf("%+v, %v", s, reasons)
+	}
+}
+
+// testNoStack traces a program whose calls have no stacks.
+func testNoStack(t *testing.T, path, want string) {
+	target := fixture.Start(t, path)
+	calls, parents := 0, 0
+	tr := trace(t, path, stackFuncs, func(c *uprobe.Call) {
+		calls++
+		if why, _ := c.Stack().Absent(); why != want {
+			t.Errorf("%s: absent for %q", c, why)
+		}
+		created := c.Creation()
+		if why, absent := created.Absent(); absent && (c.Name() != "main.nosplit" || why != "nothing tells its goroutine") {
+			t.Errorf("%s: no creation: %s", c, why)
+		}
+		if id, ok := created.Parent(); ok && id > 0 && created.By.Line > 0 {
+			parents++
+		}
+	}, uprobe.WithStack(32))
+	target.Go()
+	for !strings.Contains(string(target.Line()), `"all"`) {
+	}
+	target.Calls()
+	target.Close()
+	closeAll(t, tr)
+	for _, f := range tr.Funcs() {
+		if why := f.NoStack(); why != want {
+			t.Errorf("%s: %q", f.Name(), why)
+		}
+	}
+	if calls < 60 || parents < 5 {
+		t.Errorf("%d calls, %d of goroutines with a parent", calls, parents)
+	}
+}
+
+func showStack(s toldStack) string {
+	var b strings.Builder
+	for _, f := range s.Frames {
+		fmt.Fprintf(&b, "\n\t%s %s:%d", f.Func, filepath.Base(f.File), f.Line)
+		if f.missing != "" {
+			fmt.Fprintf(&b, " <%s>", f.missing)
+		}
+	}
+	return fmt.Sprintf("goroutine %d %s\n\t<%s> created by %s %s:%d in %d, starts with %s", s.Goroutine, b.String(), s.end, s.By, s.File, s.Line, s.Parent, s.start)
+}
+
+// compareStack returns what is wrong with a stack, "" if nothing is.
+func compareStack(got, want toldStack, depth, minor int, counts map[string]int) string {
+	g, w := got.Frames, want.Frames
+	if g[0].Func != plainName(w[0].Func) || w[0].File != "" && g[0].File != w[0].File || g[0].Line <= 0 {
+		return "another function"
+	}
+	for i := range w {
+		w[i].Func = plainName(w[i].Func)
+	}
+	n := 1
+	for i := 1; i < len(g); i++ {
+		f := g[i]
+		if n < len(w) && g[i-1].missing != "" && (f.Func != w[n].Func || f.Line != w[n].Line) {
+			counts["missing: "+g[i-1].missing]++
+			n++
+		}
+		f.missing = ""
+		if n >= len(w) || f != w[n] {
+			return fmt.Sprintf("frame %d", i)
+		}
+		n++
+	}
+	switch {
+	case got.end == "":
+		if n != len(w) {
+			return "not all frames"
+		}
+		counts["whole"]++
+	case got.end == fmt.Sprintf("cut at depth %d", depth):
+		if n < depth/2 || n >= len(w) { // frames of wrappers are not shown
+			return "cut"
+		}
+		counts["cut"]++
+	default:
+		counts[got.end]++
+		if n >= len(w) {
+			return "no end"
+		}
+	}
+	switch {
+	case got.noCreated != "":
+		return "no creation: " + got.noCreated
+	case want.By == "":
+		// Tracebacks do not show it of the runtime's own goroutines, and the first.
+	case got.By != plainName(want.By) || got.File != want.File || got.Line != want.Line:
+		return "created elsewhere"
+	case minor < 21 && got.noParent == "" || minor >= 21 && (got.noParent != "" || got.Parent != want.Parent):
+		return "another parent: " + got.noParent
+	}
+	if n := len(w) - 2; n > 0 && got.end == "" && plainName(got.start) != w[n].Func && (minor < 17 || minor > 21 && !strings.Contains(got.start, "gowrap")) {
+		return "starts with another function"
+	}
+	return ""
+}
