@@ -42,7 +42,7 @@ func entrySites(funcs []*Func) []entrySite {
 	add := func(id int, f *Func, p *site.Probe, off symbols.FileOffset, mark probegen.Mark) {
 		all = append(all, entrySite{probegen.Func{
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
-			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g, Where: f.where,
+			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g, Where: f.where, Aggregate: f.aggregate(),
 			Dicts: f.dicts, Dict: f.dict,
 		}, f, []symbols.FileOffset{off}})
 	}
@@ -174,7 +174,8 @@ func (k *kernel) genOptions(b bundle) probegen.Options {
 	}
 	if k.caps.sleepable {
 		for i := range b {
-			o.Sleepable = o.Sleepable || b[i].Plan.Follows() || slices.ContainsFunc(b[i].Where, (*capture.Expr).Follows)
+			o.Sleepable = o.Sleepable || b[i].Plan.Follows() || slices.ContainsFunc(b[i].Where, (*capture.Expr).Follows) ||
+				slices.ContainsFunc(b[i].Aggregate.Exprs(), (*capture.Expr).Follows)
 		}
 	}
 	return o

@@ -145,7 +145,7 @@ func packageOf(name string) string {
 // expressions compiles the expressions of the options for a function, and makes
 // those to capture its inputs.
 func (b *executable) expressions(f *Func, o *options) error {
-	if len(o.captures) == 0 && len(o.conds) == 0 {
+	if len(o.captures) == 0 && len(o.conds) == 0 && o.aggregate == nil {
 		return nil
 	}
 	c := exprCompiler{b: b, scope: b.scope(f), redact: o.limits.Redact}
@@ -161,6 +161,10 @@ func (b *executable) expressions(f *Func, o *options) error {
 			return err
 		}
 		f.where = append(f.where, e)
+	}
+	if o.aggregate != nil {
+		f.inputs = nil
+		return c.aggregate(f, o.aggregate)
 	}
 	if len(o.captures) == 0 {
 		return nil
@@ -391,10 +395,10 @@ func (f *Func) live() (live []abi.Reg) {
 			}
 		}
 	}
-	computed := f.where
+	computed := append(f.where[:len(f.where):len(f.where)], f.aggregate().Exprs()...)
 	for i := range f.inputs {
 		if e := f.inputs[i].Expr; e != nil {
-			computed = append(computed[:len(computed):len(computed)], e)
+			computed = append(computed, e)
 		} else {
 			add(f.inputs[i].Location)
 		}

@@ -36,6 +36,8 @@ type Func struct {
 	captures []Capture
 	// where are the conditions of WithCondition.
 	where []*capture.Expr
+	// aggregated is what its calls are counted by, nil if they are delivered.
+	aggregated *aggregated
 	// bound are the parameters that the func of Bind takes, by index.
 	bound []int
 	// offset of the entry's site in the file, of the sites of the back edges,

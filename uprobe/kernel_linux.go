@@ -39,6 +39,8 @@ type kernel struct {
 	gates, budget                           *ebpf.Map // see needCounts
 	ring                                    *ringbuf.Reader
 	progs                                   []*ebpf.Program
+	// aggregates are the maps in which calls are counted.
+	aggregates aggregateMaps
 	// laterProgs are those for other sites than entries.
 	laterProgs []*ebpf.Program
 
@@ -114,6 +116,9 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 	if err := k.needCounts(funcs); err != nil {
 		return err
 	}
+	if err := k.needAggregates(funcs); err != nil {
+		return err
+	}
 	for _, f := range funcs {
 		if err := k.needPlanMaps(f.plan, funcs); err != nil {
 			return err
@@ -122,7 +127,7 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 			if err := k.needPlanMaps(f.result.plan, funcs); err != nil {
 				return err
 			}
-			if err := k.needOpen(); err != nil {
+			if err := k.needOpen(funcs); err != nil {
 				return err
 			}
 		}
@@ -177,6 +182,7 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		probegen.MapWalk: k.walk, probegen.MapTypes: k.types, probegen.MapRows: k.rows, probegen.MapDynamic: k.dynamic,
 		probegen.MapInstances: k.instances, probegen.MapGates: k.gates, probegen.MapBudget: k.budget,
 		probegen.MapOpen: k.open, probegen.MapLater: k.later,
+		probegen.MapKeys: k.aggregates.keys, probegen.MapOther: k.aggregates.other, probegen.MapZero: k.aggregates.zero,
 	} {
 		if m == nil {
 			continue
@@ -254,6 +260,7 @@ func (k *kernel) close() {
 			m.Close()
 		}
 	}
+	k.aggregates.close()
 }
 
 // loaders is how many programs are loaded at the same time. Where the sites of
