@@ -111,7 +111,7 @@ func (c *exprCompiler) aggregated(text string, check func(*abi.Arch, *capture.Ex
 		return fail(at.Column, "what interfaces hold is not known: the binary's type data were not found")
 	}
 	if why := check(c.b.arch, p); why != "" {
-		return fail(e.Root.Column, "it cannot be counted by: %s", why)
+		return fail(e.Root.Column, "%s", why)
 	}
 	return p, nil
 }

@@ -28,6 +28,7 @@ type request struct {
 	command  []string // nil if there is none
 	source   source
 	throttle throttle
+	counted  aggregate
 }
 
 const traceSynopsis = `[flags] BINARY FUNC... [-- COMMAND ARGS...]
@@ -50,6 +51,7 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 	fs.DurationVar(&r.duration, "duration", 0, "end after `D`, such as 10s or 1m30s")
 	r.source.register(fs)
 	r.throttle.register(fs)
+	r.counted.register(fs)
 	own, command := splitCommand(args)
 	if done, err := parse(fs, own, traceSynopsis); done || err != nil {
 		return nil, done, err
@@ -72,6 +74,9 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 		return fail("no FUNC given")
 	case command != nil && len(command) == 0:
 		return fail("no COMMAND behind --")
+	}
+	if why := r.counted.check(r); why != "" {
+		return fail("%s", why)
 	}
 	r.binary, r.funcs, r.command = fs.Arg(0), fs.Args()[1:], command
 	return r, false, nil
@@ -97,6 +102,11 @@ func trace(args []string) error {
 	opts := []uprobe.Option{uprobe.WithFuncs(r.funcs[1:]...), uprobe.WithLogger(slog.New(warnings{}))}
 	opts = append(opts, r.source.options()...)
 	opts = append(opts, r.throttle...)
+	opts = append(opts, r.counted.options()...)
+	handler := out.call
+	if r.counted.wanted() {
+		handler = nil
+	}
 	if r.results {
 		opts = append(opts, uprobe.WithResults())
 	}
@@ -118,7 +128,7 @@ func trace(args []string) error {
 			os.Exit(1) // the kernel removes what was attached
 		}
 	}()
-	t, err := uprobe.Trace(r.binary, r.funcs[0], out.call, opts...)
+	t, err := uprobe.Trace(r.binary, r.funcs[0], handler, opts...)
 	close(attached)
 	if err != nil {
 		return err
@@ -127,7 +137,14 @@ func trace(args []string) error {
 	if r.results {
 		announceMissing(t)
 	}
+	var counts *board
+	if r.counted.wanted() {
+		counts = startBoard(t, r.json)
+	}
 	err = follow(r, t, out, cmd, interrupts)
+	if counts != nil {
+		err = errors.Join(err, counts.finish())
+	}
 	failed := cmd.stop()
 	// The counts come last, so errors are told before.
 	var code exitCode

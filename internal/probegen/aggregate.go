@@ -192,7 +192,10 @@ func checkAggregated(a *abi.Arch, e *capture.Expr, generate func(*compiler)) str
 	if x.err == "" && len(g.ins) > maxExpr {
 		x.err = "it is too long"
 	}
-	return x.err
+	if x.err != "" {
+		return "a probe cannot compute this: " + x.err
+	}
+	return ""
 }
 
 // aggregate counts the call whose entry was hit, or remembers it as open.
