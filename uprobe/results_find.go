@@ -152,10 +152,12 @@ func (b *executable) findReturnG(s symbols.Func, d *description, code []byte) pr
 // something out.
 func (b *executable) resultPlan(s symbols.Func, f *Func, o *options) {
 	r := f.result
+	defer func() { r.plan.Goroutine = b.gOffsets().goid }()
 	if f.aggregated != nil {
 		r.params, r.inputs = nil, nil
+		r.plan = capture.Build(b.arch, nil, o.limits)
+		return
 	}
-	defer func() { r.plan.Goroutine = b.gOffsets().goid }()
 	r.plan = capture.Build(b.arch, r.inputs, o.limits)
 	whole := true
 	for i := range f.instances {
