@@ -47,28 +47,32 @@ func (t *Tracer) sweep() {
 			return
 		case <-tick.C:
 		}
-		open, err := t.kernel.openCalls()
-		if err != nil {
-			t.opts.log.Warn("the open calls cannot be read", "err", err)
-			continue
+		t.sweepOnce()
+	}
+}
+
+func (t *Tracer) sweepOnce() {
+	open, err := t.kernel.openCalls()
+	if err != nil {
+		t.opts.log.Warn("the open calls cannot be read", "err", err)
+		return
+	}
+	for _, c := range left(open) {
+		t.giveUp(c, false)
+	}
+	if !t.kernel.initialPIDs {
+		return
+	}
+	dead := map[uint64]bool{}
+	for _, c := range open {
+		pid := c.key[probegen.OpenPID/8]
+		is, asked := dead[pid]
+		if !asked {
+			is = unix.Kill(int(pid), 0) == unix.ESRCH
+			dead[pid] = is
 		}
-		for _, c := range left(open) {
-			t.giveUp(c, false)
-		}
-		if !t.kernel.initialPIDs {
-			continue
-		}
-		dead := map[uint64]bool{}
-		for _, c := range open {
-			pid := c.key[probegen.OpenPID/8]
-			is, asked := dead[pid]
-			if !asked {
-				is = unix.Kill(int(pid), 0) == unix.ESRCH
-				dead[pid] = is
-			}
-			if is {
-				t.giveUp(c, true)
-			}
+		if is {
+			t.giveUp(c, true)
 		}
 	}
 }
