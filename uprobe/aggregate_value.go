@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"math/big"
@@ -281,5 +282,9 @@ func (a *Aggregate) MarshalJSON() ([]byte, error) {
 	if a.sum != nil {
 		out.stats = &stats{a.sum, a.Mean(), a.least, a.Quantile(0.5), a.Quantile(0.9), a.Quantile(0.99), a.most}
 	}
-	return json.Marshal(out)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // expressions have < and &
+	err := enc.Encode(out)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
