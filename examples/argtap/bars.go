@@ -79,7 +79,11 @@ func (b *board) render(all []uprobe.Aggregate, width int) (lines []string) {
 				title += " " + k
 			}
 			add(cyan, title)
-			add(dim, fmt.Sprintf("  %s: %d calls, %s", a.Expr(), a.Count, a.Summary()))
+			calls := "calls"
+			if a.Count == 1 {
+				calls = "call"
+			}
+			add(dim, fmt.Sprintf("  %s: %d %s, %s", a.Expr(), a.Count, calls, a.Summary()))
 			var bars []bar
 			for _, k := range a.Buckets {
 				bars = append(bars, bar{bucketText(a, k), k.Count})
