@@ -43,7 +43,7 @@ func entrySites(funcs []*Func) []entrySite {
 		e := entrySite{probegen.Func{
 			ID: uint32(id), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: f.plan,
 			Site: uint64(p.Addr), CFA: p.CFA, Skip: probegen.Cond(p.Skip), Mark: mark, Resume: resume(f, p), G: f.g, Where: f.where,
-			Dicts: f.dicts, Dict: f.dict, Receiver: f.receiver,
+			Dicts: f.dicts, Dict: f.dict, Receiver: f.receiver, Aggregate: f.aggregate(),
 		}, f, []symbols.FileOffset{off}}
 		e.keepFor(f)
 		all = append(all, e)
@@ -191,7 +191,8 @@ func (k *kernel) genOptions(b bundle) probegen.Options {
 	if k.caps.sleepable {
 		for i := range b {
 			o.Sleepable = o.Sleepable || b[i].Receiver != nil || b[i].Plan.Follows() || slices.ContainsFunc(b[i].Where, (*capture.Expr).Follows) ||
-				slices.ContainsFunc(b[i].Keep, (*capture.Expr).Follows) || b[i].Unwound != nil && b[i].Unwound.Follows()
+				slices.ContainsFunc(b[i].Keep, (*capture.Expr).Follows) || b[i].Unwound != nil && b[i].Unwound.Follows() ||
+				slices.ContainsFunc(b[i].Aggregate.Exprs(), (*capture.Expr).Follows)
 		}
 	}
 	return o

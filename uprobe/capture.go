@@ -144,7 +144,7 @@ func packageOf(name string) string {
 // expressions compiles the expressions of the options for a function, and makes
 // those to capture its inputs.
 func (b *executable) expressions(f *Func, d *description, o *options) error {
-	if len(o.captures) == 0 && len(o.conds) == 0 {
+	if len(o.captures) == 0 && len(o.conds) == 0 && o.aggregate == nil {
 		return nil
 	}
 	c := exprCompiler{b: b, scope: b.scope(f), redact: o.limits.Redact}
@@ -164,11 +164,19 @@ func (b *executable) expressions(f *Func, d *description, o *options) error {
 		}
 		e, err := c.condition(text)
 		if err != nil {
-			return c.unknownAt(d, text, err, "trace whole calls, with WithResults")
+			advice := "trace whole calls, with WithResults"
+			if o.aggregate != nil {
+				advice = "calls are counted by what is known at their entry"
+			}
+			return c.unknownAt(d, text, err, advice)
 		}
 		f.where = append(f.where, e)
 	}
 	c.scope.Durations = false
+	if o.aggregate != nil {
+		f.inputs = nil
+		return c.aggregate(f, o.aggregate)
+	}
 	if len(o.captures) == 0 {
 		return nil
 	}
@@ -386,16 +394,16 @@ func (f *Func) live() (live []abi.Reg) {
 			}
 		}
 	}
-	computed := f.where
+	computed := append(f.where[:len(f.where):len(f.where)], f.aggregate().Exprs()...)
 	if r := f.atReturn; r != nil {
-		computed = append(computed[:len(computed):len(computed)], r.keep...)
+		computed = append(computed, r.keep...)
 		if r.unwoundIf != nil {
 			computed = append(computed, r.unwoundIf)
 		}
 	}
 	for i := range f.inputs {
 		if e := f.inputs[i].Expr; e != nil {
-			computed = append(computed[:len(computed):len(computed)], e)
+			computed = append(computed, e)
 		} else {
 			add(f.inputs[i].Location)
 		}

@@ -44,8 +44,8 @@ func (f *Func) dropsUnwound(entry []byte) bool {
 	return f.atReturn.unwound != expr.Met
 }
 
-// Names that conditions have for what is known when the call returns. Parameters
-// and results of the same name come first.
+// Names that conditions, and durationName also what is counted, have for what is
+// known when the call returns. Parameters and results of the same name come first.
 const (
 	durationName = "duration"
 	panickedName = "panicked"

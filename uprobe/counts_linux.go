@@ -71,6 +71,7 @@ func (k *kernel) counts() kernelCounts {
 					Sampled:  k.opts.throttle.SampledOut(n[probegen.Seen]),
 					LostOpen: n[probegen.LossOpen], Unmatched: n[probegen.Unmatched],
 				})
+				s.Abandoned += n[probegen.Overtaken]
 			}
 		}
 	}
@@ -82,6 +83,7 @@ func (k *kernel) counts() kernelCounts {
 			}
 		}
 	}
+	k.countAggregates(&c)
 	for _, p := range k.progs {
 		if st, err := p.Stats(); err == nil {
 			c.missed += st.RecursionMisses

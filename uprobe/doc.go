@@ -62,7 +62,9 @@
 //
 // # What is counted
 //
-// Every call is delivered or counted as lost, by cause: see [Stats].
+// Every call is delivered or counted as lost, by cause: see [Stats]. With [WithCount]
+// and [WithHistogram] calls are counted in the kernel, by key and size, in place of
+// being delivered: see [Tracer.Aggregates].
 //
 // # Privileges
 //

@@ -87,6 +87,26 @@ func ExampleWithRateLimit() {
 	}
 }
 
+// Count the calls of a function that is called all the time, by the method of the
+// request, and see how long they take.
+func ExampleWithHistogram() {
+	t, err := uprobe.Trace("./app", "main.(*server).handle", nil,
+		uprobe.WithHistogram("duration", uprobe.Log2(), "r.Method"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	for range time.Tick(time.Second) {
+		rows, err := t.Aggregates()
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, a := range rows {
+			fmt.Println(a.Key, a.Count, "calls, 99% within", time.Duration(a.Quantile(0.99)))
+		}
+	}
+}
+
 // Keep a type out of the trace, and fields and parameters called account or
 // anything like accountNumber, besides what is redacted by default.
 func ExampleWithRedact() {

@@ -38,6 +38,8 @@ type Func struct {
 	where []*capture.Expr
 	// atReturn are those of them that need the return, nil if there are none.
 	atReturn *atReturn
+	// aggregated is what its calls are counted by, nil if they are delivered.
+	aggregated *aggregated
 	// bound are the parameters that the func of Bind takes, by index.
 	bound []int
 	// offset of the entry's site in the file, of the sites of the back edges,

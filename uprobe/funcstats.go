@@ -59,6 +59,9 @@ type kernelCounts struct {
 	funcs  []Stats // by function, without what the reader counts
 	missed uint64
 	took   time.Duration
+	// rows are what calls are counted by, rowsErr is why some are missing.
+	rows    []tally
+	rowsErr error
 }
 
 // Stats returns the counts up to now. After the tracer has ended they are
@@ -68,6 +71,7 @@ func (t *Tracer) Stats() Stats {
 	s := Stats{LostMissed: c.missed, ProbeTime: c.took}
 	for i := range c.funcs {
 		s.add(&c.funcs[i])
+		s.addAggregated(&c.funcs[i])
 	}
 	for i := range t.tallies {
 		t.tallies[i].addTo(&s)
@@ -107,8 +111,17 @@ func (s *Stats) add(o *Stats) {
 	s.Unmatched += o.Unmatched
 }
 
+// addAggregated adds what is counted of calls that are counted in place of being
+// delivered.
+func (s *Stats) addAggregated(o *Stats) {
+	s.Aggregated += o.Aggregated
+	s.LostReturn += o.LostReturn
+	s.Open += o.Open
+	s.Abandoned += o.Abandoned
+}
+
 // sum sets the sums.
 func (s *Stats) sum() {
 	s.Lost = s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed + s.LostOpen + s.LostReturn
-	s.Calls = s.Delivered + s.Lost + s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused + s.Open + s.Abandoned
+	s.Calls = s.Delivered + s.Aggregated + s.Lost + s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused + s.Open + s.Abandoned
 }

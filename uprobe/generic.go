@@ -73,7 +73,7 @@ func (c *Call) findInstance() {
 // wholeInstances reports whether the plan captures of all instances what a walk
 // would. It sets their plans, which have no walks.
 func (f *Func) wholeInstances(limits capture.Limits) bool {
-	if f.captures != nil {
+	if f.captures != nil || f.aggregated != nil {
 		return true // expressions know shapes
 	}
 	whole := true

@@ -41,6 +41,8 @@ type kernel struct {
 	stacks, stackArea                       *ebpf.Map // see needStacks
 	ring                                    *ringbuf.Reader
 	progs                                   []*ebpf.Program
+	// aggregates are the maps in which calls are counted.
+	aggregates aggregateMaps
 	// laterProgs are those for other sites than entries.
 	laterProgs []*ebpf.Program
 	startProg  *ebpf.Program // see attachStart
@@ -112,6 +114,9 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 	if err := k.needStacks(funcs); err != nil {
 		return err
 	}
+	if err := k.needAggregates(funcs); err != nil {
+		return err
+	}
 	for _, f := range funcs {
 		if err := k.needPlanMaps(f.plan, funcs); err != nil {
 			return err
@@ -120,7 +125,7 @@ func (k *kernel) needMaps(funcs []*Func) (err error) {
 			if err := k.needPlanMaps(f.result.plan, funcs); err != nil {
 				return err
 			}
-			if err := k.needOpen(); err != nil {
+			if err := k.needOpen(funcs); err != nil {
 				return err
 			}
 		}
@@ -176,6 +181,7 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		probegen.MapInstances: k.instances, probegen.MapGates: k.gates, probegen.MapBudget: k.budget,
 		probegen.MapOpen: k.open, probegen.MapLater: k.later, probegen.MapCgroup: k.cgroup.array(),
 		probegen.MapStacks: k.stacks, probegen.MapStackArea: k.stackArea,
+		probegen.MapKeys: k.aggregates.keys, probegen.MapOther: k.aggregates.other, probegen.MapZero: k.aggregates.zero,
 	} {
 		if m == nil {
 			continue
@@ -261,6 +267,7 @@ func (k *kernel) close() {
 			m.Close()
 		}
 	}
+	k.aggregates.close()
 }
 
 // loaders is how many programs are loaded at the same time. Where the sites of

@@ -18,6 +18,8 @@ type firsts struct{}
 
 func (k *kernel) counts() kernelCounts { return kernelCounts{} }
 
+func (k *kernel) tallies() ([]tally, error) { return nil, nil }
+
 func (t *Tracer) start(path string, patterns []string) error {
 	return fmt.Errorf("%s: %w: uprobes need Linux, this is %s; Inspect works here", path, ErrKernel, runtime.GOOS)
 }

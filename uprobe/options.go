@@ -80,6 +80,9 @@ type options struct {
 	throttle  probegen.Limits // see WithSampling
 	results   bool            // see WithResults
 	inspect   bool            // nothing will be traced
+
+	aggregate *aggregation // see WithCount
+	maxKeys   int
 }
 
 func newOptions(opts []Option) (*options, error) {
@@ -97,6 +100,9 @@ func newOptions(opts []Option) (*options, error) {
 		if err := opt(o); err != nil {
 			return nil, err
 		}
+	}
+	if err := o.checkAggregate(); err != nil {
+		return nil, err
 	}
 	if len(o.redact) > 0 {
 		var err error

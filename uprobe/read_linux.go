@@ -174,7 +174,7 @@ func (t *Tracer) tally(data []byte) *funcTally {
 
 // startJoiner makes what joins entries and returns.
 func (t *Tracer) startJoiner() {
-	if t.kernel.open == nil {
+	if t.kernel.open == nil || t.opts.aggregate != nil {
 		return
 	}
 	j := newJoiner()

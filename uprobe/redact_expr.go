@@ -32,7 +32,22 @@ func (f *Func) redactInstances(r *capture.Redaction) {
 	if r == nil || f.captures == nil {
 		return
 	}
+	hidden := f.hiddenParams(r)
+	for i := range f.inputs {
+		in := &f.inputs[i]
+		if in.Expr != nil && anyNode(in.Expr.Root, func(n *expr.Node) bool { return n.Op == expr.Param && hidden[n.N] }) {
+			in.Redacted = true
+		}
+	}
+}
+
+// hiddenParams returns the parameters of generic code that have a type that is
+// redacted in one of the instances.
+func (f *Func) hiddenParams(r *capture.Redaction) map[int64]bool {
 	hidden := make(map[int64]bool)
+	if r == nil {
+		return hidden
+	}
 	for i := range f.instances {
 		for j, t := range f.instances[i].types {
 			if t != nil && !hidden[int64(j)] {
@@ -40,12 +55,7 @@ func (f *Func) redactInstances(r *capture.Redaction) {
 			}
 		}
 	}
-	for i := range f.inputs {
-		in := &f.inputs[i]
-		if in.Expr != nil && anyNode(in.Expr.Root, func(n *expr.Node) bool { return n.Op == expr.Param && hidden[n.N] }) {
-			in.Redacted = true
-		}
-	}
+	return hidden
 }
 
 // holdsRedacted reports whether a type that is redacted is part of t, or of what

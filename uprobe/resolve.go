@@ -319,6 +319,12 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 		if p := d.dict[0]; p.Kind == abi.InRegister {
 			live = append(live, p.Reg)
 		}
+		if f.aggregated != nil {
+			f.inputs = nil
+			if err := f.aggregated.checkRedacted(f.hiddenParams(o.limits.Redact)); err != nil {
+				return fail(err)
+			}
+		}
 	}
 	if o.bound != nil {
 		if f.bound, err = o.bound.check(f); err != nil {
@@ -337,6 +343,9 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 	}
 	if err := f.checkReturn(); err != nil {
 		return fail(err)
+	}
+	if f.durations() && !f.pairs(o) && !o.inspect {
+		return fail(fmt.Errorf("its durations cannot be counted: %s", f.noResults))
 	}
 	if f.pairs(o) {
 		o = o.paired()

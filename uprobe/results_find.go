@@ -23,7 +23,9 @@ func (o *options) paired() *options {
 }
 
 // pairs reports whether entry and return of the function are joined.
-func (f *Func) pairs(o *options) bool { return o.results && f.noResults == "" }
+func (f *Func) pairs(o *options) bool {
+	return (o.results || f.durations()) && f.noResults == ""
+}
 
 // pairsNow reports whether entry and return of the function, which is traced, are
 // joined.
@@ -65,7 +67,7 @@ func (b *executable) dwarfResults(f *dwarfargs.Func) ([]Param, error) {
 // findResults works out where the results of a function are, and whether a return
 // can be joined with its entry.
 func (b *executable) findResults(s symbols.Func, f *Func, d *description, code []byte, o *options) error {
-	if !o.results && !o.inspect {
+	if !o.results && !f.durations() && !o.inspect {
 		return nil
 	}
 	f.result = &Func{
@@ -74,6 +76,8 @@ func (b *executable) findResults(s symbols.Func, f *Func, d *description, code [
 	switch {
 	case !d.goCode:
 		f.noResults = "it is no Go function"
+	case f.durations():
+		// What the results are does not matter.
 	case d.noResults != "":
 		f.noResults = d.noResults
 	case d.results == nil || d.source == SourceNone:
@@ -154,6 +158,11 @@ func (b *executable) resultPlan(s symbols.Func, f *Func, o *options) {
 	plain.limits.Stack = 0 // that is the entry's
 	o = &plain
 	defer func() { r.plan.Goroutine = b.gOffsets().goid }()
+	if f.aggregated != nil {
+		r.params, r.inputs = nil, nil
+		r.plan = capture.Build(b.arch, nil, o.limits)
+		return
+	}
 	r.plan = capture.Build(b.arch, r.inputs, o.limits)
 	whole := true
 	for i := range f.instances {

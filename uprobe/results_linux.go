@@ -16,13 +16,13 @@ import (
 const maxOpen = 64 << 10
 
 // needOpen makes the map of open calls, and that of the number of lost returns.
-func (k *kernel) needOpen() (err error) {
+func (k *kernel) needOpen(funcs []*Func) (err error) {
 	if k.open != nil {
 		return nil
 	}
 	if k.open, err = ebpf.NewMap(&ebpf.MapSpec{
 		Name: "argtap_open", Type: ebpf.Hash, KeySize: probegen.OpenKeySize,
-		ValueSize: uint32(probegen.OpenSize + 8*k.kept), MaxEntries: maxOpen,
+		ValueSize: uint32(funcs[0].aggregate().OpenSize() + 8*k.kept), MaxEntries: maxOpen,
 	}); err != nil {
 		return kernelError("create the map of open calls", err)
 	}
@@ -44,7 +44,7 @@ func laterSites(funcs []*Func, witnesses []witness) []entrySite {
 		r := f.result
 		e := entrySite{probegen.Func{
 			ID: uint32(i), Cookie: uint32(len(all)), Name: f.name, Arch: f.arch, Plan: r.plan, Role: probegen.RoleReturn,
-			CFA: r.sites.Returns[0].CFA, Skip: probegen.Never, G: f.returnG, Instances: len(f.instances) > 0,
+			CFA: r.sites.Returns[0].CFA, Skip: probegen.Never, G: f.returnG, Instances: len(f.instances) > 0, Aggregate: f.aggregate(),
 		}, f, f.returns}
 		e.askFor(f)
 		all = append(all, e)
@@ -149,6 +149,10 @@ func (k *kernel) forget(id callID) (other uint64) {
 func (k *kernel) passedOver() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.passedOverLocked()
+}
+
+func (k *kernel) passedOverLocked() bool {
 	for _, p := range k.laterProgs {
 		if st, err := p.Stats(); err == nil && st.RecursionMisses > 0 {
 			return true

@@ -87,6 +87,10 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()
 	go t.watch(w)
+	if t.kernel.open != nil && t.opts.aggregate != nil {
+		t.swept = make(chan struct{})
+		go t.sweep()
+	}
 	if t.opts.throttle.Budget > 0 {
 		go t.watchBudget()
 	}
@@ -120,6 +124,9 @@ func resolveFile(f *os.File, path string, patterns []string, o *options) (b *exe
 		return b, nil, nil, err
 	}
 	if funcs, leftOut, err = b.resolve(patterns, o); err == nil {
+		err = joinAggregates(funcs)
+	}
+	if err == nil {
 		o.warnUnused(funcs)
 		if o.results {
 			b.witnesses = b.findWitnesses(o)
@@ -145,6 +152,9 @@ func (t *Tracer) supervise(tg *target, w *watcher, b *executable) {
 	t.kernel.flush() // the reader delivers what is left, then returns
 	<-t.kernel.drained
 	<-w.ended
+	if t.swept != nil {
+		<-t.swept
+	}
 	t.kernel.close()
 	w.close()
 	b.close()

@@ -30,7 +30,7 @@ func added(t *testing.T, tr *Tracer, calls uint64, delivered map[string]uint64) 
 	for _, s := range tr.FuncStats() {
 		all = append(all, s)
 		if n := s.Delivered + s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed + s.LostOpen + s.LostReturn +
-			s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused + s.Open + s.Abandoned; n != s.Calls {
+			s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused + s.Open + s.Abandoned + s.Aggregated; n != s.Calls {
 			t.Errorf("%s: %+v add up to %d", s.Func.Name(), s.Stats, n)
 		}
 		// Of hits that the kernel passed over it does not say which they were.
@@ -42,6 +42,7 @@ func added(t *testing.T, tr *Tracer, calls uint64, delivered map[string]uint64) 
 		}
 		sum.add(&s.Stats)
 		sum.Delivered += s.Delivered
+		sum.Aggregated += s.Aggregated
 		sum.LostMalformed += s.LostMalformed
 		sum.LostReturn += s.LostReturn
 		sum.Open += s.Open

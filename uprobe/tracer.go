@@ -41,20 +41,26 @@ type Tracer struct {
 	procs *processes
 	// first removes probes that are used up. It is nil without WithFirst.
 	first *firsts
+	// swept is closed when open calls are no longer looked at, nil if they are not:
+	// see sweep.
+	swept chan struct{}
 
 	stacks     stackTable // belongs to the reader
 	lostStacks atomic.Uint64
 }
 
-// Stats are the counts of a tracer. Calls = Delivered + Lost + Filtered + Sampled +
+// Stats are the counts of a tracer. Calls = Delivered + Aggregated + Lost + Filtered + Sampled +
 // Limited + Beyond + Paused + Open + Abandoned: every call is in one of them, but for
 // calls that are still in the buffer, which are in none yet. Open and Abandoned are 0
-// without [WithResults].
+// without [WithResults] and durations that are counted.
 type Stats struct {
 	// Calls is the number of calls that were seen.
 	Calls uint64
 	// Delivered is the number of calls that the handler was given.
 	Delivered uint64
+	// Aggregated is the number of calls that [WithCount] or [WithHistogram] has counted,
+	// those of other keys and those without a value among them.
+	Aggregated uint64
 	// Lost is the number of calls that were seen but not delivered. It is the
 	// sum of the counts by cause that follow.
 	Lost uint64
@@ -126,7 +132,8 @@ type Stats struct {
 // "main.(*Server).*" selects the methods of *Server. Functions that a pattern
 // selects but that cannot be traced are left out: see [Tracer.LeftOut].
 // [WithFuncs] adds further functions. With the option [Bind], which calls a func
-// with the arguments in Go variables, handler may be nil.
+// with the arguments in Go variables, handler may be nil; with [WithCount] and
+// [WithHistogram], which count calls in place of delivering them, it must be.
 //
 // With [WithPID], binary may be empty, for the file that the process runs, or a path
 // as that process sees it.
@@ -139,7 +146,10 @@ func Trace(binary, fn string, handler func(*Call), opts ...Option) (*Tracer, err
 	if err != nil {
 		return nil, err
 	}
-	if handler == nil && o.bound == nil {
+	if handler != nil && o.aggregate != nil {
+		return nil, errors.New("a handler given with WithCount or WithHistogram, which call none: pass nil, and read Tracer.Aggregates")
+	}
+	if handler == nil && o.bound == nil && o.aggregate == nil {
 		return nil, errors.New("no handler given: pass a function that is called for each call, or the option Bind")
 	}
 	if err := context.Cause(o.ctx); err != nil {

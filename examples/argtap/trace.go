@@ -29,6 +29,7 @@ type request struct {
 	source   source
 	throttle throttle
 	stacks   stacks
+	counted  aggregate
 }
 
 const traceSynopsis = `[flags] BINARY FUNC... [-- COMMAND ARGS...]
@@ -52,6 +53,7 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 	r.source.register(fs)
 	r.throttle.register(fs)
 	r.stacks.register(fs)
+	r.counted.register(fs)
 	own, command := splitCommand(args)
 	if done, err := parse(fs, own, traceSynopsis); done || err != nil {
 		return nil, done, err
@@ -77,6 +79,9 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 	}
 	if r.binary, r.funcs = r.whose.binary(fs.Args()); len(r.funcs) == 0 {
 		return fail("no FUNC given")
+	}
+	if why := r.counted.check(r); why != "" {
+		return fail("%s", why)
 	}
 	r.command = command
 	return r, false, nil
@@ -107,6 +112,11 @@ func trace(args []string) error {
 		return err
 	}
 	opts = append(opts, stackOpts...)
+	opts = append(opts, r.counted.options()...)
+	handler := out.call
+	if r.counted.wanted() {
+		handler = nil
+	}
 	if r.results {
 		opts = append(opts, uprobe.WithResults())
 	}
@@ -126,7 +136,7 @@ func trace(args []string) error {
 			os.Exit(1) // the kernel removes what was attached
 		}
 	}()
-	t, err := uprobe.Trace(r.binary, r.funcs[0], out.call, opts...)
+	t, err := uprobe.Trace(r.binary, r.funcs[0], handler, opts...)
 	close(attached)
 	if err != nil {
 		return err
@@ -135,7 +145,14 @@ func trace(args []string) error {
 	if r.results {
 		announceMissing(t)
 	}
+	var counts *board
+	if r.counted.wanted() {
+		counts = startBoard(t, r.json)
+	}
 	err = follow(r, t, out, cmd, interrupts)
+	if counts != nil {
+		err = errors.Join(err, counts.finish())
+	}
 	failed := cmd.stop()
 	// The counts come last, so errors are told before.
 	var code exitCode

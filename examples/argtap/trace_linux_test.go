@@ -98,3 +98,14 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("inspect on a terminal:\n%s", out)
 	}
 }
+
+// TestAggregateTerminal: what is counted is drawn again, in place of what was drawn
+// before, and once more at the end.
+func TestAggregateTerminal(t *testing.T) {
+	needTrace(t)
+	out := onTerminal(t, nil, "trace", "-count-by", "id % 2", "-duration", "2500ms", built.target, "main.(*server).serve", "--", built.target, "-quiet", "-n", "-1", "-pause", "10ms")
+	drawn := strings.Split(out, "\x1b[")
+	if strings.Count(out, "A\x1b[J") < 1 || !strings.Contains(out, "|\n\x1b[3A\x1b[J\x1b[36mmain.(*server).serve\x1b[0m\n  id % 2=") || !strings.HasSuffix(out, "|\n") {
+		t.Errorf("%d: %q", len(drawn), out)
+	}
+}

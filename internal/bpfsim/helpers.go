@@ -212,6 +212,9 @@ func (r *run) entry(h *Hash, a *callArgs) (uint64, error) {
 	if !ok {
 		return 0, nil
 	}
+	if h.CPUs > 0 {
+		value = value[int(r.CPU)*h.ValueSize:][:h.ValueSize]
+	}
 	addr := r.add(&region{name: "hash entry", data: value})
 	r.entries = append(r.entries, addr)
 	return addr, nil
@@ -254,6 +257,15 @@ func (r *run) hash(a *callArgs, update bool) (uint64, error) {
 	}
 	if h.Entries == nil {
 		h.Entries = make(map[string][]byte)
+	}
+	if h.CPUs > 0 {
+		all := h.Entries[string(key)]
+		if all == nil {
+			all = make([]byte, h.CPUs*h.ValueSize)
+			h.Entries[string(key)] = all
+		}
+		copy(all[int(r.CPU)*h.ValueSize:], value)
+		return 0, nil
 	}
 	h.Entries[string(key)] = slices.Clone(value)
 	return 0, nil

@@ -88,6 +88,9 @@ func (r *Ring) fits(n int) bool {
 type Hash struct {
 	KeySize, ValueSize, MaxEntries int
 	Entries                        map[string][]byte
+	// CPUs says that each of so many CPUs has a value of its own, those of CPU 0
+	// first; 0 that there is one.
+	CPUs int
 }
 
 // region is memory that a pointer may point into. Addresses are like the

@@ -30,6 +30,7 @@ const (
 
 	atomicAdd      = 0x00
 	atomicFetchAdd = 0x01
+	atomicOr       = 0x40
 	atomicXchg     = 0xe1
 	atomicCmpXchg  = 0xf1
 )
@@ -266,6 +267,8 @@ func (r *run) atomic(in insn, f *frame, addr uint64, size int) error {
 	switch in.imm {
 	case atomicAdd:
 		return r.store(addr, size, old+v)
+	case atomicOr:
+		return r.store(addr, size, old|v)
 	case atomicFetchAdd, atomicXchg:
 		if in.imm == atomicFetchAdd {
 			v += old

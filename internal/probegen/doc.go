@@ -62,6 +62,17 @@
 // not there is sent in a record of its own, then remembered, and the record of the
 // call, which comes behind it in the ring buffer, has its ID.
 //
+// # Aggregates
+//
+// A function with an [Aggregate] sends nothing: its program adds the call to a row of
+// counters, one of each CPU for each key. Keys and values are expressions. A row is
+// found by its key in a hash, and made there by a copy of a row of zeros; if the hash
+// is full, or there is no key, it is the function's own in an array. Threads may
+// preempt one another on a CPU, so all is added atomically, and extremes are compared
+// and exchanged; where that is not to be had, no program is preempted. For a duration
+// the key waits in [MapOpen] from the entry to the return, and a call that is found
+// there in the place of another is counted ([Overtaken]), as no record tells of it.
+//
 // # What is erased
 //
 // What is redacted is zeroed behind the helper call that read it: in the fixed
@@ -99,7 +110,8 @@
 //	elements of slices that refer to more: bpf_loop      5.17  capture.Limits.NoLoops
 //	walks: bpf_loop                                      5.17  capture.Build instead
 //	walks: bpf_loop                                      5.17  a static plan
-//	scratch memory, Limits: atomic exchange, and         5.12  Options.NoAtomics
+//	scratch memory, Limits, Aggregate: atomic exchange   5.12  Options.NoAtomics
+//	    and comparison, and
 //	    addition that returns the old sum
 //	    on arm64, where the compiler came later          5.18
 //	stacks: bpf_loop, atomic exchange                    5.17  Plan.StackDepth 0

@@ -215,6 +215,10 @@ func (g *gen) entry(f *Func) {
 	g.admit(f)
 	g.where(f)
 	g.take(f)
+	if f.Aggregate != nil {
+		g.aggregate(f)
+		return
+	}
 	if f.opens() {
 		g.keep(f)
 		g.open(f)
@@ -225,6 +229,10 @@ func (g *gen) entry(f *Func) {
 // laterHit generates the code of a function for another site than its entry.
 func (g *gen) laterHit(f *Func) {
 	g.beginMeasure()
+	if f.Aggregate != nil {
+		g.aggregateReturn(f)
+		return
+	}
 	if f.Role == RoleReturn {
 		g.close(f)
 		if len(f.Where) > 0 {

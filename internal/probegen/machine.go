@@ -76,6 +76,9 @@ func (g *gen) check(f *Func) string {
 	if reason := g.checkStack(f); reason != "" {
 		return reason
 	}
+	if reason := g.checkAggregate(f); reason != "" {
+		return reason
+	}
 	if c := f.Skip; c != Never && c != Always && (c < g.machine.firstCond || c >= g.machine.firstCond+16) {
 		return "it has a condition of another architecture"
 	}

@@ -60,6 +60,9 @@ const (
 	// Seen counts the hits that Sample had to choose from. Those of each CPU that
 	// it kept back follow: see [SampledOut].
 	Seen
+	// Overtaken is not what becomes of a hit, but of a call of the function that was
+	// open to an [Aggregate] when another took its place: it has not returned.
+	Overtaken
 	lossCount
 )
 
@@ -175,6 +178,8 @@ type Func struct {
 	// FirstLater says that [Limits].First does not hold for the function: its calls
 	// are counted when they have returned.
 	FirstLater bool
+	// Aggregate has calls counted in place of being recorded, nil for records.
+	Aggregate *Aggregate
 	// Mark says how hits of this site and another are told to be one call.
 	Mark Mark
 	// Instances says that the results of generic code are walked by the types of

@@ -194,11 +194,18 @@ func (g *gen) undo() {
 	g.label(u.name + "undo")
 	g.note("the call is not recorded")
 	g.openKey(u.f, u.name+"undone")
+	if u.f.Aggregate != nil {
+		g.whoseCall(u.name + "undone")
+	}
 	g.emit(
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
 		asm.FnMapDeleteElem.Call(),
 	)
+	if u.f.Aggregate != nil {
+		g.emit(asm.JNE.Imm32(asm.R0, 0, u.name+"undone"))
+		g.overtaken(u.name + "undone")
+	}
 	g.label(u.name + "undone")
 	for cause, used := range u.causes {
 		if used {

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/argtap/argtap/uprobe"
+)
+
+// TestAggregateCounts: calls are counted in place of being printed.
+func TestAggregateCounts(t *testing.T) {
+	needTrace(t)
+	run := func(flags ...string) result {
+		t.Helper()
+		args := append(append([]string{"trace"}, flags...), built.target, "main.work", "--", built.target, "-n", "40")
+		r := argtap(t, args...)
+		if r.code != 0 || !strings.HasPrefix(r.lastLine(), "calls=40 delivered=0 lost=0 filtered=") || strings.Contains(r.lastLine(), " aggregated=") != (r.stdout != "no calls were counted\n") {
+			t.Errorf("%v: status %d\n%s", flags, r.code, r.stderr)
+		}
+		return r
+	}
+	const full = "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
+	for _, tt := range []struct {
+		flags []string
+		want  string
+	}{
+		{[]string{"-count-by", "n < 10"}, "main.work\n" +
+			"  n < 10=false  30 |" + full + "|\n" +
+			"  n < 10=true   10 |" + full[:13] + strings.Repeat(" ", 27) + "|\n"},
+		{[]string{"-count-by", "func"}, "  main.work  40 |" + full + "|\n"},
+		{[]string{"-hist", "n:linear:0:30:10", "-where", "n < 35"}, "main.work\n" +
+			"  n: 35 calls, mean 17, min 0, p50 17, p90 31, p99 34, max 34\n" +
+			"  [0, 10)    10 |" + full + "|\n" +
+			"  [10, 20)   10 |" + full + "|\n" +
+			"  [20, 30)   10 |" + full + "|\n" +
+			"  [30, inf)   5 |" + full[:20] + strings.Repeat(" ", 20) + "|\n"},
+		{[]string{"-hist", "n-2", "-by", "n < 3", "-first", "4"}, "main.work n < 3=true\n" +
+			"  n-2: 3 calls, mean -1, min -2, p50 -1, p90 0, p99 0, max 0\n" +
+			"  [-3, -1)  1 |" + full + "|\n" +
+			"  -1        1 |" + full + "|\n" +
+			"  0         1 |" + full + "|\n" +
+			"main.work n < 3=false\n" +
+			"  n-2: 1 call, mean 1, min 1, p50 1, p90 1, p99 1, max 1\n" +
+			"  1  1 |" + full + "|\n"},
+		{[]string{"-hist", "n/(n-3):log2", "-where", "n == 3"}, "main.work\n" +
+			"  n/(n-3): 0 calls, 1 absent (division by zero)\n"},
+		{[]string{"-count-by", "n", "-where", "n < 0"}, "no calls were counted\n"},
+	} {
+		if r := run(tt.flags...); r.stdout != tt.want {
+			t.Errorf("%v:\n%s\nwant\n%s", tt.flags, r.stdout, tt.want)
+		}
+	}
+	r := run("-json", "-hist", "duration", "-by", "n < 10")
+	var total uint64
+	for _, line := range r.lines() {
+		var row struct {
+			Func, Value, Unit string
+			Key               []struct {
+				Expr  string
+				Value bool
+			}
+			Count, Sum uint64
+		}
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		if row.Func != "main.work" || row.Value != "duration" || row.Unit != "ns" || len(row.Key) != 1 || row.Key[0].Expr != "n < 10" || row.Sum == 0 {
+			t.Errorf("%s", line)
+		}
+		total += row.Count
+	}
+	if len(r.lines()) != 2 || total != 40 {
+		t.Errorf("%d calls in %d lines", total, len(r.lines()))
+	}
+}
+
+func TestAggregateErrors(t *testing.T) {
+	for _, tt := range []struct{ flags, want string }{
+		{"-by n", "-by without -hist"},
+		{"-max-keys 5", "-max-keys without"},
+		{"-count-by n -hist n", "use -hist with -by"},
+		{"-count-by n -n 5", "use -first"},
+		{"-hist n -results", "use -hist duration"},
+		{"-hist n -count", "they print no calls anyway"},
+		{"-hist n -capture n", "give the expressions to them"},
+		{"-hist n:linear:0:5", "EXPR:linear:MIN:MAX:STEP"},
+		{"-hist n:linear:0:x:5", `"x" is no integer, and no duration`},
+		{"-hist n:linear:5:0:1", "must end behind its beginning"},
+		{"-hist s", "what is counted by size is an integer"},
+		{"-count-by p", "a key is an integer, a bool or a string; this is *main.point"},
+		{"-count-by nn", "no parameter nn"},
+		{"-count-by 1", "a constant"},
+	} {
+		args := append(append([]string{"trace"}, strings.Fields(tt.flags)...), built.target, "main.work")
+		if r := argtap(t, args...); r.code == 0 || !strings.Contains(r.stderr, tt.want) {
+			t.Errorf("%s: status %d, %s", tt.flags, r.code, r.stderr)
+		}
+	}
+}
+
+func TestParseHist(t *testing.T) {
+	for text, want := range map[string]string{
+		"n": "n", "n:log2": "n", "s[1:2]": "s[1:2]", "s[1:2][0]:log2": "s[1:2][0]", "d:linear:0:1s:10ms": "d", "len(b[:2]):linear:-5:0x10:1": "len(b[:2])",
+	} {
+		expr, scale, err := parseHist(text)
+		if err != nil || expr != want || scale == (uprobe.Scale{}) {
+			t.Errorf("%s: %s, %v, %v", text, expr, scale, err)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"github.com/argtap/argtap/uprobe"
+)
+
+// The size of what is no terminal, in characters.
+const (
+	plainWidth  = 1 << 20
+	plainHeight = 1 << 30
+	barWidth    = 40
+	leastBar    = 10 // on a narrow terminal
+)
+
+// screen returns the size of the terminal.
+func screen() (width, height int) {
+	if w, h, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 20 && h > 4 {
+		return w, h
+	}
+	return plainWidth, plainHeight
+}
+
+// bar is a line with a label, a count and a bar.
+type bar struct {
+	label string
+	n     uint64
+}
+
+// render returns the lines that show what was counted, none longer than width.
+func (b *board) render(all []uprobe.Aggregate, width int) (lines []string) {
+	add := func(colour, text string) {
+		text = printable(text)
+		if utf8.RuneCountInString(text) > width {
+			text = string([]rune(text)[:width-1]) + "…"
+		}
+		lines = append(lines, b.style.paint(colour, text))
+	}
+	if len(all) > 0 && all[0].Expr() == "" && len(all[0].Key) == 0 && !all[0].Other {
+		// Only functions are told apart.
+		slices.SortStableFunc(all, func(a, b uprobe.Aggregate) int { return cmp.Compare(b.Count, a.Count) })
+		var bars []bar
+		for i := range all {
+			bars = append(bars, bar{all[i].Func.Name(), all[i].Count})
+		}
+		b.bars(bars, width, add)
+		return lines
+	}
+	for len(all) > 0 {
+		f := all[0].Func
+		n := 1
+		for n < len(all) && all[n].Func == f {
+			n++
+		}
+		rows := all[:n]
+		all = all[n:]
+		if rows[0].Expr() == "" {
+			var bars []bar
+			for i := range rows {
+				bars = append(bars, bar{keyText(&rows[i]), rows[i].Count})
+			}
+			add(cyan, f.Name())
+			b.bars(bars, width, add)
+			continue
+		}
+		for i := range rows {
+			a := &rows[i]
+			title := f.Name()
+			if k := keyText(a); k != "" {
+				title += " " + k
+			}
+			add(cyan, title)
+			calls := "calls"
+			if a.Count == 1 {
+				calls = "call"
+			}
+			add(dim, fmt.Sprintf("  %s: %d %s, %s", a.Expr(), a.Count, calls, a.Summary()))
+			var bars []bar
+			for _, k := range a.Buckets {
+				bars = append(bars, bar{bucketText(a, k), k.Count})
+			}
+			b.bars(bars, width, add)
+		}
+	}
+	if len(lines) == 0 {
+		add(dim, "no calls were counted")
+	}
+	return lines
+}
+
+// bars adds a line for each bar, their lengths in proportion.
+func (b *board) bars(bars []bar, width int, add func(colour, text string)) {
+	var most uint64
+	label, number := 0, 0
+	for _, x := range bars {
+		most = max(most, x.n)
+		label = max(label, min(utf8.RuneCountInString(printable(x.label)), maxColumn))
+		number = max(number, len(fmt.Sprint(x.n)))
+	}
+	full := max(min(barWidth, width-label-number-7), leastBar)
+	for _, x := range bars {
+		text := printable(x.label)
+		if pad := label - utf8.RuneCountInString(text); pad > 0 {
+			text += strings.Repeat(" ", pad)
+		}
+		n := int(math.Round(float64(x.n) / float64(max(most, 1)) * float64(full)))
+		if n == 0 && x.n > 0 {
+			n = 1
+		}
+		add("", fmt.Sprintf("  %s  %*d |%s%s|", text, number, x.n, strings.Repeat("@", n), strings.Repeat(" ", full-n)))
+	}
+}
+
+// keyText returns the key of a row as people read it.
+func keyText(a *uprobe.Aggregate) string {
+	if a.Other {
+		return "(other keys)"
+	}
+	var parts []string
+	for _, k := range a.Key {
+		parts = append(parts, k.Expr+"="+k.String())
+	}
+	return strings.Join(parts, " ")
+}
+
+// bucketText returns the bounds of a bucket: in mathematical notation, the second of
+// which does not belong to it.
+func bucketText(a *uprobe.Aggregate, k uprobe.Bucket) string {
+	text := func(v uprobe.Int, more float64) string {
+		if a.IsDuration() || more != 0 && v.Float64() >= 1<<53 {
+			return a.Format(v.Float64() + more)
+		}
+		if n, ok := v.Int64(); ok {
+			return fmt.Sprint(n + int64(more))
+		}
+		return v.String()
+	}
+	low, lowOK := k.Low.Int64()
+	high, highOK := k.High.Int64()
+	switch {
+	case k.Low == k.High:
+		return text(k.Low, 0)
+	case lowOK && low == math.MinInt64:
+		return "(-inf, " + text(k.High, 1) + ")"
+	case highOK && high == math.MaxInt64 || !highOK:
+		return "[" + text(k.Low, 0) + ", inf)"
+	}
+	return "[" + text(k.Low, 0) + ", " + text(k.High, 1) + ")"
+}

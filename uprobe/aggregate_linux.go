@@ -1,0 +1,167 @@
+package uprobe
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/argtap/argtap/internal/probegen"
+)
+
+// aggregateMaps are the maps in which calls are counted.
+type aggregateMaps struct {
+	funcs             []*Func
+	keys, other, zero *ebpf.Map
+}
+
+// needAggregates makes the maps in which the calls of functions are counted, if they
+// are.
+func (k *kernel) needAggregates(funcs []*Func) (err error) {
+	if k.opts.aggregate == nil {
+		return nil
+	}
+	k.aggregates.funcs = funcs
+	size := 0
+	for _, f := range funcs {
+		if f.durations() && f.plan.Pair == 0 {
+			return &FuncError{f.name, fmt.Errorf("no durations: %s", f.noResults)}
+		}
+		size = max(size, f.aggregate().Buckets.RowSize())
+	}
+	make := func(m **ebpf.Map, name string, typ ebpf.MapType, key, entries int) error {
+		if *m, err = ebpf.NewMap(&ebpf.MapSpec{
+			Name: "argtap_" + name, Type: typ, KeySize: uint32(key), ValueSize: uint32(size), MaxEntries: uint32(entries),
+		}); err != nil {
+			return kernelError("create a map of what is counted", err)
+		}
+		return nil
+	}
+	a := &k.aggregates
+	if err := make(&a.other, "other", ebpf.PerCPUArray, 4, len(funcs)); err != nil {
+		return err
+	}
+	layout := funcs[0].aggregate().Layout
+	if layout.Size() == 0 {
+		return nil
+	}
+	if err := make(&a.zero, "zero", ebpf.Array, 4, 1); err != nil {
+		return err
+	}
+	entries, err := k.opts.keysFor(size, k.cpus)
+	if err != nil {
+		return err
+	}
+	return make(&a.keys, "keys", ebpf.PerCPUHash, layout.Size(), entries)
+}
+
+func (a *aggregateMaps) close() {
+	for _, m := range []*ebpf.Map{a.keys, a.other, a.zero} {
+		if m != nil {
+			m.Close()
+		}
+	}
+}
+
+// tallies returns what was counted.
+func (k *kernel) tallies() ([]tally, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.talliesLocked()
+}
+
+func (k *kernel) talliesLocked() (rows []tally, err error) {
+	a := &k.aggregates
+	if k.last != nil {
+		return slices.Clone(k.last.rows), k.last.rowsErr
+	}
+	if a.other == nil {
+		return nil, nil
+	}
+	var cpus [][]byte
+	add := func(y *tally) {
+		if y.fn >= uint32(len(a.funcs)) {
+			return
+		}
+		b := a.funcs[y.fn].aggregate().Buckets
+		for _, row := range cpus {
+			y.add(b, row)
+		}
+		rows = append(rows, *y)
+	}
+	for i := range a.funcs {
+		if err := a.other.Lookup(uint32(i), &cpus); err != nil {
+			return nil, err
+		}
+		add(&tally{fn: uint32(i)})
+	}
+	if a.keys == nil {
+		return rows, nil
+	}
+	var key []byte
+	it := a.keys.Iterate() // nothing is ever deleted
+	for it.Next(&key, &cpus) {
+		add(&tally{fn: binary.LittleEndian.Uint32(key), key: slices.Clone(key)})
+	}
+	return rows, it.Err()
+}
+
+// countAggregates adds to the counts of functions those of calls that were counted in
+// place of being delivered.
+func (k *kernel) countAggregates(c *kernelCounts) {
+	if k.aggregates.other == nil {
+		return
+	}
+	if c.rows, c.rowsErr = k.talliesLocked(); c.rowsErr != nil {
+		k.opts.log.Warn("what was counted cannot be read", "err", c.rowsErr)
+	}
+	for i := range c.rows {
+		c.funcs[c.rows[i].fn].Aggregated += c.rows[i].all()
+	}
+	if k.open == nil {
+		return
+	}
+	if k.returnsLost() {
+		for i := range c.funcs {
+			c.funcs[i].LostReturn, c.funcs[i].Abandoned = c.funcs[i].Abandoned, 0
+		}
+	}
+	open, err := k.openCalls()
+	if err != nil {
+		k.opts.log.Warn("the open calls cannot be read", "err", err)
+	}
+	for i := range open {
+		if fn := open[i].fn; fn < uint32(len(c.funcs)) {
+			c.funcs[fn].Open++
+		}
+	}
+}
+
+// returnsLost reports whether calls that do not seem to return perhaps have.
+func (k *kernel) returnsLost() bool {
+	var lost uint64
+	return k.passedOverLocked() || k.later.Lookup(uint32(0), &lost) == nil && lost > 0
+}
+
+// openCalls are the calls that have not returned, as the kernel has them.
+func (k *kernel) openCalls() (all []openAggregate, err error) {
+	var (
+		keys   = make([]openKey, 4096)
+		values = openValues(len(keys), k.aggregates.funcs[0].aggregate().OpenSize())
+		cursor ebpf.MapBatchCursor
+	)
+	for {
+		n, err := k.open.BatchLookup(&cursor, keys, values.batch(), nil)
+		for i := range n {
+			all = append(all, openAggregate{keys[i], uint32(values.word(i, probegen.OpenFunc)), values.word(i, probegen.OpenTime)})
+		}
+		switch {
+		case errors.Is(err, ebpf.ErrKeyNotExist):
+			return all, nil
+		case err != nil:
+			return all, err
+		}
+	}
+}
