@@ -111,6 +111,14 @@ const (
 	Redacted
 	// NotReturned: a result of a call that did not return.
 	NotReturned
+	// SharedPlace: the debug information of optimised code has another variable in
+	// the same place. If one of both was assigned to since, it is wrong about one.
+	SharedPlace
+	// StaleList: the debug information of this Go release has variables of optimised
+	// code in places that they have later only.
+	StaleList
+	// NotAssigned: nothing was stored yet in the place that the variable will have.
+	NotAssigned
 	reasonCount
 )
 
@@ -157,6 +165,9 @@ var reasonText = [reasonCount]string{
 	"out of range",
 	"redacted",
 	"the call did not return",
+	"optimized code: another variable has the same place, one of both may be out of date",
+	"optimized code: the debug information of this Go release is not exact",
+	"not assigned yet",
 }
 
 // String returns the reason as users see it.

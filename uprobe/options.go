@@ -76,6 +76,7 @@ type options struct {
 	unbound   func(*Call, error)
 	throttle  probegen.Limits // see WithSampling
 	results   bool            // see WithResults
+	inlined   bool            // see WithInlined
 	inspect   bool            // nothing will be traced
 }
 

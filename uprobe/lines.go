@@ -1,0 +1,348 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/dwarfargs"
+	"github.com/argtap/argtap/internal/site"
+	"github.com/argtap/argtap/symbols"
+)
+
+// ErrNoLine: no source file of the binary has that name, or no code belongs to the
+// line. The error says which lines near it have code.
+var ErrNoLine = errors.New("no such line in the binary")
+
+// maxLineSites bounds the places of one line, and maxNear the files that an error
+// lists.
+const (
+	maxLineSites = 1 << 10
+	maxNear      = 12
+)
+
+// parseLine takes apart "file.go:123".
+func parseLine(s string) (file string, line int, ok bool) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 || !strings.HasSuffix(s[:i], ".go") {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(s[i+1:], 10, 31)
+	return s[:i], int(n), err == nil && n > 0
+}
+
+// IsLine reports whether a name is that of a line, as [Trace] takes it: a path that
+// ends in ".go", a colon and a number.
+func IsLine(name string) bool {
+	_, _, ok := parseLine(name)
+	return ok
+}
+
+// lineSpots finds the places of a line.
+func (b *executable) lineSpots(suffix string, line int, o *options) ([]spot, error) {
+	if o.results && !o.inspect {
+		return nil, errors.New("a line has no results: trace it without WithResults (-results)")
+	}
+	if b.dwarf == nil {
+		return nil, fmt.Errorf("%w: only that knows of lines: %w", ErrNoDebugInfo, b.noDwarf)
+	}
+	file, err := b.sourceFile(suffix)
+	if err != nil {
+		return nil, err
+	}
+	all, err := b.dwarf.Lines(file)
+	if err != nil {
+		return nil, err
+	}
+	rows := newLineRows(all)
+	var found []lineRow
+	for _, r := range rows {
+		if r.File == file && r.Line == line {
+			found = append(found, r)
+		}
+	}
+	if len(found) == 0 {
+		return nil, noCode(rows, file, line)
+	}
+	var spots []spot
+	hosts := map[symbols.VirtAddr]*lineHost{}
+	var refused error
+	for _, r := range found {
+		s, err := b.file.At(r.PC)
+		if err != nil {
+			refused = err
+			continue
+		}
+		h := hosts[s.Entry]
+		if h == nil {
+			h = &lineHost{b: b, rows: rows.in(s), file: file, line: line, o: o}
+			h.hosted, h.err = b.host(s, o)
+			hosts[s.Entry] = h
+			if h.err != nil {
+				refused = &FuncError{s.Name, h.err}
+			}
+		}
+		if h.err != nil {
+			continue
+		}
+		sp, ok, err := h.spot(r)
+		if err != nil {
+			refused = &FuncError{s.Name, err}
+			continue
+		}
+		if ok {
+			spots = append(spots, sp)
+		}
+		if len(spots) > maxLineSites {
+			return nil, fmt.Errorf("%s:%d is in more than %d places of the code", file, line, maxLineSites)
+		}
+	}
+	if len(spots) == 0 && refused != nil {
+		return nil, refused
+	}
+	if len(spots) == 0 {
+		return nil, noCode(rows, file, line)
+	}
+	return spots, nil
+}
+
+// sourceFile returns the one source file whose path ends in suffix.
+func (b *executable) sourceFile(suffix string) (string, error) {
+	files, err := b.dwarf.SourceFiles(suffix)
+	switch {
+	case err != nil:
+		return "", err
+	case len(files) == 0:
+		return "", fmt.Errorf("%w: no source file %s; files are named by the end of their path, as \"main.go\" or \"http/server.go\"", ErrNoLine, suffix)
+	case len(files) == 1 || slices.Contains(files, suffix):
+		if slices.Contains(files, suffix) {
+			return suffix, nil
+		}
+		return files[0], nil
+	}
+	more := ""
+	if n := len(files); n > maxNear {
+		more = fmt.Sprintf(" and %d more", n-maxNear)
+		files = files[:maxNear]
+	}
+	return "", fmt.Errorf("%s is the name of several source files: say more of the path: %s%s", suffix, strings.Join(files, ", "), more)
+}
+
+// noCode is the error of a line without code.
+func noCode(rows lineRows, file string, line int) error {
+	below, above := 0, 0
+	for _, r := range rows {
+		switch {
+		case r.File != file || !r.Stmt || r.Line == 0:
+		case r.Line < line:
+			below = max(below, r.Line)
+		case r.Line > line && (above == 0 || r.Line < above):
+			above = r.Line
+		}
+	}
+	near := "no line of the file has any"
+	switch {
+	case below > 0 && above > 0:
+		near = fmt.Sprintf("the nearest that have are %d and %d", below, above)
+	case below+above > 0:
+		near = fmt.Sprintf("the nearest that has is %d", below+above)
+	}
+	return fmt.Errorf("%w: %s:%d: no statement begins there in the code of the binary; %s", ErrNoLine, file, line, near)
+}
+
+// lineRow is a row of a line table and where it ends.
+type lineRow struct {
+	dwarfargs.LineRow
+	end symbols.VirtAddr
+}
+
+// lineRows are rows by ascending address, each with code.
+type lineRows []lineRow
+
+func newLineRows(all []dwarfargs.LineRow) lineRows {
+	var rows lineRows
+	for i := 0; i+1 < len(all); i++ {
+		if r := all[i]; !r.End && all[i+1].PC > r.PC {
+			rows = append(rows, lineRow{r, all[i+1].PC})
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b lineRow) int {
+		if a.PC < b.PC {
+			return -1
+		} else if a.PC > b.PC {
+			return 1
+		}
+		return 0
+	})
+	return rows
+}
+
+// in returns the rows of a function.
+func (rs lineRows) in(s symbols.Func) lineRows {
+	from := sort.Search(len(rs), func(i int) bool { return rs[i].end > s.Entry })
+	to := sort.Search(len(rs), func(i int) bool { return rs[i].PC >= s.End() })
+	return rs[from:max(from, to)]
+}
+
+// at returns the row of an instruction.
+func (rs lineRows) at(pc symbols.VirtAddr) (lineRow, bool) {
+	i := sort.Search(len(rs), func(i int) bool { return rs[i].end > pc })
+	if i < len(rs) && rs[i].PC <= pc {
+		return rs[i], true
+	}
+	return lineRow{}, false
+}
+
+// lineHost is a function with code of a line.
+type lineHost struct {
+	*hosted
+	b    *executable
+	rows lineRows
+	file string
+	line int
+	o    *options
+	err  error
+}
+
+// spot makes a place of a row, if control comes to the line there from elsewhere.
+func (h *lineHost) spot(r lineRow) (spot, bool, error) {
+	if !r.Stmt {
+		return spot{}, false, nil
+	}
+	calls, err := h.b.dwarf.InlinedAt(h.Func, r.PC)
+	if err != nil {
+		return spot{}, false, err
+	}
+	before := h.flow.Before(r.PC)
+	entry := r.PC == h.Entry
+	if !entry && len(before) > 0 {
+		within := true
+		for _, pc := range before {
+			w, err := h.within(pc, calls)
+			if err != nil {
+				return spot{}, false, err
+			}
+			within = within && w
+		}
+		if within {
+			return spot{}, false, nil
+		}
+	}
+	pl := codePlace{file: h.file, line: h.line, inlined: inlinings(calls)}
+	name := h.Name
+	if len(calls) > 0 {
+		name = calls[len(calls)-1].Name
+	}
+	return spot{name: name, addr: r.PC, place: pl, make: func() (*Func, error) {
+		if entry && len(calls) == 0 {
+			return h.atEntry(pl)
+		}
+		p, err := h.flow.Probe(r.PC)
+		if err != nil {
+			return nil, err
+		}
+		if p.CFA, err = h.b.cfa(h.hosted, r.PC); err != nil {
+			return nil, err
+		}
+		sites := &site.Sites{Entry: p, Why: "where the line begins"}
+		return h.b.placed(h.hosted, name, sites, pl, func(depth int) ([]variable, error) { return h.variables(r.PC, depth) }, h.o)
+	}}, true, nil
+}
+
+// within reports whether an instruction belongs to the line, in the same copy of it,
+// or to a call that was inlined there.
+func (h *lineHost) within(pc symbols.VirtAddr, copy []dwarfargs.InlinedCall) (bool, error) {
+	calls, err := h.b.dwarf.InlinedAt(h.Func, pc)
+	if err != nil || len(calls) < len(copy) {
+		return false, err
+	}
+	for i := range copy {
+		if !calls[i].Same(&copy[i]) {
+			return false, nil
+		}
+	}
+	if len(calls) > len(copy) {
+		c := &calls[len(copy)]
+		return c.File == h.file && c.Line == h.line, nil
+	}
+	r, ok := h.rows.at(pc)
+	return ok && r.File == h.file && r.Line == h.line, nil
+}
+
+// atEntry is the place of a line that a function begins with: its parameters are
+// where calls of it have them.
+func (h *lineHost) atEntry(pl codePlace) (*Func, error) {
+	whole := *h.o
+	whole.whole = true
+	read := func(depth int) ([]variable, error) {
+		d := h.d
+		if depth != typeDepth(h.o) {
+			var err error
+			if d, err = h.b.describe(h.Func, &whole); err != nil {
+				return nil, err
+			}
+		}
+		var vars []variable
+		for _, p := range d.params {
+			vars = append(vars, variable{name: p.Name, typ: p.Type, location: p.Location, source: p.Source})
+		}
+		return vars, nil
+	}
+	vars, _ := read(typeDepth(h.o))
+	live := (&Func{arch: h.b.arch}).liveOf(vars, h.b)
+	if h.d.keepsG(h.b.arch) {
+		live = append(live, h.b.arch.G)
+	}
+	sites, err := site.FindIn(h.b.arch, h.code, h.Entry, live, h.b.file.ReadOnlyAt)
+	if err != nil {
+		return nil, err
+	}
+	return h.b.placed(h.hosted, h.Name, sites, pl, read, h.o)
+}
+
+// liveOf returns the registers that hold variables.
+func (f *Func) liveOf(vars []variable, b *executable) (live []abi.Reg) {
+	for _, v := range vars {
+		for _, p := range b.readable(v.location) {
+			if p.Kind == abi.InRegister || p.Kind == abi.InMemory {
+				live = append(live, p.Reg)
+			}
+		}
+	}
+	return live
+}
+
+// variables returns what is in scope at an instruction of the line.
+func (h *lineHost) variables(pc symbols.VirtAddr, depth int) ([]variable, error) {
+	scope, err := h.b.dwarf.ScopeAt(h.Func, pc, h.line, depth)
+	if err != nil {
+		return nil, err
+	}
+	ps := make([]*dwarfargs.Param, len(scope.Vars))
+	for i := range scope.Vars {
+		ps[i] = &scope.Vars[i].Param
+	}
+	locations, sources := h.b.locate(ps, pc, scope.Optimized)
+	vars := make([]variable, len(ps))
+	for i := range scope.Vars {
+		v := &scope.Vars[i]
+		vars[i] = variable{name: v.Name, typ: v.Type, location: locations[i], source: sources[i]}
+		if v.Heap {
+			vars[i].typ, vars[i].moved = v.Type.Elem, v.Type
+		}
+	}
+	return vars, nil
+}
+
+// inlinings returns where code was inlined, the innermost call first.
+func inlinings(calls []dwarfargs.InlinedCall) []Inlining {
+	var all []Inlining
+	for _, c := range slices.Backward(calls) {
+		all = append(all, Inlining{Caller: c.Caller, File: c.File, Line: c.Line})
+	}
+	return all
+}
