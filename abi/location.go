@@ -111,6 +111,9 @@ const (
 	Redacted
 	// NotReturned: a result of a call that did not return.
 	NotReturned
+	// Uncertain: the debug information of optimised code says where the variable is,
+	// but not whether it was assigned to since.
+	Uncertain
 	// SharedPlace: the debug information of optimised code has another variable in
 	// the same place. If one of both was assigned to since, it is wrong about one.
 	SharedPlace
@@ -165,6 +168,7 @@ var reasonText = [reasonCount]string{
 	"out of range",
 	"redacted",
 	"the call did not return",
+	"optimized code: its value may be out of date, shown with WithUncertain",
 	"optimized code: another variable has the same place, one of both may be out of date",
 	"optimized code: the debug information of this Go release is not exact",
 	"not assigned yet",

@@ -211,6 +211,9 @@ func (c *Call) AppendText(b []byte) []byte {
 			continue
 		}
 		b = append(b, c.ArgName(i)...)
+		if c.Uncertain(i) {
+			b = append(b, '~')
+		}
 		b = append(b, '=')
 		b = c.Arg(i).AppendText(b)
 	}
@@ -246,6 +249,9 @@ func (c *Call) AppendJSON(b []byte) []byte {
 			b = append(b, ',')
 		}
 		b = appendNamedJSON(b, c.ArgName(i), c.Arg(i))
+		if c.Uncertain(i) {
+			b = append(b[:len(b)-1], `,"uncertain":true}`...)
+		}
 	}
 	return append(c.appendEndJSON(append(b, ']')), '}')
 }

@@ -65,6 +65,8 @@ type Func struct {
 	returnG probegen.G
 	// place is what is probed in place of the function itself, nil if nothing is.
 	place *codePlace
+	// uncertain says which arguments may be out of date, nil if none may.
+	uncertain []bool
 }
 
 // Param is a parameter of a function: what is known of it without running the
@@ -80,9 +82,11 @@ type Param struct {
 	Source string
 	// moved is the pointer's type of a variable that was moved to the heap: Location
 	// is where the pointer is. nil for all others.
-	moved  *abi.Type
-	arch   *abi.Arch
-	redact *capture.Redaction
+	moved *abi.Type
+	// uncertain says that the value may be out of date: see WithUncertain.
+	uncertain bool
+	arch      *abi.Arch
+	redact    *capture.Redaction
 }
 
 // Absent returns why the whole parameter cannot be captured, and whether that

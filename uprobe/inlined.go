@@ -224,12 +224,10 @@ func (b *executable) inlinedCopy(h *copyHost, c *dwarfargs.InlinedCopy, pl codeP
 		for i := range params {
 			ps[i] = &params[i]
 		}
-		locations, sources := b.locate(ps, p.Addr, optimized)
-		vars := make([]variable, len(ps))
-		for i, q := range ps {
-			vars[i] = variable{name: q.Name, typ: q.Type, location: locations[i], source: sources[i]}
-			if strings.HasPrefix(q.Name, "&") { // moved to the heap
-				vars[i].name, vars[i].location = q.Name[1:], abi.Absent(q.Type.Size, abi.UnsupportedLocation)
+		vars := b.locate(ps, p.Addr, sight{optimized: optimized, inlined: true}, o)
+		for i := range vars {
+			if name, moved := strings.CutPrefix(vars[i].name, "&"); moved { // to the heap, which has not happened yet
+				vars[i].name, vars[i].location = name, abi.Absent(vars[i].typ.Size, abi.UnsupportedLocation)
 			}
 		}
 		return vars, nil

@@ -213,13 +213,21 @@ func (h *lineHost) spot(r lineRow) (spot, bool, error) {
 	if !r.Stmt {
 		return spot{}, false, nil
 	}
-	calls, err := h.b.dwarf.InlinedAt(h.Func, r.PC)
+	pc := r.PC
+	calls, err := h.b.dwarf.InlinedAt(h.Func, pc)
 	if err != nil {
 		return spot{}, false, err
 	}
-	before := h.flow.Before(r.PC)
-	entry := r.PC == h.Entry
-	if !entry && len(before) > 0 {
+	// Jumps to code of the line belong to it, too: it is the code that counts.
+	if to, ok := h.flow.Jump(pc); ok {
+		if same, err := h.within(to, calls); err != nil {
+			return spot{}, false, err
+		} else if same {
+			pc = to
+		}
+	}
+	entry := pc == h.Entry
+	if before := h.before(pc, 0); !entry && len(before) > 0 {
 		within := true
 		for _, pc := range before {
 			w, err := h.within(pc, calls)
@@ -237,20 +245,33 @@ func (h *lineHost) spot(r lineRow) (spot, bool, error) {
 	if len(calls) > 0 {
 		name = calls[len(calls)-1].Name
 	}
-	return spot{name: name, addr: r.PC, place: pl, make: func() (*Func, error) {
+	return spot{name: name, addr: pc, place: pl, make: func() (*Func, error) {
 		if entry && len(calls) == 0 {
 			return h.atEntry(pl)
 		}
-		p, err := h.flow.Probe(r.PC)
+		p, err := h.flow.Probe(pc)
 		if err != nil {
 			return nil, err
 		}
-		if p.CFA, err = h.b.cfa(h.hosted, r.PC); err != nil {
+		if p.CFA, err = h.b.cfa(h.hosted, pc); err != nil {
 			return nil, err
 		}
 		sites := &site.Sites{Entry: p, Why: "where the line begins"}
-		return h.b.placed(h.hosted, name, sites, pl, func(depth int) ([]variable, error) { return h.variables(r.PC, depth) }, h.o)
+		return h.b.placed(h.hosted, name, sites, pl, func(depth int) ([]variable, error) { return h.variables(pc, depth) }, h.o)
 	}}, true, nil
+}
+
+// before returns the instructions from which control comes to one of the line, or to
+// jumps to it.
+func (h *lineHost) before(pc symbols.VirtAddr, nesting int) (all []symbols.VirtAddr) {
+	for _, p := range h.flow.Before(pc) {
+		if _, ok := h.flow.Jump(p); ok && nesting < 8 {
+			all = append(all, h.before(p, nesting+1)...)
+			continue
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // within reports whether an instruction belongs to the line, in the same copy of it,
@@ -276,6 +297,13 @@ func (h *lineHost) within(pc symbols.VirtAddr, copy []dwarfargs.InlinedCall) (bo
 // atEntry is the place of a line that a function begins with: its parameters are
 // where calls of it have them.
 func (h *lineHost) atEntry(pl codePlace) (*Func, error) {
+	fn, err := h.b.dwarf.Func(h.Func, 0)
+	if err != nil {
+		return nil, err
+	}
+	// The first instruction may be one of a later line, before which parameters are
+	// assigned to.
+	doubt := fn.Optimized && fn.Line != h.line
 	whole := *h.o
 	whole.whole = true
 	read := func(depth int) ([]variable, error) {
@@ -288,11 +316,18 @@ func (h *lineHost) atEntry(pl codePlace) (*Func, error) {
 		}
 		var vars []variable
 		for _, p := range d.params {
-			vars = append(vars, variable{name: p.Name, typ: p.Type, location: p.Location, source: p.Source})
+			v := variable{name: p.Name, typ: p.Type, location: p.Location, source: p.Source, uncertain: doubt}
+			if doubt && !h.o.uncertain {
+				v.location, v.uncertain = abi.Absent(p.Type.Size, abi.Uncertain), false
+			}
+			vars = append(vars, v)
 		}
 		return vars, nil
 	}
-	vars, _ := read(typeDepth(h.o))
+	vars, err := read(typeDepth(h.o))
+	if err != nil {
+		return nil, err
+	}
 	live := (&Func{arch: h.b.arch}).liveOf(vars, h.b)
 	if h.d.keepsG(h.b.arch) {
 		live = append(live, h.b.arch.G)
@@ -326,12 +361,9 @@ func (h *lineHost) variables(pc symbols.VirtAddr, depth int) ([]variable, error)
 	for i := range scope.Vars {
 		ps[i] = &scope.Vars[i].Param
 	}
-	locations, sources := h.b.locate(ps, pc, scope.Optimized)
-	vars := make([]variable, len(ps))
+	vars := h.b.locate(ps, pc, sight{optimized: scope.Optimized}, h.o)
 	for i := range scope.Vars {
-		v := &scope.Vars[i]
-		vars[i] = variable{name: v.Name, typ: v.Type, location: locations[i], source: sources[i]}
-		if v.Heap {
+		if v := &scope.Vars[i]; v.Heap {
 			vars[i].typ, vars[i].moved = v.Type.Elem, v.Type
 		}
 	}

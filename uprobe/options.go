@@ -77,6 +77,7 @@ type options struct {
 	throttle  probegen.Limits // see WithSampling
 	results   bool            // see WithResults
 	inlined   bool            // see WithInlined
+	uncertain bool            // see WithUncertain
 	inspect   bool            // nothing will be traced
 }
 

@@ -3,6 +3,7 @@ package uprobe
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/dwarfargs"
@@ -65,6 +66,45 @@ func (c *Call) Inlined() (Inlining, bool) { return c.fn.Inlined() }
 // see [Trace].
 func (c *Call) Line() (file string, line int) { return c.fn.Line() }
 
+// WithUncertain also shows the variables of lines in optimised code that may be out of
+// date. The compiler's location lists say where a variable is, but an assignment of a
+// constant or of a value that is there already leaves no trace in them: then the
+// variable has the value that it had before, or already the one that it has later.
+// Nothing in the binary tells such variables from others, so without this option all
+// are absent. Arguments and variables that may be so are marked: see
+// [Call.Uncertain].
+//
+// Code that is built with -gcflags=all='-N -l' needs no such option.
+func WithUncertain() Option {
+	return func(o *options) error {
+		o.uncertain = true
+		return nil
+	}
+}
+
+// Uncertain reports whether the i-th variable, or an expression over it, may be out of
+// date: see [WithUncertain].
+func (c *Call) Uncertain(i int) bool { return i < len(c.fn.uncertain) && c.fn.uncertain[i] }
+
+// markUncertain notes which arguments may be out of date.
+func (f *Func) markUncertain() {
+	if !slices.ContainsFunc(f.params, func(p Param) bool { return p.uncertain }) {
+		return
+	}
+	for i := range f.params {
+		f.uncertain = append(f.uncertain, f.params[i].uncertain)
+	}
+	if f.captures == nil {
+		return
+	}
+	// An expression may look at any of them.
+	of := make([]bool, len(f.captures))
+	for i := range of {
+		of[i] = true
+	}
+	f.uncertain = of
+}
+
 // title returns how errors and tables call the function.
 func (f *Func) title() string {
 	if file, line := f.Line(); file != "" {
@@ -80,6 +120,8 @@ type variable struct {
 	moved    *abi.Type // see Param
 	location abi.Location
 	source   string
+	// uncertain: see WithUncertain.
+	uncertain bool
 }
 
 // spot is a place that can be probed, before it is worked out.
@@ -155,6 +197,7 @@ func (b *executable) placed(h *hosted, name string, sites *site.Sites, pl codePl
 	if err := b.expressions(f, o); err != nil {
 		return nil, err
 	}
+	f.markUncertain()
 	if o.bound != nil {
 		if f.bound, err = o.bound.check(f); err != nil {
 			return nil, err
@@ -221,7 +264,7 @@ func (f *Func) setVariables(vars []variable, b *executable, o *options) {
 		}
 		f.inputs = append(f.inputs, in)
 		f.params = append(f.params, Param{
-			Name: v.name, Type: v.typ, Location: v.location, Source: v.source, moved: v.moved, arch: b.arch, redact: o.limits.Redact,
+			Name: v.name, Type: v.typ, Location: v.location, Source: v.source, moved: v.moved, uncertain: v.uncertain, arch: b.arch, redact: o.limits.Redact,
 		})
 		f.sig.Params = append(f.sig.Params, abi.Param{Name: v.name, Type: v.typ})
 	}
@@ -232,41 +275,51 @@ func movedNode(i int, v variable) *expr.Node {
 	return &expr.Node{Op: expr.Deref, Type: v.typ, Column: 1, X: &expr.Node{Op: expr.Param, Type: v.moved, N: int64(i), Column: 1}}
 }
 
-// trusted returns where a variable is, as far as that can be relied on. locations
-// are those of all variables that are in scope, of which it is number i.
+// trusted returns where a variable is, as far as that can be relied on, and whether
+// it cannot. locations are those of all variables, of which it is number i.
 //
 // What is not optimised has its place in the frame. Of optimised code the compiler
-// lists for each variable where the value is that it had last: but an assignment of
-// a constant, or of the value that another variable has, leaves no trace in the
-// lists. Then two variables are listed in the same place, or the old value stays.
-func (b *executable) trusted(i int, locations []abi.Location, optimized bool) abi.Location {
-	l := locations[i]
-	if !optimized {
-		return l
+// lists for each variable where the value is that it had last: but an assignment of a
+// constant, or of a value that is there already, leaves no trace in the lists, which
+// then have the value of before, or the later one too early. (In main.f(n) of
+// "x := n; g(); x = 5; h()" the list has x where n is, to the end.) Nothing in the
+// binary tells such variables from others. Where an inlined body begins, only those
+// of its parameters are in danger that it assigns to: then two are listed in the same
+// place.
+func (b *executable) trusted(i int, locations []abi.Location, in sight, o *options) (l abi.Location, uncertain bool) {
+	l = locations[i]
+	if !in.optimized || !somewhere(l) {
+		return l, false
 	}
 	size := int64(0)
 	for _, p := range l {
 		size = max(size, p.Offset+p.Size)
 	}
 	if minor, known := b.minor(); known && minor < 18 {
-		return absentUnless(l, size, abi.StaleList)
+		return abi.Absent(size, abi.StaleList), false
 	}
-	for k := range locations {
-		if k != i && shares(l, locations[k]) {
-			return absentUnless(l, size, abi.SharedPlace)
+	why := abi.Uncertain
+	if in.inlined {
+		if !slices.ContainsFunc(append(locations[:i:i], locations[i+1:]...), func(o abi.Location) bool { return shares(l, o) }) {
+			return l, false
 		}
+		why = abi.SharedPlace
 	}
-	return l
+	if o.uncertain {
+		return l, true
+	}
+	return abi.Absent(size, why), false
 }
 
-// absentUnless makes a location absent for a reason, unless it is so already.
-func absentUnless(l abi.Location, size int64, r abi.Reason) abi.Location {
-	for _, p := range l {
-		if p.Kind != abi.Nowhere {
-			return abi.Absent(size, r)
-		}
-	}
-	return l
+// sight is what a location is for.
+type sight struct {
+	optimized bool
+	inlined   bool // where the body of an inlined call begins
+}
+
+// somewhere reports whether there is anything of a value.
+func somewhere(l abi.Location) bool {
+	return slices.ContainsFunc(l, func(p abi.Piece) bool { return p.Kind != abi.Nowhere })
 }
 
 // shares reports whether two locations have a register or a place in memory in
@@ -296,10 +349,9 @@ func shares(a, c abi.Location) bool {
 	return false
 }
 
-// locate returns where variables are at an address, as far as that can be relied
-// on, and the words for it.
-func (b *executable) locate(ps []*dwarfargs.Param, pc symbols.VirtAddr, optimized bool) ([]abi.Location, []string) {
-	locations, sources := make([]abi.Location, len(ps)), make([]string, len(ps))
+// locate returns where variables are at an address, as far as that can be relied on.
+func (b *executable) locate(ps []*dwarfargs.Param, pc symbols.VirtAddr, in sight, o *options) []variable {
+	locations := make([]abi.Location, len(ps))
 	for i, p := range ps {
 		l, ok := p.At(pc)
 		switch {
@@ -309,14 +361,17 @@ func (b *executable) locate(ps []*dwarfargs.Param, pc symbols.VirtAddr, optimize
 			l = abi.Absent(p.Type.Size, abi.OptimizedOut)
 		}
 		locations[i] = l
-		sources[i] = "debug information"
-		if optimized {
-			sources[i] = "location list"
+	}
+	vars := make([]variable, len(ps))
+	for i, p := range ps {
+		v := variable{name: p.Name, typ: p.Type, source: "debug information"}
+		if in.optimized {
+			v.source = "location list"
 		}
+		if v.location, v.uncertain = b.trusted(i, locations, in, o); v.uncertain {
+			v.source += ", perhaps out of date"
+		}
+		vars[i] = v
 	}
-	believed := make([]abi.Location, len(ps))
-	for i := range ps {
-		believed[i] = b.trusted(i, locations, optimized)
-	}
-	return believed, sources
+	return vars
 }

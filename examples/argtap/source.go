@@ -18,6 +18,7 @@ type source struct {
 	redact     repeated
 	noRedact   bool
 	inlined    bool
+	uncertain  bool
 }
 
 func (s *source) register(fs *flag.FlagSet) {
@@ -32,6 +33,7 @@ func (s *source) register(fs *flag.FlagSet) {
 		"it is a word, as password, or values of a type, as http.Cookie, or of\n"+
 		"those of a package, as crypto/rsa.*; may be repeated")
 	fs.BoolVar(&s.inlined, "inlined", false, "also the calls in whose place the compiler has put the function's body")
+	fs.BoolVar(&s.uncertain, "uncertain", false, "show variables of lines in optimised code that may be out of date, as x~=5")
 	fs.BoolVar(&s.noRedact, "no-redact", false, "show passwords, tokens and whatever else is redacted by default")
 }
 
@@ -47,6 +49,9 @@ func (s *source) options() []uprobe.Option {
 	}
 	if s.inlined {
 		opts = append(opts, uprobe.WithInlined())
+	}
+	if s.uncertain {
+		opts = append(opts, uprobe.WithUncertain())
 	}
 	if s.debugFile != "" {
 		opts = append(opts, uprobe.WithDebugFile(s.debugFile))

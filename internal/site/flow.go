@@ -255,3 +255,16 @@ func (w *Flow) loops(p int32, in []bool) bool {
 	}
 	return false
 }
+
+// Jump returns where control goes from an instruction that is nothing but a jump
+// within the function, or from a chain of them.
+func (w *Flow) Jump(a symbols.VirtAddr) (to symbols.VirtAddr, ok bool) {
+	i, known := w.at(a)
+	for n := 0; known && n < 64 && w.instrs[i].flow == jump && len(w.succs[i]) == 1 && w.succs[i][0] >= 0; n++ {
+		i, ok = w.succs[i][0], true
+	}
+	if !ok {
+		return 0, false
+	}
+	return w.addr(i), true
+}
