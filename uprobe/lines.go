@@ -227,17 +227,9 @@ func (h *lineHost) spot(r lineRow) (spot, bool, error) {
 		}
 	}
 	entry := pc == h.Entry
-	if before := h.before(pc, 0); !entry && len(before) > 0 {
-		within := true
-		for _, pc := range before {
-			w, err := h.within(pc, calls)
-			if err != nil {
-				return spot{}, false, err
-			}
-			within = within && w
-		}
-		if within {
-			return spot{}, false, nil
+	if !entry {
+		if same, err := h.comesFromLine(pc, calls); err != nil || same {
+			return spot{}, false, err
 		}
 	}
 	pl := codePlace{file: h.file, line: h.line, inlined: inlinings(calls)}
@@ -261,17 +253,43 @@ func (h *lineHost) spot(r lineRow) (spot, bool, error) {
 	}}, true, nil
 }
 
-// before returns the instructions from which control comes to one of the line, or to
-// jumps to it.
-func (h *lineHost) before(pc symbols.VirtAddr, nesting int) (all []symbols.VirtAddr) {
-	for _, p := range h.flow.Before(pc) {
-		if _, ok := h.flow.Jump(p); ok && nesting < 8 {
-			all = append(all, h.before(p, nesting+1)...)
+// maxBefore bounds the instructions that are looked at before one of the line.
+const maxBefore = 256
+
+// comesFromLine reports whether all ways to an instruction come from the line itself.
+// What lies between does not count: jumps, and what begins no statement, such as
+// copies of registers that the compiler has put between two parts of one.
+func (h *lineHost) comesFromLine(pc symbols.VirtAddr, calls []dwarfargs.InlinedCall) (bool, error) {
+	queue, seen := h.flow.Before(pc), map[symbols.VirtAddr]bool{}
+	if len(queue) == 0 {
+		return false, nil
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		p := queue[0]
+		if seen[p] {
 			continue
 		}
-		all = append(all, p)
+		if seen[p] = true; len(seen) > maxBefore {
+			return false, nil
+		}
+		_, jump := h.flow.Jump(p)
+		if !jump {
+			if w, err := h.within(p, calls); err != nil {
+				return false, err
+			} else if w {
+				continue
+			}
+			if r, ok := h.rows.at(p); !ok || r.Stmt || p == h.Entry {
+				return false, nil
+			}
+		}
+		before := h.flow.Before(p)
+		if len(before) == 0 {
+			return false, nil
+		}
+		queue = append(queue, before...)
 	}
-	return all
+	return true, nil
 }
 
 // within reports whether an instruction belongs to the line, in the same copy of it,

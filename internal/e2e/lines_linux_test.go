@@ -112,6 +112,9 @@ func compareLines(t *testing.T, l *fixture.Lines, want map[string][][]string, go
 			if exact {
 				among = w[n : n+1]
 			}
+			if !exact && len(h.why) == len(h.vals) {
+				continue // the compiler may do a part of a statement too early
+			}
 			if !slices.ContainsFunc(among, match) {
 				if bad++; bad < 12 {
 					t.Errorf("%s:%d (%s) in %s: hit %d: %v %v: no pass of %v is so: %v", m.File, m.Line, tag, m.Func, n, h.vals, h.why, m.Vars, among[:min(len(among), 4)])
@@ -136,14 +139,16 @@ func compareLines(t *testing.T, l *fixture.Lines, want map[string][][]string, go
 // TestRandomLines compares the variables of lines of generated programs.
 func TestRandomLines(t *testing.T) {
 	needRoot(t)
-	for seed := uint64(1); seed < 5; seed++ {
-		b := builds[seed%uint64(len(builds))]
-		t.Run(fmt.Sprintf("%s/%d", b.name, seed), func(t *testing.T) {
-			l := fixture.GenerateLines(seed, 12)
-			path := fixture.Build(t, l.Source, b.flags...)
-			want, got := traceLines(t, path, l)
-			shown, absent := compareLines(t, l, want, got, slices.Contains(b.flags, "-gcflags=all=-N -l"))
+	for seed, b := range builds {
+		t.Run(b.name, func(t *testing.T) {
+			exact := b.name == "unoptimised"
+			l := fixture.GenerateLines(uint64(seed), 8)
+			want, got := traceLines(t, fixture.Build(t, l.Source, b.flags...), l)
+			shown, absent := compareLines(t, l, want, got, exact)
 			t.Logf("%d lines, %d values shown, absent: %v", len(l.Marks), shown, absent)
+			if exact && (shown < 1000 || len(absent) > 0) {
+				t.Errorf("%d values shown, absent: %v", shown, absent)
+			}
 		})
 	}
 }
