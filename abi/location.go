@@ -120,8 +120,6 @@ const (
 	// StaleList: the debug information of this Go release has variables of optimised
 	// code in places that they have later only.
 	StaleList
-	// NotAssigned: nothing was stored yet in the place that the variable will have.
-	NotAssigned
 	reasonCount
 )
 
@@ -168,10 +166,9 @@ var reasonText = [reasonCount]string{
 	"out of range",
 	"redacted",
 	"the call did not return",
-	"optimized code: its value may be out of date, shown with WithUncertain",
-	"optimized code: another variable has the same place, one of both may be out of date",
+	"optimized code: may be out of date (WithUncertain)",
+	"optimized code: in the same place as another variable, one of both may be out of date",
 	"optimized code: the debug information of this Go release is not exact",
-	"not assigned yet",
 }
 
 // String returns the reason as users see it.

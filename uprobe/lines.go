@@ -68,38 +68,9 @@ func (b *executable) lineSpots(suffix string, line int, o *options) ([]spot, err
 	if len(found) == 0 {
 		return nil, noCode(rows, file, line)
 	}
-	var spots []spot
-	hosts := map[symbols.VirtAddr]*lineHost{}
-	var refused error
-	for _, r := range found {
-		s, err := b.file.At(r.PC)
-		if err != nil {
-			refused = err
-			continue
-		}
-		h := hosts[s.Entry]
-		if h == nil {
-			h = &lineHost{b: b, rows: rows.in(s), file: file, line: line, o: o}
-			h.hosted, h.err = b.host(s, o)
-			hosts[s.Entry] = h
-			if h.err != nil {
-				refused = &FuncError{s.Name, h.err}
-			}
-		}
-		if h.err != nil {
-			continue
-		}
-		sp, ok, err := h.spot(r)
-		if err != nil {
-			refused = &FuncError{s.Name, err}
-			continue
-		}
-		if ok {
-			spots = append(spots, sp)
-		}
-		if len(spots) > maxLineSites {
-			return nil, fmt.Errorf("%s:%d is in more than %d places of the code", file, line, maxLineSites)
-		}
+	spots, refused, err := b.spotsOf(found, rows, file, line, o)
+	if err != nil {
+		return nil, err
 	}
 	if len(spots) == 0 && refused != nil {
 		return nil, refused
@@ -108,6 +79,58 @@ func (b *executable) lineSpots(suffix string, line int, o *options) ([]spot, err
 		return nil, noCode(rows, file, line)
 	}
 	return spots, nil
+}
+
+// spotsOf makes places of the rows of a line: of those that begin a statement, else,
+// in code that is not optimised, of all. refused is an error of a function that has
+// such a row.
+func (b *executable) spotsOf(found []lineRow, rows lineRows, file string, line int, o *options) (spots []spot, refused, err error) {
+	hosts := map[symbols.VirtAddr]*lineHost{}
+	for _, anyRow := range []bool{false, true} {
+		for _, r := range found {
+			s, err := b.file.At(r.PC)
+			if err != nil {
+				refused = err
+				continue
+			}
+			h := hosts[s.Entry]
+			if h == nil {
+				h = &lineHost{b: b, rows: rows.in(s), file: file, line: line, o: o}
+				h.err = h.open(s)
+				hosts[s.Entry] = h
+				if h.err != nil {
+					refused = &FuncError{s.Name, h.err}
+				}
+			}
+			if h.err != nil || anyRow && (h.found || h.optimized) {
+				continue
+			}
+			h.anyRow = anyRow
+			sp, ok, err := h.spot(r)
+			if err != nil {
+				refused = &FuncError{s.Name, err}
+				continue
+			}
+			if ok {
+				h.found = h.found || !anyRow
+				spots = append(spots, sp)
+			}
+			if len(spots) > maxLineSites {
+				return nil, nil, fmt.Errorf("%s:%d is in more than %d places of the code", file, line, maxLineSites)
+			}
+		}
+	}
+	return spots, refused, nil
+}
+
+// open works out the function.
+func (h *lineHost) open(s symbols.Func) error {
+	fn, err := h.b.dwarf.Func(s, 0)
+	if err == nil {
+		h.optimized, h.declared = fn.Optimized, fn.Line
+		h.hosted, err = h.b.host(s, h.o)
+	}
+	return err
 }
 
 // sourceFile returns the one source file whose path ends in suffix.
@@ -206,11 +229,17 @@ type lineHost struct {
 	line int
 	o    *options
 	err  error
+	// declared is the line of the function's declaration.
+	declared  int
+	optimized bool
+	// found says that a statement of the line begins in the function, anyRow that what
+	// begins none is looked at, because there is none.
+	found, anyRow bool
 }
 
 // spot makes a place of a row, if control comes to the line there from elsewhere.
 func (h *lineHost) spot(r lineRow) (spot, bool, error) {
-	if !r.Stmt {
+	if !r.Stmt && !h.anyRow {
 		return spot{}, false, nil
 	}
 	pc := r.PC
@@ -257,8 +286,9 @@ func (h *lineHost) spot(r lineRow) (spot, bool, error) {
 const maxBefore = 256
 
 // comesFromLine reports whether all ways to an instruction come from the line itself.
-// What lies between does not count: jumps, and what begins no statement, such as
-// copies of registers that the compiler has put between two parts of one.
+// What lies between does not count: jumps, and what belongs to no statement's begin,
+// such as copies of registers that the compiler has put between two parts of one, or
+// before it.
 func (h *lineHost) comesFromLine(pc symbols.VirtAddr, calls []dwarfargs.InlinedCall) (bool, error) {
 	queue, seen := h.flow.Before(pc), map[symbols.VirtAddr]bool{}
 	if len(queue) == 0 {
@@ -276,10 +306,9 @@ func (h *lineHost) comesFromLine(pc symbols.VirtAddr, calls []dwarfargs.InlinedC
 		if !jump {
 			if w, err := h.within(p, calls); err != nil {
 				return false, err
-			} else if w {
+			} else if r, ok := h.rows.at(p); w && (!ok || r.Stmt || h.anyRow) {
 				continue
-			}
-			if r, ok := h.rows.at(p); !ok || r.Stmt || p == h.Entry {
+			} else if !ok || r.Stmt || p == h.Entry {
 				return false, nil
 			}
 		}
@@ -315,13 +344,9 @@ func (h *lineHost) within(pc symbols.VirtAddr, copy []dwarfargs.InlinedCall) (bo
 // atEntry is the place of a line that a function begins with: its parameters are
 // where calls of it have them.
 func (h *lineHost) atEntry(pl codePlace) (*Func, error) {
-	fn, err := h.b.dwarf.Func(h.Func, 0)
-	if err != nil {
-		return nil, err
-	}
 	// The first instruction may be one of a later line, before which parameters are
 	// assigned to.
-	doubt := fn.Optimized && fn.Line != h.line
+	doubt := h.optimized && h.declared != h.line
 	whole := *h.o
 	whole.whole = true
 	read := func(depth int) ([]variable, error) {
