@@ -117,6 +117,15 @@ const (
 	PanicUnclear
 	// CutPanics: the limit on what is kept of calls that have not ended.
 	CutPanics
+	// Uncertain: the debug information of optimised code says where the variable is,
+	// but not whether it was assigned to since.
+	Uncertain
+	// SharedPlace: the debug information of optimised code has another variable in
+	// the same place. If one of both was assigned to since, it is wrong about one.
+	SharedPlace
+	// StaleList: the debug information of this Go release has variables of optimised
+	// code in places that they have later only.
+	StaleList
 	reasonCount
 )
 
@@ -166,6 +175,9 @@ var reasonText = [reasonCount]string{
 	"the beginning of the panic was not seen",
 	"one of several panics",
 	"cut at the limit on bytes of open calls",
+	"optimized code: may be out of date (WithUncertain)",
+	"optimized code: in the same place as another variable, one of both may be out of date",
+	"optimized code: the debug information of this Go release is not exact",
 }
 
 // String returns the reason as users see it.

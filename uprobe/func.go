@@ -79,6 +79,10 @@ type Func struct {
 	returns []symbols.FileOffset
 	returnG probegen.G
 	frames  *frameSizes
+	// place is what is probed in place of the function itself, nil if nothing is.
+	place *codePlace
+	// uncertain says which arguments may be out of date, nil if none may.
+	uncertain []bool
 }
 
 // Param is a parameter of a function: what is known of it without running the
@@ -92,8 +96,13 @@ type Param struct {
 	// Source says whom the location was believed, and how the debug
 	// information compared with the calling convention.
 	Source string
-	arch   *abi.Arch
-	redact *capture.Redaction
+	// moved is the pointer's type of a variable that was moved to the heap: Location
+	// is where the pointer is. nil for all others.
+	moved *abi.Type
+	// uncertain says that the value may be out of date: see WithUncertain.
+	uncertain bool
+	arch      *abi.Arch
+	redact    *capture.Redaction
 	// receiver says where the register is that Location calls
 	// probegen.RegReceiver.
 	receiver *probegen.Receiver
@@ -128,6 +137,9 @@ func (p Param) LocationText() string {
 	text := p.Location.Format(p.arch)
 	if p.receiver != nil {
 		text = strings.ReplaceAll(text, p.arch.RegName(probegen.RegReceiver), receiverText(p.receiver, p.arch))
+	}
+	if p.moved != nil {
+		return "*" + text
 	}
 	return text
 }
