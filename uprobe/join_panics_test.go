@@ -137,7 +137,7 @@ func TestJoinPanics(t *testing.T) {
 			x.enter(1, 10)
 			x.panics(40, 0, 0)
 			x.leave(1, 10, false)
-		}, nil},
+		}, []string{"lost"}},
 		{"too much is kept", func(x *joinTest) {
 			x.enter(1, 10)
 			x.j.bytes += maxOpenBytes
