@@ -251,6 +251,25 @@ func ExampleWithUnbound() {
 	defer t.Close()
 }
 
+// Tell what calls panic with, and where that is recovered.
+func ExampleCall_PanicValue() {
+	handler := func(c *uprobe.Call) {
+		v, ok := c.PanicValue()
+		switch {
+		case !ok: // it returned
+		case c.Recovered():
+			fmt.Printf("%s recovered %s: %+v\n", c.Name(), v.Dynamic().TypeName(), v)
+		default:
+			fmt.Printf("%s panicked: %+v\n", c.Name(), v)
+		}
+	}
+	t, err := uprobe.Trace("./app", "main.*", handler, uprobe.WithResults())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+}
+
 // Decode a value into variables of a program's own.
 func ExampleValue_Decode() {
 	handler := func(c *uprobe.Call) {

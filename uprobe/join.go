@@ -346,6 +346,7 @@ func (j *joiner) drop(pid uint32, p *openProcess) {
 		for _, q := range g.panics {
 			j.calls.forget(callID{pid, id, openPanic, q.depth})
 		}
+		j.dropPanics(g, func(*panicked) bool { return true })
 		delete(p.goroutines, id)
 	}
 	if p.release != nil {

@@ -54,7 +54,8 @@ func (c *Call) PanicValue() (v Value, ok bool) {
 // Recovered reports whether the call recovered a panic, its own or one of a function
 // that it called, and then returned. Its results are what the named results were by
 // then. A call that recovers a panic and is then left by another is not: it
-// [Call.Panicked].
+// [Call.Panicked]. One that recovers while more than four panics are under way, one
+// within another, may not be told from others.
 func (c *Call) Recovered() bool { return c.thrown != nil && !c.unwound }
 
 // appendPanic appends the value of a panic.

@@ -194,7 +194,12 @@ func (b *executable) placed(h *hosted, name string, sites *site.Sites, pl codePl
 		return nil, err
 	}
 	f.setVariables(vars, b, o)
-	if err := b.expressions(f, h.d, o); err != nil {
+	d := *h.d
+	d.noResults = f.noResults // those of the function around it are not its own
+	if err := b.expressions(f, &d, o); err != nil {
+		return nil, err
+	}
+	if err := f.checkReturn(); err != nil {
 		return nil, err
 	}
 	f.markUncertain()

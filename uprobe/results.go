@@ -14,6 +14,9 @@ import (
 // with its results and its duration. See [Call.Results], [Call.Duration] and
 // [Call.Panicked], and for what was panicked with [Call.PanicValue].
 //
+// The values of panics may be of any type, so to start takes as long as for a
+// function with arguments of interface types.
+//
 // Each return instruction of the function is probed. On amd64 and 386 the kernel
 // single-steps it, which takes several times as long as the probe of the entry.
 // Functions whose results cannot be captured ([Func.NoResults]) are traced as
@@ -21,9 +24,9 @@ import (
 //
 // A call that does not return is not delivered, but counted in [Stats]; unless it
 // is left by a panic. That shows when the panic is recovered or the program ends for
-// it. Of more than four panics that are under way one within another, it may show
-// later of the outer ones: when the goroutine enters or leaves a function that is
-// traced and whose frame is at the same place on the stack or higher up.
+// it. Where more than four panics are under way one within another, it shows later
+// for the outer ones: when the goroutine enters or leaves a function that is traced
+// and whose frame is at the same place on the stack or higher up.
 func WithResults() Option {
 	return func(o *options) error {
 		o.results = true

@@ -89,8 +89,9 @@ func TestResultsDie(t *testing.T) {
 		want string
 		open uint64
 	}{
-		{`panic("dies")`, "main.inner(n=3) panicked, main.outer(n=2) panicked", 0},
-		{`var p *int; return *p`, "main.inner(n=3) panicked, main.outer(n=2) panicked", 0},
+		{`panic("dies")`, `main.inner(n=3) panicked: "dies", main.outer(n=2) panicked: "dies"`, 0},
+		{`var p *int; return *p`, `main.inner(n=3) panicked: runtime.errorString("invalid memory address or nil pointer dereference"), ` +
+			`main.outer(n=2) panicked: runtime.errorString("invalid memory address or nil pointer dereference")`, 0},
 		{`os.Exit(0); return 1`, "", 2},
 		{`defer func() { recover(); os.Exit(1) }(); panic("no")`, "", 2},
 		{`syscall.Kill(os.Getpid(), syscall.SIGKILL); return 1`, "", 2},
