@@ -28,6 +28,9 @@ type processes struct {
 	last  *seenProcess // whose record came last
 	next  time.Time
 	ticks int
+	// fds and polled are what pollEnded uses.
+	fds    []unix.PollFd
+	polled []uint32
 }
 
 // seenProcess is a process that has appeared.
@@ -281,6 +284,7 @@ func (p *processes) tick(now time.Time) {
 	}
 	p.next = now.Add(processInterval)
 	p.ticks++
+	ended := p.pollEnded()
 	for _, q := range p.known {
 		if p.ticks > 1 {
 			p.told(q)
@@ -288,10 +292,31 @@ func (p *processes) tick(now time.Time) {
 		switch {
 		case q.dying:
 			p.end(q, now)
-		case q.gone(), p.ticks%5 == 0 && q.replaced():
+		case ended[q.pid], q.pidfd < 0 && q.gone(), p.ticks%5 == 0 && q.replaced():
 			q.dying = true
 		}
 	}
+}
+
+// pollEnded returns those of the processes that have ended, as their descriptors say.
+func (p *processes) pollEnded() map[uint32]bool {
+	p.fds, p.polled = p.fds[:0], p.polled[:0]
+	for pid, q := range p.known {
+		if q.pidfd >= 0 {
+			p.fds = append(p.fds, unix.PollFd{Fd: int32(q.pidfd), Events: unix.POLLIN})
+			p.polled = append(p.polled, pid)
+		}
+	}
+	if n, err := unix.Poll(p.fds, 0); err != nil || n == 0 {
+		return nil
+	}
+	ended := map[uint32]bool{}
+	for i := range p.fds {
+		if p.fds[i].Revents != 0 {
+			ended[p.polled[i]] = true
+		}
+	}
+	return ended
 }
 
 // gone reports whether a process has ended.

@@ -3,6 +3,7 @@ package uprobe
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -248,5 +249,26 @@ func TestBadProcessOptions(t *testing.T) {
 	}
 	if _, err := Trace("", "main.f", func(*Call) {}, WithPID(1<<30)); !errors.Is(err, ErrNoProcess) {
 		t.Errorf("a process that there is not: %v", err)
+	}
+}
+
+func TestProcessEventText(t *testing.T) {
+	e := ProcessEvent{State: ProcessStarted, PID: 7, Executable: "/app", Args: []string{"app", "-port", "8080"}}
+	for want, e := range map[string]ProcessEvent{
+		"process 7 started: /app -port 8080":                     e,
+		"process 7 found: it ended before it could be looked at": {State: ProcessFound, PID: 7},
+		"process 7 ended: 1 call":                                {State: ProcessEnded, PID: 7, Calls: 1},
+		"process 7 ended: 12 calls":                              {State: ProcessEnded, PID: 7, Calls: 12, Executable: "/app"},
+		"process 7 found: /app":                                  {State: ProcessFound, PID: 7, Executable: "/app"},
+		"process 7 ProcessState(9)":                              {State: 9, PID: 7, Executable: "x"},
+	} {
+		if got := e.String(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	var text strings.Builder
+	slog.New(slog.NewTextHandler(&text, nil)).Info("process", "event", e)
+	if !strings.Contains(text.String(), `event.pid=7 event.state=started`) || !strings.Contains(text.String(), `event.args="[app -port 8080]"`) {
+		t.Error(text.String())
 	}
 }
