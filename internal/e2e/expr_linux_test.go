@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/argtap/argtap/internal/fixture"
@@ -155,6 +156,7 @@ func TestCapture(t *testing.T) {
 }
 
 func testCapture(t *testing.T, path string) {
+	var mu sync.Mutex            // each function has a tracer of its own
 	got := map[string][]string{} // by function: of each call, the values
 	for _, f := range exprFuncs {
 		tr := trace(t, path, []string{"main." + f.name}, func(c *uprobe.Call) {
@@ -170,6 +172,8 @@ func testCapture(t *testing.T, path string) {
 				s, _ := shapeOf(v)
 				line += "\t" + s
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			got[f.name] = append(got[f.name], line)
 		}, uprobe.WithCapture(f.exprs...), uprobe.WithLimits(uprobe.Limits{Depth: 10}))
 		defer closeAll(t, tr)
@@ -187,7 +191,12 @@ func testCapture(t *testing.T, path string) {
 		want[name] = append(want[name], line)
 	}
 	for _, f := range exprFuncs {
-		eventually(t, "the calls of "+f.name, func() bool { return len(got[f.name]) >= len(f.calls) })
+		eventually(t, "the calls of "+f.name, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(got[f.name]) >= len(f.calls)
+		})
+		mu.Lock()
 		for i, w := range want["main."+f.name] {
 			g := strings.Split(got[f.name][i], "\t")
 			for j, x := range strings.Split(w, "\t") {
@@ -196,6 +205,7 @@ func testCapture(t *testing.T, path string) {
 				}
 			}
 		}
+		mu.Unlock()
 	}
 }
 
