@@ -66,11 +66,12 @@ func (c *Call) Func() *Func { return c.fn }
 // Name returns the full name of the function that was called.
 func (c *Call) Name() string { return c.fn.name }
 
-// PID returns the process ID (thread group ID) of the caller, as seen in the
-// initial PID namespace.
+// PID returns the process ID (thread group ID) of the caller, as seen in the PID
+// namespace of the tracer. Processes that have no ID there, or another one in a
+// namespace below, are traced from the initial namespace only.
 func (c *Call) PID() int { return int(order.Uint32(c.data[capture.OffPIDTID+4:])) }
 
-// TID returns the ID of the thread that ran the call.
+// TID returns the ID of the thread that ran the call, as seen there too.
 func (c *Call) TID() int { return int(order.Uint32(c.data[capture.OffPIDTID:])) }
 
 // Goroutine returns the ID of the goroutine that made the call. It is 0 for

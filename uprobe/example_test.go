@@ -107,6 +107,28 @@ func ExampleWithHistogram() {
 	}
 }
 
+// Trace a service, all of its processes, and know when they come and go.
+func ExampleWithProcesses() {
+	t, err := uprobe.Trace("/usr/bin/app", "main.handle", func(c *uprobe.Call) { fmt.Println(c.PID(), c) },
+		uprobe.WithCgroup("/sys/fs/cgroup/system.slice/app.service"),
+		uprobe.WithProcesses(func(e uprobe.ProcessEvent) { slog.Info("process", "event", e) }))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	time.Sleep(time.Minute)
+}
+
+// Trace what a process runs, in whatever container it is and whatever has become of
+// the file.
+func ExampleWithPID() {
+	t, err := uprobe.Trace("", "main.handle", func(c *uprobe.Call) { fmt.Println(c) }, uprobe.WithPID(4242))
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(t.Wait()) // when the process ends
+}
+
 // Keep a type out of the trace, and fields and parameters called account or
 // anything like accountNumber, besides what is redacted by default.
 func ExampleWithRedact() {

@@ -55,18 +55,15 @@ const (
 type Option func(*options) error
 
 type options struct {
-	funcs     []string
-	pids      []int
-	cgroup    string             // see WithCgroup
-	processes func(ProcessEvent) // see WithProcesses
-	ctx       context.Context
-	limits    capture.Limits
-	redact    []string
-	buffer    int
-	delay     time.Duration
-	log       *slog.Logger
-	whole     bool // read types to their ends
-	first     bool // probe the first instruction; for measurements
+	funcs  []string
+	ctx    context.Context
+	limits capture.Limits
+	redact []string
+	buffer int
+	delay  time.Duration
+	log    *slog.Logger
+	whole  bool // read types to their ends
+	first  bool // probe the first instruction; for measurements
 	// lack names kernel features to do without; for tests.
 	lack []string
 
@@ -85,6 +82,9 @@ type options struct {
 
 	aggregate *aggregation // see WithCount
 	maxKeys   int
+	pids      []int              // see WithPID
+	cgroup    string             // see WithCgroup
+	processes func(ProcessEvent) // see WithProcesses
 }
 
 func newOptions(opts []Option) (*options, error) {

@@ -103,7 +103,10 @@ func (e ProcessEvent) String() string {
 	fmt.Fprintf(&b, "process %d %s", e.PID, e.State)
 	switch {
 	case e.State == ProcessEnded:
-		fmt.Fprintf(&b, ": %d calls", e.Calls)
+		fmt.Fprintf(&b, ": %d call", e.Calls)
+		if e.Calls != 1 {
+			b.WriteByte('s')
+		}
 	case e.Executable == "":
 		b.WriteString(": it ended before it could be looked at")
 	default:

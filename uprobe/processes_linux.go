@@ -3,12 +3,8 @@ package uprobe
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -32,6 +28,9 @@ type processes struct {
 	last  *seenProcess // whose record came last
 	next  time.Time
 	ticks int
+	// fds and polled are what pollEnded uses.
+	fds    []unix.PollFd
+	polled []uint32
 }
 
 // seenProcess is a process that has appeared.
@@ -97,7 +96,7 @@ func (p *processes) scan(pids []int) {
 		return
 	}
 	if pids == nil {
-		pids = allProcesses("/proc")
+		pids = allProcesses()
 	}
 	for _, pid := range pids {
 		if p.known[uint32(pid)] == nil && visibleIDs(pid) == nil && p.runsFile(pid, false) != nil {
@@ -105,47 +104,6 @@ func (p *processes) scan(pids []int) {
 		}
 	}
 	p.next = time.Now().Add(processInterval)
-}
-
-func allProcesses(dir string) (pids []int) {
-	names, err := os.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
-	for _, e := range names {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// candidates returns the processes that a tracer with these options may find, nil for
-// all.
-func candidates(o *options) []int {
-	if len(o.pids) > 0 && o.cgroup == "" {
-		return o.pids
-	}
-	if o.cgroup == "" {
-		return nil
-	}
-	pids := []int{}
-	filepath.WalkDir(o.cgroup, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return nil
-		}
-		b, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
-		if err != nil { // of a threaded cgroup
-			b, _ = os.ReadFile(filepath.Join(path, "cgroup.threads"))
-		}
-		for f := range strings.FieldsSeq(string(b)) {
-			if pid, err := strconv.Atoi(f); err == nil && (len(o.pids) == 0 || slices.Contains(o.pids, pid)) {
-				pids = append(pids, threadGroup(pid))
-			}
-		}
-		return nil
-	})
-	return pids
 }
 
 // fileID tells files apart.
@@ -244,62 +202,6 @@ func (p *processes) told(q *seenProcess) {
 	}
 }
 
-// look asks /proc for what a process runs. It reports whether it does.
-func (e *ProcessEvent) look() bool {
-	dir := fmt.Sprintf("/proc/%d/", e.PID)
-	exe, err := os.Readlink(dir + "exe")
-	if err != nil {
-		return false
-	}
-	e.Executable = strings.TrimSuffix(exe, deleted)
-	if b, err := os.ReadFile(dir + "cmdline"); err == nil && len(b) > 0 {
-		e.Args = strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
-	}
-	if b, err := os.ReadFile(dir + "cgroup"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if path, ok := strings.CutPrefix(line, "0::"); ok {
-				e.Cgroup = strings.TrimSuffix(path, "\n")
-			}
-		}
-	}
-	stat, err := os.ReadFile(dir + "stat")
-	if err != nil {
-		return false
-	}
-	var ok bool
-	e.Started, ok = startTime(string(stat))
-	return ok
-}
-
-// startTime reads when a process was made from its /proc/PID/stat: the 22nd field, in
-// hundredths of a second since the machine started (proc_pid_stat(5); USER_HZ is 100
-// on all architectures here).
-func startTime(stat string) (time.Time, bool) {
-	// The second field is a name in parentheses, which may have anything in it.
-	_, rest, ok := cutLast(stat, ')')
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 20 {
-		return time.Time{}, false
-	}
-	ticks, err := strconv.ParseInt(fields[19], 10, 64)
-	if err != nil || ticks < 0 || ticks > 1<<50 {
-		return time.Time{}, false
-	}
-	var boot unix.Timespec
-	now := time.Now()
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
-		return time.Time{}, false
-	}
-	return now.Add(time.Duration(ticks)*(time.Second/100) - time.Duration(boot.Nano())).Round(0), true
-}
-
-func cutLast(s string, sep byte) (before, after string, found bool) {
-	if i := strings.LastIndexByte(s, sep); i >= 0 {
-		return s[:i], s[i+1:], true
-	}
-	return s, "", false
-}
-
 // record takes the process of a record, and tells of it if it is new.
 func (p *processes) record(data []byte, epoch time.Time) *seenProcess {
 	pid := order.Uint32(data[capture.OffPIDTID+4:])
@@ -382,6 +284,7 @@ func (p *processes) tick(now time.Time) {
 	}
 	p.next = now.Add(processInterval)
 	p.ticks++
+	ended := p.pollEnded()
 	for _, q := range p.known {
 		if p.ticks > 1 {
 			p.told(q)
@@ -389,10 +292,31 @@ func (p *processes) tick(now time.Time) {
 		switch {
 		case q.dying:
 			p.end(q, now)
-		case q.gone(), p.ticks%5 == 0 && q.replaced():
+		case ended[q.pid], q.pidfd < 0 && q.gone(), p.ticks%5 == 0 && q.replaced():
 			q.dying = true
 		}
 	}
+}
+
+// pollEnded returns those of the processes that have ended, as their descriptors say.
+func (p *processes) pollEnded() map[uint32]bool {
+	p.fds, p.polled = p.fds[:0], p.polled[:0]
+	for pid, q := range p.known {
+		if q.pidfd >= 0 {
+			p.fds = append(p.fds, unix.PollFd{Fd: int32(q.pidfd), Events: unix.POLLIN})
+			p.polled = append(p.polled, pid)
+		}
+	}
+	if n, err := unix.Poll(p.fds, 0); err != nil || n == 0 {
+		return nil
+	}
+	ended := map[uint32]bool{}
+	for i := range p.fds {
+		if p.fds[i].Revents != 0 {
+			ended[p.polled[i]] = true
+		}
+	}
+	return ended
 }
 
 // gone reports whether a process has ended.

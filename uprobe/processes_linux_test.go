@@ -3,11 +3,13 @@ package uprobe
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -169,6 +171,66 @@ func TestStartTime(t *testing.T) {
 	}
 }
 
+func TestMappedAt(t *testing.T) {
+	const maps = `00400000-00452000 r-xp 00001000 08:02 173521      /usr/bin/my app
+00651000-00652000 r--p 00051000 08:02 173521      /usr/bin/my app
+7f0000000000-7f0000010000 r-xp 00100000 08:02 173521      /usr/bin/my app (deleted)
+7f0000000000-7f0000010000 r-xp 00000000 00:00 0
+x-y r-xp 0 00:00 0 /usr/bin/my app
+00500000-00400000 r-xp 00000000 08:02 173521      /usr/bin/my app
+`
+	for at, want := range map[uint64]uint64{0x1000: 0x400000, 0x1234: 0x400234, 0x52fff: 0x451fff, 0x53000: 0, 0xfff: 0, 0x100000: 0} {
+		if got, ok := mappedAt(maps, "/usr/bin/my app", at); got != want || ok != (want != 0) {
+			t.Errorf("offset %#x is at %#x, %t, want %#x", at, got, ok, want)
+		}
+	}
+	if got, ok := mappedAt(maps, "/usr/bin/my app (deleted)", 0x100001); !ok || got != 0x7f0000000001 {
+		t.Errorf("a removed file is at %#x, %t", got, ok)
+	}
+}
+
+// TestCgroupLevel: how deep a cgroup is, also where it is mounted by itself.
+func TestCgroupLevel(t *testing.T) {
+	needRoot(t)
+	dir := mountedCgroup(t)
+	below := filepath.Join(dir, "below")
+	if err := os.Mkdir(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(below)
+	elsewhere, err := os.MkdirTemp("", "argtap-cgroup-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(elsewhere)
+	check := func(path string, level, deeper int32) {
+		t.Helper()
+		c, err := findCgroup(path)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c.close()
+		st, err := os.Stat(path)
+		if err != nil || c.id != st.Sys().(*syscall.Stat_t).Ino || c.level != level || c.deeper != deeper {
+			t.Errorf("%s: %+v, %v, want level %d", path, c, err, level)
+		}
+	}
+	check(filepath.Dir(dir), 0, 0)
+	check(dir, 1, 0)
+	check(below, 2, 0)
+	for _, at := range []string{elsewhere, below} { // in the second one is seen in the other
+		if err := unix.Mount(dir, at, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		check(at, 1, maxCgroupLevel)
+		check(filepath.Join(at, "below"), 2, maxCgroupLevel)
+		if err := unix.Unmount(at, 0); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestBadProcessOptions(t *testing.T) {
 	many := make([]Option, maxPIDs+1)
 	for i := range many {
@@ -187,5 +249,26 @@ func TestBadProcessOptions(t *testing.T) {
 	}
 	if _, err := Trace("", "main.f", func(*Call) {}, WithPID(1<<30)); !errors.Is(err, ErrNoProcess) {
 		t.Errorf("a process that there is not: %v", err)
+	}
+}
+
+func TestProcessEventText(t *testing.T) {
+	e := ProcessEvent{State: ProcessStarted, PID: 7, Executable: "/app", Args: []string{"app", "-port", "8080"}}
+	for want, e := range map[string]ProcessEvent{
+		"process 7 started: /app -port 8080":                     e,
+		"process 7 found: it ended before it could be looked at": {State: ProcessFound, PID: 7},
+		"process 7 ended: 1 call":                                {State: ProcessEnded, PID: 7, Calls: 1},
+		"process 7 ended: 12 calls":                              {State: ProcessEnded, PID: 7, Calls: 12, Executable: "/app"},
+		"process 7 found: /app":                                  {State: ProcessFound, PID: 7, Executable: "/app"},
+		"process 7 ProcessState(9)":                              {State: 9, PID: 7, Executable: "x"},
+	} {
+		if got := e.String(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	var text strings.Builder
+	slog.New(slog.NewTextHandler(&text, nil)).Info("process", "event", e)
+	if !strings.Contains(text.String(), `event.pid=7 event.state=started`) || !strings.Contains(text.String(), `event.args="[app -port 8080]"`) {
+		t.Error(text.String())
 	}
 }

@@ -3,6 +3,7 @@
 //	argtap list    BINARY [PATTERN]
 //	argtap inspect BINARY FUNC...
 //	argtap trace   [flags] BINARY FUNC... [-- COMMAND ARGS...]
+//	argtap trace   -p PID [flags] FUNC...
 //
 // list prints the functions that a binary has. inspect shows how functions
 // would be traced, without any privileges. trace prints their calls, those of

@@ -115,14 +115,17 @@ func TestEndsMeanwhile(t *testing.T) {
 	path := fixture.Build(t, fixture.Source{"main.go": countedCalls, "doc.go": "package main // killed"})
 	r := rand.New(rand.NewPCG(1, 2))
 	failed, ended := 0, 0
-	took := 20 * time.Millisecond
-	for round := range 12 {
+	start := time.Now()
+	first := fixture.Start(t, path, "CALLS=1")
+	closeAll(t, trace(t, path, []string{"main.hit"}, func(*uprobe.Call) {}, uprobe.WithPID(first.PID)))
+	took := time.Since(start)
+	for round := range 8 {
 		target := fixture.Start(t, path, "CALLS=1")
 		opts := []uprobe.Option{uprobe.WithPID(target.PID)}
 		if round%2 == 1 {
 			opts = append(opts, uprobe.WithResults(), uprobe.WithProcesses(func(uprobe.ProcessEvent) {}))
 		}
-		kill := time.AfterFunc(time.Duration(r.Int64N(int64(took*3/2))), func() { target.Cmd.Process.Kill() })
+		kill := time.AfterFunc(time.Duration(r.Int64N(int64(took*2))), func() { target.Cmd.Process.Kill() })
 		start := time.Now()
 		tr, err := uprobe.Trace(path, "main.hit", func(*uprobe.Call) {}, opts...)
 		if err == nil {
