@@ -232,6 +232,9 @@ func (c *Call) AppendJSON(b []byte) []byte {
 		b = append(b, `,"instance":`...)
 		b = appendJSONString(b, c.instance.Name)
 	}
+	if c.fn.via != "" {
+		b = c.appendVia(b)
+	}
 	b = append(b, `,"pid":`...)
 	b = appendInt(b, int64(c.PID()))
 	b = append(b, `,"tid":`...)
