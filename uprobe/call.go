@@ -249,6 +249,9 @@ func (c *Call) AppendJSON(b []byte) []byte {
 		b = appendJSONString(b, c.instance.Name)
 	}
 	b = c.appendPlaceJSON(b)
+	if c.fn.via != "" {
+		b = c.appendVia(b)
+	}
 	b = append(b, `,"pid":`...)
 	b = appendInt(b, int64(c.PID()))
 	b = append(b, `,"tid":`...)

@@ -82,3 +82,13 @@ type wrapping struct {
 	// value says that it is a method value.
 	value bool
 }
+
+// appendVia appends to an object how the call came to the method.
+func (c *Call) appendVia(b []byte) []byte {
+	if c.fn.called != c.fn.name {
+		b = append(b, `,"instance":`...)
+		b = appendJSONString(b, c.fn.called)
+	}
+	b = append(b, `,"via":`...)
+	return appendJSONString(b, c.fn.via)
+}

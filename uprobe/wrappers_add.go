@@ -100,6 +100,13 @@ func (b *executable) ofInstance(w *madeBy, m *method, o *options) bool {
 // A table or code that cannot be read is as good as none: then wrappers are not
 // known.
 func (b *executable) addWrappers(funcs []*Func, o *options) (all []*Func, leftOut []error) {
+	if o.inspect {
+		for _, f := range funcs {
+			if err := b.findWrapped(f); err != nil {
+				o.log.Info("what a wrapper wraps is not known", "func", f.name, "err", err)
+			}
+		}
+	}
 	found, err := b.newWrapperFinder(funcs, o)
 	if err != nil {
 		o.log.Warn("wrappers of methods are not known", "err", err)
@@ -190,4 +197,49 @@ func (b *executable) viaWrapper(f *Func, m *method, w *madeBy, o *options) (*Fun
 		via.result.name = f.name
 	}
 	return via, nil
+}
+
+// findWrapped finds what a function that the compiler made is a wrapper of: when
+// inspecting.
+func (b *executable) findWrapped(f *Func) error {
+	w, ok, err := b.asWrapper(symbols.Func{Name: f.name, Entry: f.entry, Size: f.size})
+	if err != nil || !ok {
+		return err
+	}
+	r, err := b.readReaches(&w)
+	if err != nil {
+		return err
+	}
+	_, name, method := symbols.MethodName(f.name)
+	name = strings.TrimSuffix(name, ".abi0")
+	if len(r.inlined) == 1 {
+		f.wraps, f.wrapsHow = r.inlined[0], ReachInlined
+		return nil
+	}
+	for _, l := range r.leaves {
+		target, _ := b.names.name(uint64(l.Target))
+		_, other, ok := symbols.MethodName(target)
+		same := method && ok && other == name ||
+			strings.TrimSuffix(target, ".abi0") == strings.TrimSuffix(f.name, ".abi0") // a bridge between ABIs
+		if !same {
+			continue
+		}
+		if f.wraps, f.wrapsHow = target, ReachCalls; l.Jump {
+			f.wrapsHow = ReachJumps
+		}
+		return nil
+	}
+	if len(r.inlined) == 0 && !r.open && b.leadsNowhere(&r) && method {
+		recv, _, _ := symbols.MethodName(f.name)
+		wraps, value := strings.CutSuffix(f.name, "-fm")
+		if plain, isPtr := plainReceiver(recv); isPtr && !value {
+			wraps = plain + "." + name
+		}
+		if s, err := b.file.Lookup(wraps); err == nil && wraps != f.name {
+			if _, made, err := b.asWrapper(s); err == nil && !made {
+				f.wraps, f.wrapsHow = wraps, ReachInlined
+			}
+		}
+	}
+	return nil
 }

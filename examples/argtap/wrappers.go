@@ -39,5 +39,14 @@ func through(f *uprobe.Func) string {
 	if via := f.Via(); via != "" {
 		return ", through " + printable(via)
 	}
-	return ""
+	switch method, how := f.Wraps(); {
+	case method == "":
+		return ""
+	case how == uprobe.ReachInlined:
+		return ", a wrapper that has inlined " + printable(method)
+	case how == uprobe.ReachJumps:
+		return ", a wrapper that jumps to " + printable(method)
+	default:
+		return ", a wrapper that calls " + printable(method)
+	}
 }
