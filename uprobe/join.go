@@ -41,6 +41,9 @@ type joiner struct {
 	// ending returns the time from which on probes are missing, 0 if that has not
 	// come.
 	ending func() uint64
+	// entriesGone reports whether the entries of a function are perhaps no longer
+	// probed while its returns are. It may be nil.
+	entriesGone func(*Func) bool
 	// stolen are calls that are not open any more to the kernel, because another
 	// was taken for them.
 	stolen map[callID]bool
@@ -214,10 +217,14 @@ func (j *joiner) later(data []byte, pair int) {
 		n := len(g.calls) - 1
 		if n >= 0 && g.calls[n].callID == e.callID {
 			c := j.pop(g)
+			doubtful := j.doubtful(g, &c, &e)
 			g.over(&c)
-			if e.kind == capture.KindFiltered {
+			switch {
+			case doubtful:
+				j.end(&c, endLost, nil)
+			case e.kind == capture.KindFiltered:
 				j.end(&c, endFiltered, nil)
-			} else {
+			default:
 				j.end(&c, endReturned, data)
 			}
 		} else {
@@ -253,6 +260,17 @@ func (j *joiner) later(data []byte, pair int) {
 		}
 	}
 	j.retire(p, g, e.goroutine)
+}
+
+// doubtful reports whether a return may be that of another call in the same place:
+// one that began when entries were no longer probed, so that nothing showed that c
+// had been left before.
+func (j *joiner) doubtful(g *goroutine, c *openCall, e *event) bool {
+	end := j.ending()
+	if (end == 0 || e.at < end) && (j.entriesGone == nil || !j.entriesGone(c.fn)) {
+		return false
+	}
+	return g.panicked(c) || c.lost != e.lost+j.spoiled || j.calls.passedOver()
 }
 
 // over forgets the panics that were recovered by the time that c returns.

@@ -87,8 +87,10 @@ type executable struct {
 	walkTypes *capture.Types
 	// names are those of the functions.
 	names *funcNames
-	// witnesses tell how calls end: see findWitnesses.
-	witnesses []witness
+	// witnesses tell how calls end, unwitnessed says that they do not tell of all:
+	// see findWitnesses.
+	witnesses   []witness
+	unwitnessed bool
 }
 
 func openBinary(path string, opts []Option) (*executable, *options, error) {
