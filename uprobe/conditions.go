@@ -128,7 +128,7 @@ func (s *returnScope) what(n int64) string {
 
 // unknownAt says of an expression that an entry cannot compute, because of err,
 // that it names what is known only at the return, if so.
-func (c *exprCompiler) unknownAt(d *description, text string, err error, advice string) error {
+func (c *exprCompiler) unknownAt(d *description, text string, err error, condition bool) error {
 	s, serr := c.returnScope(d)
 	if serr != nil {
 		return err
@@ -138,7 +138,13 @@ func (c *exprCompiler) unknownAt(d *description, text string, err error, advice 
 		return err
 	}
 	if n := expr.Find(e.Root, s.late); n != nil {
-		return &ExprError{Text: text, Column: n.Column, Message: s.what(s.real(n.N)) + " is known only when the call returns: " + advice, NeedsResults: true}
+		advice := "what is captured are values of the entry; Call.Results and Call.Duration have these"
+		if condition {
+			advice = "trace whole calls, by WithResults"
+		}
+		return &ExprError{
+			Text: text, Column: n.Column, Message: s.what(s.real(n.N)) + " is known only when the call returns: " + advice, NeedsResults: condition,
+		}
 	}
 	return err
 }
