@@ -217,14 +217,14 @@ func (j *joiner) later(data []byte, pair int) {
 		n := len(g.calls) - 1
 		if n >= 0 && g.calls[n].callID == e.callID {
 			c := j.pop(g)
-			doubtful := j.doubtful(g, &c, &e)
-			g.over(&c)
-			switch {
-			case doubtful:
+			if j.doubtful(g, &c, &e) {
 				j.end(&c, endLost, nil)
-			case e.kind == capture.KindFiltered:
+				break
+			}
+			g.over(&c)
+			if e.kind == capture.KindFiltered {
 				j.end(&c, endFiltered, nil)
-			default:
+			} else {
 				j.end(&c, endReturned, data)
 			}
 		} else {
