@@ -21,7 +21,7 @@ func BenchmarkKeptBack(b *testing.B) {
 		{"x-filtered", []Option{WithCondition("n < 0")}},
 		{"x-filtered-memory", []Option{WithCondition(`p.X != 3 || s == "other"`)}},
 		{"x-sampled-out", []Option{WithSampling(1 << 20)}},
-		{"x-beyond", []Option{WithFirst(1)}},
+		{"x-first-used-up", []Option{WithFirst(1)}},
 		{"x-limited", []Option{WithRateLimit(1)}},
 		{"x-paused", []Option{WithBudget(1e-8)}},
 		{"x-measured", []Option{WithBudget(1)}},
@@ -50,5 +50,54 @@ func BenchmarkKeptBack(b *testing.B) {
 	b.ReportMetric(e, "ns-empty")
 	for i, w := range ways {
 		b.ReportMetric(median(took[i])/e, w.metric)
+	}
+}
+
+// BenchmarkKeptBackAtReturn prints what a whole call costs that a condition keeps
+// back, at its entry or at its return, as a ratio to one that is delivered, and to the
+// empty program at the site of the entry.
+func BenchmarkKeptBackAtReturn(b *testing.B) {
+	t := startBench(b, "bench")
+	const name, calls = "three", 20_000
+	fs, err := Inspect(t.path, "main."+name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ways := []struct {
+		metric string
+		opts   []Option
+	}{
+		{"kept", nil},
+		{"filtered-at-entry", []Option{WithCondition("n < 0 && duration > 0")}},
+		{"filtered-at-return", []Option{WithCondition("duration > 1h")}},
+		{"filtered-with-kept", []Option{WithCondition("duration > 1h || p.X != 3 && n > 0")}},
+		{"met", []Option{WithCondition("duration >= 0")}},
+	}
+	var empty []float64
+	took := make([][]float64, len(ways))
+	for range 9 {
+		detach := emptyProbe(b, t.path, fs[0])
+		t.run(name, 1000)
+		empty = append(empty, t.run(name, calls))
+		detach()
+		for i, w := range ways {
+			tr, err := Trace(t.path, "main."+name, func(*Call) {}, append(w.opts, WithResults())...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			t.run(name, 1000)
+			took[i] = append(took[i], t.run(name, calls))
+			if err := tr.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	e, kept := median(empty), median(took[0])
+	b.ReportMetric(e, "ns-empty")
+	b.ReportMetric(kept, "ns-kept")
+	for i, w := range ways {
+		b.ReportMetric(median(took[i])/e, "x-empty-"+w.metric)
+		b.ReportMetric(median(took[i])/kept, "x-kept-"+w.metric)
 	}
 }

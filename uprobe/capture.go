@@ -29,6 +29,7 @@ import (
 // An expression that has no value in a call is absent, for a reason: a nil
 // pointer, an index out of range, another dynamic type and so on. It is never
 // zero instead. But a map has the zero value for a key that it lacks, as in Go.
+// Results cannot be captured by expressions: [Call.Results] has them as a whole.
 //
 // The expressions must make sense for each function that is traced; an error is an
 // [*ExprError]. Of the functions that a pattern selects those are left out for
@@ -170,11 +171,11 @@ func (b *executable) expressions(f *Func, d *description, o *options) error {
 		}
 		e, err := c.condition(text)
 		if err != nil {
-			advice := "trace whole calls, with WithResults"
+			advice, whole := "trace whole calls, by WithResults", true
 			if o.aggregate != nil {
-				advice = "calls are counted by what is known at their entry"
+				advice, whole = "calls are counted by what is known at their entry", false
 			}
-			return c.unknownAt(d, text, err, advice)
+			return c.unknownAt(d, text, err, advice, whole)
 		}
 		f.where = append(f.where, e)
 	}
@@ -189,7 +190,7 @@ func (b *executable) expressions(f *Func, d *description, o *options) error {
 	f.inputs = nil
 	for _, text := range o.captures {
 		if err := c.capture(f, text); err != nil {
-			return c.unknownAt(d, text, err, "what is captured are values of the entry; Call.Results and Call.Duration have these")
+			return c.unknownAt(d, text, err, "what is captured are values of the entry; Call.Results and Call.Duration have these", false)
 		}
 	}
 	return nil

@@ -127,8 +127,9 @@ func (s *returnScope) what(n int64) string {
 }
 
 // unknownAt says of an expression that an entry cannot compute, because of err,
-// that it names what is known only at the return, if so.
-func (c *exprCompiler) unknownAt(d *description, text string, err error, advice string) error {
+// that it names what is known only at the return, if so, and whether that is known
+// with WithResults.
+func (c *exprCompiler) unknownAt(d *description, text string, err error, advice string, whole bool) error {
 	s, serr := c.returnScope(d)
 	if serr != nil {
 		return err
@@ -138,7 +139,9 @@ func (c *exprCompiler) unknownAt(d *description, text string, err error, advice 
 		return err
 	}
 	if n := expr.Find(e.Root, s.late); n != nil {
-		return &ExprError{Text: text, Column: n.Column, Message: s.what(s.real(n.N)) + " is known only when the call returns: " + advice, NeedsResults: true}
+		return &ExprError{
+			Text: text, Column: n.Column, Message: s.what(s.real(n.N)) + " is known only when the call returns: " + advice, NeedsResults: whole,
+		}
 	}
 	return err
 }

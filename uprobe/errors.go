@@ -92,8 +92,8 @@ type ExprError struct {
 	// Unsupported says that what is at Column may be valid Go, but nothing that
 	// an expression can have.
 	Unsupported bool
-	// NeedsResults says that it names a result, or what else is known only when the
-	// call returns, and [WithResults] is not there, or does not help.
+	// NeedsResults says that a condition names a result, or what else is known only
+	// when the call returns, and that the option [WithResults] is missing.
 	NeedsResults bool
 }
 

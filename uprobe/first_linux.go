@@ -18,7 +18,7 @@ const firstInterval = 100 * time.Millisecond
 // firsts takes the probes of a function away when it has had the calls that
 // WithFirst asks for:
 //
-//	the entries, at once;
+//	the entries, at once: see gone;
 //	its returns, when the records of all entries have been read and none of its calls is open;
 //	everything else, by the end of the tracer, when that is so of all functions.
 type firsts struct {
@@ -34,6 +34,13 @@ type firsts struct {
 	// looked.
 	reads atomic.Uint64
 
+	// gone says that the entries of a function go, so that its returns must be looked
+	// at with more care: see joiner.doubtful. Where not all functions are there that
+	// tell how calls end, care does not help, and entries stay as long as calls are
+	// open.
+	gone    []atomic.Bool
+	careful bool
+
 	state []firstState // these are those of watch
 	until []uint64     // of reads, from which on all entries have been read
 	// full says that the gate of a function was full when it was looked at before.
@@ -43,14 +50,17 @@ type firsts struct {
 type firstState uint8
 
 const (
-	firstOpen    firstState = iota
-	firstClosing            // there are probes of its returns only
+	firstOpen firstState = iota
+	// firstClosing: it is used up, there are probes of its returns only, or of its
+	// entry too.
+	firstClosing
 	firstClosed
 )
 
-func newFirsts(t *Tracer) *firsts {
+func newFirsts(t *Tracer, careful bool) *firsts {
 	n := len(t.funcs)
 	return &firsts{
+		gone: make([]atomic.Bool, n), careful: careful,
 		t: t, limit: uint64(t.opts.throttle.First), seen: make([]uint64, n), used: make([]atomic.Bool, n), wake: make(chan struct{}, 1), done: make(chan struct{}),
 		state: make([]firstState, n), until: make([]uint64, n), full: make([]bool, n),
 	}
@@ -90,6 +100,12 @@ func (f *firsts) wanted(id uint32) bool {
 	return true
 }
 
+// entriesGone is that of a joiner.
+func (f *firsts) entriesGone(fn *Func) bool {
+	i := slices.Index(f.t.funcs, fn)
+	return i >= 0 && f.gone[i].Load()
+}
+
 // passed takes notice that the reader has read what was there.
 func (f *firsts) passed() {
 	if f != nil {
@@ -123,10 +139,11 @@ func (f *firsts) step() (all bool) {
 	taken := f.t.kernel.taken()
 	for i, fn := range f.t.funcs {
 		if f.state[i] == firstOpen && f.usedUp(i, taken) {
-			wg.Go(func() {
-				f.t.kernel.detachEntries(fn)
-				f.t.opts.log.Info("the first calls are captured: the probes of the entry are removed", "func", fn.name)
-			})
+			if f.careful || !fn.pairsNow() {
+				f.gone[i].Store(true)
+				wg.Go(func() { f.t.kernel.detachEntries(fn) })
+			}
+			f.t.opts.log.Info("the first calls are captured", "func", fn.name)
 			f.state[i] = firstClosing
 			f.until[i] = 0
 		}
@@ -148,6 +165,7 @@ func (f *firsts) step() (all bool) {
 		case reads < f.until[i] || f.t.tallies[i].open.Load() > 0:
 			all = false
 		default:
+			f.t.kernel.detachEntries(fn)
 			f.t.kernel.detachReturns(fn)
 			f.state[i] = firstClosed
 		}

@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"slices"
 	"time"
 
 	"github.com/argtap/argtap/abi"
@@ -32,6 +33,9 @@ type joiner struct {
 	// ending returns the time from which on probes are missing, 0 if that has not
 	// come.
 	ending func() uint64
+	// entriesGone reports whether the entries of a function are perhaps no longer
+	// probed while its returns are. It may be nil.
+	entriesGone func(*Func) bool
 	// stolen are calls that are not open any more to the kernel, because another
 	// was taken for them.
 	stolen map[callID]bool
@@ -211,6 +215,10 @@ func (j *joiner) later(data []byte, pair int) {
 		n := len(g.calls) - 1
 		if n >= 0 && g.calls[n].callID == e.callID {
 			c := j.pop(g)
+			if j.doubtful(g, &c, &e) {
+				j.end(&c, endLost, nil)
+				break
+			}
 			j.over(g, &c)
 			if e.kind == capture.KindFiltered {
 				j.end(&c, endFiltered, nil)
@@ -248,6 +256,18 @@ func (j *joiner) later(data []byte, pair int) {
 		}
 	}
 	j.retire(p, g, e.goroutine)
+}
+
+// doubtful reports whether a return may be that of another call in the same place:
+// one that began when entries were no longer probed, so that nothing showed that c
+// had been left before.
+func (j *joiner) doubtful(g *goroutine, c *openCall, e *event) bool {
+	end := j.ending()
+	if (end == 0 || e.at < end) && (j.entriesGone == nil || !j.entriesGone(c.fn)) {
+		return false
+	}
+	return slices.ContainsFunc(g.panics, func(p *panicked) bool { return p.begunIn(c) }) ||
+		c.lost != e.lost+j.spoiled || j.calls.passedOver()
 }
 
 // overtake ends the calls whose frames are at a depth or deeper: an event shows

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/argtap/argtap/internal/capture"
+	"github.com/argtap/argtap/internal/expr"
 	"github.com/argtap/argtap/internal/site"
 )
 
@@ -51,7 +52,7 @@ func newJoinTest() *joinTest {
 	x.fn = &Func{name: "main.f", sites: &site.Sites{}, plan: &capture.Plan{Pair: capture.HeaderSize}}
 	x.j.calls = x
 	x.j.ending = func() uint64 { return 0 }
-	names := []string{"returned", "panicked", "lost", "abandoned", "open", "full"}
+	names := []string{"returned", "panicked", "lost", "abandoned", "open", "full", "filtered"}
 	x.j.deliver = func(c *openCall, how ending, _ []byte) {
 		x.got = append(x.got, fmt.Sprintf("%s %d", names[how], c.depth))
 	}
@@ -92,6 +93,14 @@ func (x *joinTest) leave(goroutine, depth uint64, seen bool) {
 	default:
 		x.lost++
 	}
+}
+
+// filter returns, and a condition is not met.
+func (x *joinTest) filter(goroutine, depth uint64) {
+	id := x.id(goroutine, depth)
+	entered := x.open[id]
+	delete(x.open, id)
+	x.j.later(x.record(capture.KindFiltered, goroutine, depth, entered), capture.HeaderSize)
 }
 
 func (x *joinTest) hit(kind uint16, depth uint64) {
@@ -202,6 +211,42 @@ func TestJoin(t *testing.T) {
 			x.j.ending = func() uint64 { return x.now }
 			x.leave(1, 10, true)
 		}, []string{"open", "returned 10"}},
+		{"a condition of the return", func(x *joinTest) {
+			x.enter(1, 10)
+			x.enter(1, 20)
+			x.filter(1, 20)
+			x.leave(1, 10, true)
+		}, []string{"filtered", "returned 10"}},
+		{"a condition that a panic does not meet", func(x *joinTest) {
+			x.fn.atReturn = &atReturn{unwound: expr.Unmet}
+			x.enter(1, 10)
+			x.enter(1, 20)
+			x.hit(capture.KindPanic, 30)
+			x.leave(1, 10, true)
+		}, []string{"filtered", "returned 10"}},
+		{"a condition that a panic meets", func(x *joinTest) {
+			x.fn.atReturn = &atReturn{unwound: expr.Met}
+			x.enter(1, 10)
+			x.enter(1, 20)
+			x.hit(capture.KindPanic, 30)
+			x.leave(1, 10, true)
+		}, []string{"panicked 20", "returned 10"}},
+		{"entries are gone", func(x *joinTest) {
+			x.j.entriesGone = func(*Func) bool { return true }
+			x.enter(1, 10)
+			x.enter(1, 20)
+			x.leave(1, 20, true)
+			x.enter(1, 20)
+			x.hit(capture.KindPanic, 30)
+			x.leave(1, 20, true) // it has recovered, or another call was in its place
+			x.leave(1, 10, true) // has it?
+		}, []string{"returned 20", "lost", "lost"}},
+		{"entries are gone, and a record is lost", func(x *joinTest) {
+			x.j.entriesGone = func(*Func) bool { return true }
+			x.enter(1, 10)
+			x.lost++
+			x.leave(1, 10, true)
+		}, []string{"lost"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			x := newJoinTest()

@@ -94,8 +94,10 @@ type executable struct {
 	walkTypes *capture.Types
 	// names are those of the functions.
 	names *funcNames
-	// witnesses tell how calls end: see findWitnesses.
-	witnesses []witness
+	// witnesses tell how calls end, unwitnessed says that they do not tell of all:
+	// see findWitnesses.
+	witnesses   []witness
+	unwitnessed bool
 	// wrapped are the wrappers that are worked out as the methods that they have
 	// inlined, by their entries.
 	wrapped map[symbols.VirtAddr]*wrapping

@@ -243,6 +243,8 @@ func (b *executable) findWitnesses(o *options) (found []witness) {
 		f, err := b.witnessed(w.name, w.role, o)
 		if err != nil {
 			o.log.Info("how calls end is told less well", "func", w.name, "err", err)
+			// A program that does not use Goexit does not have it.
+			b.unwitnessed = b.unwitnessed || w.role != probegen.RoleExit || !errors.Is(err, symbols.ErrNoFunc)
 			continue
 		}
 		found = append(found, witness{w.role, f, b.panicLayout()})

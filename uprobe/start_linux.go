@@ -81,7 +81,10 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 		t.procs.scan(candidates(t.opts))
 	}
 	if t.opts.throttle.First > 0 {
-		t.first = newFirsts(t)
+		t.first = newFirsts(t, !b.unwitnessed)
+		if t.joiner != nil {
+			t.joiner.entriesGone = t.first.entriesGone
+		}
 		go t.first.watch()
 	}
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))

@@ -25,6 +25,7 @@ import (
 // empty program, and not less. With [WithResults] it is more: the program looks
 // whether it knows of an earlier call in the same place on the stack, so that no
 // return is taken for the wrong call's, and the returns of such calls remain probed.
+// Only WithFirst takes probes away.
 
 // WithSampling captures one call in n of each function: on each processor the
 // first call and then every nth, so that processors do not wait for one another.
@@ -62,9 +63,18 @@ func WithRateLimit(perSecond int) Option {
 	}
 }
 
-// WithFirst captures the first n calls of each function, and then no more. Calls
-// that were captured but lost are among them. The others are counted in
-// [Stats].Beyond.
+// WithFirst captures the first n calls of each function, over all processes, and then
+// no more. Calls that were captured but lost are among them. When a function has had
+// them its probes are removed, and its calls cost nothing any more and are not counted;
+// those that come in the meantime are counted in [Stats].Beyond. When all functions
+// have had theirs the tracer ends, without an error: see [Tracer.Done].
+//
+// With [WithResults] the calls that have begun still end: the returns of a function
+// remain probed until all its calls have returned. A return that
+// comes then and may be that of a call that was not seen to begin, because the first one
+// in its place on the stack may have panicked, is not shown but counted in
+// [Stats].LostReturn. Calls that meet a condition only when they return are counted
+// then.
 func WithFirst(n int) Option {
 	return func(o *options) error {
 		if n <= 0 || n > math.MaxInt32 {

@@ -34,7 +34,9 @@ func added(t *testing.T, tr *Tracer, calls uint64, delivered map[string]uint64) 
 			t.Errorf("%s: %+v add up to %d", s.Func.Name(), s.Stats, n)
 		}
 		// Of hits that the kernel passed over it does not say which they were.
-		if missed := tr.Stats().LostMissed; s.Calls > calls || s.Calls+missed < calls {
+		// And none is seen when the first ones have been.
+		first := uint64(tr.opts.throttle.First)
+		if missed := tr.Stats().LostMissed; s.Calls > calls || s.Calls+missed < calls && (first == 0 || s.Delivered+s.Lost < first) {
 			t.Errorf("%s: %d calls, want %d: %+v, %d missed", s.Func.Name(), s.Calls, calls, s.Stats, missed)
 		}
 		if s.Delivered != delivered[s.Func.Name()] {
@@ -51,7 +53,7 @@ func added(t *testing.T, tr *Tracer, calls uint64, delivered map[string]uint64) 
 	got := tr.Stats()
 	sum.LostMissed, sum.ProbeTime = got.LostMissed, got.ProbeTime
 	sum.sum()
-	if sum != got || got.LostMalformed != 0 || got.Calls != calls*uint64(len(all)) {
+	if sum != got || got.LostMalformed != 0 || got.Calls != calls*uint64(len(all)) && tr.opts.throttle.First == 0 {
 		t.Errorf("the functions' counts are %+v, the tracer's %+v", sum, got)
 	}
 	return all
@@ -216,7 +218,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 func TestFuncStats(t *testing.T) {
 	needRoot(t)
 	target := startCaps(t, buildFixture(t, "caps"))
-	tr, err := Trace(target.path, "main.hit", func(*Call) {}, WithFuncs("main.chain"), WithImmediate(), WithFirst(4))
+	tr, err := Trace(target.path, "main.hit", func(*Call) {}, WithFuncs("main.chain"), WithImmediate())
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}
@@ -231,7 +233,7 @@ func TestFuncStats(t *testing.T) {
 	if err := tr.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]Stats{"main.hit": {Calls: 7, Delivered: 4, Beyond: 3}, "main.chain": {Calls: 1, Delivered: 1}}
+	want := map[string]Stats{"main.hit": {Calls: 7, Delivered: 7}, "main.chain": {Calls: 1, Delivered: 1}}
 	for i, s := range tr.FuncStats() {
 		if s.Stats != want[s.Func.Name()] || s != running[i] || s.Func != tr.Funcs()[i] {
 			t.Errorf("%s: %+v, while it ran %+v", s.Func.Name(), s.Stats, running[i])

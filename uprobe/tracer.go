@@ -84,13 +84,15 @@ type Stats struct {
 	// LostReturn calls have perhaps returned, but the record was lost, as LostRing,
 	// LostBusy or LostMissed says of entries.
 	LostReturn uint64
-	// Filtered is the number of calls that a condition kept back.
+	// Filtered is the number of calls that a condition kept back, at the entry or at
+	// the return.
 	Filtered uint64
 	// Sampled is the number of calls that [WithSampling] left out.
 	Sampled uint64
 	// Limited is the number of calls that came faster than [WithRateLimit] allows.
 	Limited uint64
-	// Beyond is the number of calls that came after those of [WithFirst].
+	// Beyond is the number of calls that came after those of [WithFirst], until the
+	// probes were removed.
 	Beyond uint64
 	// Paused is the number of calls that came while [WithBudget] had the probes
 	// pause.
@@ -153,8 +155,8 @@ type Stats struct {
 // as that process sees it.
 //
 // Trace returns when the probes are in place. The tracer runs until Close,
-// until the context or the process given as options end, or until an error:
-// see [Tracer.Wait].
+// until the context or the process given as options end, until all calls of
+// [WithFirst] are captured, or until an error: see [Tracer.Wait].
 func Trace(binary, fn string, handler func(*Call), opts ...Option) (*Tracer, error) {
 	o, err := newOptions(opts)
 	if err != nil {

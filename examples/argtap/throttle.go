@@ -15,7 +15,7 @@ type throttle []uprobe.Option
 func (t *throttle) register(fs *flag.FlagSet) {
 	fs.Func("sample", "capture one call in `N` of each function", t.number(uprobe.WithSampling))
 	fs.Func("rate", "capture at most `N` calls a second of each function", t.number(uprobe.WithRateLimit))
-	fs.Func("first", "capture the first `N` calls of each function, and then no more", t.number(uprobe.WithFirst))
+	fs.Func("first", "capture the first `N` calls of each function, and then no more: its probes are\nremoved; without COMMAND it ends when that is so of all functions", t.number(uprobe.WithFirst))
 	fs.Func("budget", "pause while the probes take more of a processor's time than `FRACTION`,\nas 1% or 0.01; the trap that each call costs is not in it", t.budget)
 }
 

@@ -14,11 +14,8 @@ func TestThrottle(t *testing.T) {
 		flags, want string
 		lines       int
 	}{
-		{"-first 5", "calls=40 delivered=5 lost=0 filtered=0 beyond=35", 5},
-		{"-results -first 5", "calls=40 delivered=5 lost=0 filtered=0 beyond=35 unmatched=35", 5},
 		{"-rate 1", "calls=40 delivered=1 lost=0 filtered=0 limited=39", 1},
 		{"-budget 100%", "calls=40 delivered=40 lost=0 filtered=0", 40},
-		{"-sample 1 -first 3 -where n>9", "calls=40 delivered=3 lost=0 filtered=10 beyond=27", 3},
 	} {
 		args := append([]string{"trace"}, strings.Fields(tt.flags)...)
 		r := argtap(t, append(args, built.target, "main.work", "--", built.target, "-n", "40")...)
@@ -38,6 +35,44 @@ func TestThrottle(t *testing.T) {
 	if !strings.Contains(r.lastLine(), " paused=") || !strings.HasPrefix(r.lastLine(), "calls=40 delivered=") {
 		t.Errorf("%q", r.lastLine())
 	}
+}
+
+// TestFirst: when the first calls are captured the command goes on, and later calls
+// are not counted any more. Without one the trace ends.
+func TestFirst(t *testing.T) {
+	needTrace(t)
+	for _, tt := range []struct {
+		flags string
+		lines int
+	}{
+		{"-first 5", 5}, {"-results -first 5", 5}, {"-sample 1 -first 3 -where n>9", 3}, {"-results -first 3 -where duration>0", 3},
+	} {
+		args := append([]string{"trace"}, strings.Fields(tt.flags)...)
+		r := argtap(t, append(args, built.target, "main.work", "--", built.target, "-n", "40")...)
+		var calls, delivered, lost, filtered, beyond int
+		n, _ := fmt.Sscanf(r.lastLine(), "calls=%d delivered=%d lost=%d filtered=%d beyond=%d", &calls, &delivered, &lost, &filtered, &beyond)
+		if r.code != 0 || n < 4 || calls > 40 || delivered != tt.lines || calls != delivered+filtered+beyond || len(r.lines()) != tt.lines {
+			t.Errorf("%s: status %d, %q\n%s%s", tt.flags, r.code, r.lastLine(), r.stdout, r.stderr)
+		}
+	}
+}
+
+// TestWhereResults: conditions over what a call returns.
+func TestWhereResults(t *testing.T) {
+	needTrace(t)
+	r := argtap(t, "trace", "-results", "-where", "n > 9 && duration < 24h && (panicked || duration >= 0)", built.target, "main.work", "--", built.target, "-n", "40")
+	if c := countsOf(t, r); r.code != 0 || c != (counts{calls: 40, delivered: 30, filtered: 10}) {
+		t.Errorf("status %d, %+v\n%s", r.code, c, r.stderr)
+	}
+	r = argtap(t, "trace", "-results", "-where", "duration > 24h", built.target, "main.work", "--", built.target, "-n", "40")
+	if c := countsOf(t, r); r.code != 0 || c != (counts{calls: 40, filtered: 40}) {
+		t.Errorf("status %d, %+v\n%s", r.code, c, r.stderr)
+	}
+	wantError(t, argtap(t, "trace", "-where", "n > 9 && duration > 10ms", built.target, "main.work"),
+		"column 10: duration is known only when the call returns", "add the flag -results")
+	wantError(t, argtap(t, "trace", "-results", "-capture", "duration", built.target, "main.work"), "what is captured are values of the entry")
+	wantError(t, argtap(t, "trace", "-results", "-where", "duration > 10 min", built.target, "main.work"), "column 15")
+	wantError(t, argtap(t, "trace", "-results", "-where", "duration > 10min", built.target, "main.work"), "column 12: 10min is no duration")
 }
 
 func TestThrottleErrors(t *testing.T) {

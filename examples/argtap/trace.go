@@ -139,7 +139,7 @@ func trace(args []string) error {
 	t, err := uprobe.Trace(r.binary, r.funcs[0], handler, opts...)
 	close(attached)
 	if err != nil {
-		return err
+		return needsResults(err, r.results)
 	}
 	announce(r, t)
 	if r.results {
@@ -230,7 +230,7 @@ func follow(r *request, t *uprobe.Tracer, out *sink, cmd *command, interrupts <-
 		case <-cmd.ended():
 		case <-out.enough:
 		case <-timeout:
-		case <-t.Done():
+		case <-ended(r, t, cmd):
 		case sig := <-interrupts:
 			// Calls that the command makes while it ends still count.
 			cmd.interrupt(sig, interrupts)

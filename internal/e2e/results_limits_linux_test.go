@@ -75,7 +75,7 @@ func TestResultsLimits(t *testing.T) {
 		{"all", []uprobe.Option{roomy}, nil},
 		{"sampling", []uprobe.Option{roomy, uprobe.WithSampling(7)}, func(s stats) uint64 { return s.Sampled }},
 		{"rate", []uprobe.Option{roomy, uprobe.WithRateLimit(2000)}, func(s stats) uint64 { return s.Limited }},
-		{"first", []uprobe.Option{roomy, uprobe.WithFirst(5000)}, func(s stats) uint64 { return s.Beyond }},
+		{"first", []uprobe.Option{roomy, uprobe.WithFirst(5000)}, nil},
 		{"budget", []uprobe.Option{roomy, uprobe.WithBudget(0.02)}, func(s stats) uint64 { return s.Paused }},
 		{"condition", []uprobe.Option{roomy, uprobe.WithCondition("n%2 == 0")}, func(s stats) uint64 { return s.Filtered }},
 		{"everything", []uprobe.Option{
@@ -126,7 +126,9 @@ func TestResultsLimits(t *testing.T) {
 			}
 			for _, f := range tr.FuncStats() {
 				name := f.Func.Name()
-				if f.Calls != calls[name] || f.Calls != sumOf(f.Stats) || f.Delivered != delivered[name] {
+				// When the first calls are captured, no more are seen.
+				used := (tt.name == "first" || tt.name == "everything") && f.Delivered+f.Lost == 5000
+				if f.Calls > calls[name] || f.Calls < calls[name] && !used || f.Calls != sumOf(f.Stats) || f.Delivered != delivered[name] {
 					t.Errorf("%s: %d calls, %d delivered: %+v", name, calls[name], delivered[name], f.Stats)
 				}
 				if tt.kept != nil && tt.kept(f.Stats) == 0 {
