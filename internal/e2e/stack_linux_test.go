@@ -126,7 +126,7 @@ func testStack(t *testing.T, path string, depth, minor int, opts ...uprobe.Optio
 	var kept []*uprobe.Call
 	var texts []string
 	funcs := stackFuncs
-	if minor >= 18 {
+	if minor >= 21 { // in stripped programs of older releases wrappers have the same name
 		funcs = append(slices.Clone(funcs), "main.twice*", "main.(*box*).each")
 	}
 	tr := trace(t, path, funcs, func(c *uprobe.Call) {
@@ -142,6 +142,7 @@ func testStack(t *testing.T, path string, depth, minor int, opts ...uprobe.Optio
 	}, append(opts, uprobe.WithStack(depth))...)
 	target.Go()
 	var want []toldStack
+	untold := func(fn string) bool { return minor < 21 && (strings.HasPrefix(fn, "main.twice") || strings.HasPrefix(fn, "main.(*box")) }
 	for {
 		var e struct {
 			Ev string
@@ -154,7 +155,9 @@ func testStack(t *testing.T, path string, depth, minor int, opts ...uprobe.Optio
 		if e.Ev == "all" {
 			break
 		}
-		want = append(want, e.toldStack)
+		if !untold(e.Frames[0].Func) {
+			want = append(want, e.toldStack)
+		}
 	}
 	target.Calls()
 	target.Close()
