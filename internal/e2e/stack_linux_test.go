@@ -142,7 +142,9 @@ func testStack(t *testing.T, path string, depth, minor int, opts ...uprobe.Optio
 	}, append(opts, uprobe.WithStack(depth))...)
 	target.Go()
 	var want []toldStack
-	untold := func(fn string) bool { return minor < 21 && (strings.HasPrefix(fn, "main.twice") || strings.HasPrefix(fn, "main.(*box")) }
+	untold := func(fn string) bool {
+		return minor < 21 && (strings.HasPrefix(fn, "main.twice") || strings.HasPrefix(fn, "main.(*box"))
+	}
 	for {
 		var e struct {
 			Ev string
