@@ -90,7 +90,7 @@ func (t *stackTable) of(fn *Func, data []byte) (s *callStack, lost bool) {
 }
 
 // NoStack returns why the function's calls have no stack with [WithStack], "" if
-// they have one.
+// they have one, and without that option.
 func (f *Func) NoStack() string { return f.noStack }
 
 // findStack works out whether the calls of a function have stacks, if they are asked

@@ -82,6 +82,9 @@ func (u *unwinding) follows(i int) bool {
 	// size of the callee's frame. Where a signal handler has made the call, it has
 	// left room for the return address and the frame pointer (preparePanic in
 	// runtime/signal_arm64.go, pushCall).
+	if l.frame == 0 {
+		return false // its return address was in a register, and the frame pointer is its caller's
+	}
 	want := int64(8)
 	if i > 0 {
 		want = u.lines[i-1].frame

@@ -145,7 +145,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"trace", "-duration", "5", bin, "main.work"}, "-duration"},
 		{[]string{"trace", bin, "main.work", "-n", "3"}, "flags go before it"},
 		// Features that are not there are not accepted.
-		{[]string{"trace", "-stack", bin, "main.work"}, "-stack"},
+		{[]string{"trace", "-nothing", bin, "main.work"}, "-nothing"},
 		// A mistake in COMMAND shows before anything is attached.
 		{[]string{"trace", bin, "main.work", "--", "no-such-command-anywhere"}, "executable file not found"},
 		{[]string{"trace", bin, "main.work", "--", "./no/such/file"}, "no such file"},

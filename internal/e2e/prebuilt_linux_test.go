@@ -42,6 +42,8 @@ func TestPrebuilt(t *testing.T) {
 				testContainers(t, path, minor >= 23, minor < 12)
 			case "walk":
 				compareWalk(t, path, minor)
+			case "stack":
+				testStack(t, path, 64, minor)
 			case "generic":
 				compareGeneric(t, path, minor < 22)
 			default:

@@ -266,6 +266,31 @@ func finalized() {
 	}
 }
 
+// down calls leaf(n) from n calls of itself.
+//
+//go:noinline
+func down(depth, n int) int {
+	if depth == 0 {
+		return leaf(n)
+	}
+	return down(depth-1, n) + 1
+}
+
+// parallel calls leaf(n) from many goroutines at once, each from a depth of its own.
+func parallel(calls int) {
+	var wg sync.WaitGroup
+	for n := 0; n < 32; n++ {
+		wg.Add(1)
+		go func(n int) {
+			defer wg.Done()
+			for i := 0; i < calls; i++ {
+				down(n, n)
+			}
+		}(n)
+	}
+	wg.Wait()
+}
+
 // generic is set by generic.go.
 var generic func(n int)
 
@@ -275,7 +300,9 @@ func main() {
 	if os.Getenv("STACK_ROUNDS") != "" {
 		rounds, _ = strconv.Atoi(os.Getenv("STACK_ROUNDS"))
 	}
-	for i := 0; i < rounds; i++ {
+	calls, _ := strconv.Atoi(os.Getenv("STACK_PARALLEL"))
+	parallel(calls)
+	for i := 0; i < rounds && calls == 0; i++ {
 		all(i)
 	}
 	truth.Print(`{"ev":"all"}`)
