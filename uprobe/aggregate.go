@@ -147,12 +147,6 @@ func (o *options) checkAggregate() error {
 	return nil
 }
 
-// wholeCalls reports whether calls of functions are followed to their return.
-func (o *options) wholeCalls() bool {
-	// A parameter may be called duration: then returns are known, and not needed.
-	return o.results || o.aggregate != nil && o.aggregate.sized && o.aggregate.value == durationName
-}
-
 // The names of what is no parameter.
 const (
 	goroutineName = "goroutine"

@@ -79,7 +79,7 @@ func TestAggregateWays(t *testing.T) {
 				continue // what differs is in these
 			}
 			t.Run(name, func(t *testing.T) {
-				opts := append(tt.opts, WithFuncs(crowds[1:]...), withoutFeatures(lack...))
+				opts := append(tt.opts, WithFuncs(crowds[1]), withoutFeatures(lack...))
 				tr, err := Trace(target.path, crowds[0], nil, opts...)
 				if err != nil {
 					t.Fatalf("%+v", err)

@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"math"
 	"testing"
 
 	"github.com/cilium/ebpf/link"
@@ -12,7 +13,7 @@ import (
 // returns.
 func BenchmarkAggregate(b *testing.B) {
 	t := startBench(b, "bench")
-	const name, calls = "three", 30_000
+	const name, calls, runs = "three", 5000, 6
 	fs, err := Inspect(t.path, "main."+name)
 	if err != nil {
 		b.Fatal(err)
@@ -32,14 +33,22 @@ func BenchmarkAggregate(b *testing.B) {
 		{"x-duration", WithHistogram("duration", Log2())},
 		{"x-duration-by-int", WithHistogram("duration", Log2(), "n % 16")},
 	}
+	// The best of several runs, one of which the machine has left alone.
+	best := func() float64 {
+		least := math.Inf(1)
+		for range runs {
+			least = min(least, t.run(name, calls))
+		}
+		return least
+	}
 	var empty, emptyReturns []float64
 	took := make([][]float64, len(ways))
-	for range 9 {
+	for range 7 {
 		detach := emptyProbe(b, t.path, fs[0])
 		t.run(name, 1000)
-		empty = append(empty, t.run(name, calls))
+		empty = append(empty, best())
 		detachReturns := emptyReturnProbes(b, t.path, fs[0])
-		emptyReturns = append(emptyReturns, t.run(name, calls))
+		emptyReturns = append(emptyReturns, best())
 		detachReturns()
 		detach()
 		for i, w := range ways {
@@ -48,11 +57,11 @@ func BenchmarkAggregate(b *testing.B) {
 				b.Fatal(err)
 			}
 			t.run(name, 1000)
-			took[i] = append(took[i], t.run(name, calls))
+			took[i] = append(took[i], best())
 			if err := tr.Close(); err != nil {
 				b.Fatal(err)
 			}
-			if s := tr.Stats(); s.Aggregated != calls+1000 {
+			if s := tr.Stats(); s.Aggregated != runs*calls+1000 {
 				b.Fatalf("%s: %+v", w.metric, s)
 			}
 		}
