@@ -249,9 +249,9 @@ func (h *lineHost) spot(r lineRow) (spot, bool, error) {
 	}
 	// Jumps to code of the line belong to it, too: it is the code that counts.
 	if to, ok := h.flow.Jump(pc); ok {
-		if same, err := h.within(to, calls); err != nil {
+		if same, inner, err := h.within(to, calls); err != nil {
 			return spot{}, false, err
-		} else if same {
+		} else if same && !inner {
 			pc = to
 		}
 	}
@@ -283,7 +283,7 @@ func (h *lineHost) spot(r lineRow) (spot, bool, error) {
 }
 
 // maxBefore bounds the instructions that are looked at before one of the line.
-const maxBefore = 256
+const maxBefore = 2048
 
 // comesFromLine reports whether all ways to an instruction come from the line itself.
 // What lies between does not count: jumps, and what belongs to no statement's begin,
@@ -304,11 +304,16 @@ func (h *lineHost) comesFromLine(pc symbols.VirtAddr, calls []dwarfargs.InlinedC
 		}
 		_, jump := h.flow.Jump(p)
 		if !jump {
-			if w, err := h.within(p, calls); err != nil {
+			w, inner, err := h.within(p, calls)
+			r, ok := h.rows.at(p)
+			switch {
+			case err != nil:
 				return false, err
-			} else if r, ok := h.rows.at(p); w && (!ok || r.Stmt || h.anyRow) {
+			case w && inner:
+				// The line's own code is before that, or the line begins with the call.
+			case w && (!ok || r.Stmt || h.anyRow):
 				continue
-			} else if !ok || r.Stmt || p == h.Entry {
+			case !ok || r.Stmt || p == h.Entry:
 				return false, nil
 			}
 		}
@@ -322,23 +327,23 @@ func (h *lineHost) comesFromLine(pc symbols.VirtAddr, calls []dwarfargs.InlinedC
 }
 
 // within reports whether an instruction belongs to the line, in the same copy of it,
-// or to a call that was inlined there.
-func (h *lineHost) within(pc symbols.VirtAddr, copy []dwarfargs.InlinedCall) (bool, error) {
+// and whether it is that of a call that was inlined there.
+func (h *lineHost) within(pc symbols.VirtAddr, copy []dwarfargs.InlinedCall) (same, inner bool, err error) {
 	calls, err := h.b.dwarf.InlinedAt(h.Func, pc)
 	if err != nil || len(calls) < len(copy) {
-		return false, err
+		return false, false, err
 	}
 	for i := range copy {
 		if !calls[i].Same(&copy[i]) {
-			return false, nil
+			return false, false, nil
 		}
 	}
 	if len(calls) > len(copy) {
 		c := &calls[len(copy)]
-		return c.File == h.file && c.Line == h.line, nil
+		return c.File == h.file && c.Line == h.line, true, nil
 	}
 	r, ok := h.rows.at(pc)
-	return ok && r.File == h.file && r.Line == h.line, nil
+	return ok && r.File == h.file && r.Line == h.line, false, nil
 }
 
 // atEntry is the place of a line that a function begins with: its parameters are

@@ -105,14 +105,6 @@ func (f *Func) markUncertain() {
 	f.uncertain = of
 }
 
-// title returns how errors and tables call the function.
-func (f *Func) title() string {
-	if file, line := f.Line(); file != "" {
-		return fmt.Sprintf("%s:%d", path.Base(file), line)
-	}
-	return f.name
-}
-
 // variable is a parameter or local variable and where it is at a place.
 type variable struct {
 	name     string

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -34,6 +35,15 @@ func TestRandomInlined(t *testing.T) {
 	}
 	if calls < 100 || shown < 100 {
 		t.Errorf("%d calls and %d arguments were seen", calls, shown)
+	}
+	if os.Getenv("ARGTAP_TOOLCHAINS") != "1" {
+		return
+	}
+	for _, tc := range releases() {
+		t.Run(tc.String(), func(t *testing.T) {
+			l := fixture.GenerateLines(3, 30)
+			testInlined(t, l, fixture.BuildWith(t, tc, l.Source))
+		})
 	}
 }
 

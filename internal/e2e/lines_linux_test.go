@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -149,6 +150,17 @@ func TestRandomLines(t *testing.T) {
 			if exact && (shown < 1000 || len(absent) > 0) {
 				t.Errorf("%d values shown, absent: %v", shown, absent)
 			}
+		})
+	}
+	if os.Getenv("ARGTAP_TOOLCHAINS") != "1" {
+		return
+	}
+	for _, tc := range releases() {
+		t.Run(tc.String(), func(t *testing.T) {
+			l := fixture.GenerateLines(3, 8)
+			want, got := traceLines(t, fixture.BuildWith(t, tc, l.Source, "-gcflags=all=-N -l"), l)
+			shown, absent := compareLines(t, l, want, got, true)
+			t.Logf("%d lines, %d values shown, absent: %v", len(l.Marks), shown, absent)
 		})
 	}
 }
