@@ -22,6 +22,7 @@ const (
 	tagUnionType        tag = 0x17
 	tagUnspecifiedParam tag = 0x18
 	tagInheritance      tag = 0x1c
+	tagInlinedRoutine   tag = 0x1d
 	tagSubrangeType     tag = 0x21
 	tagBaseType         tag = 0x24
 	tagConstType        tag = 0x26
@@ -60,6 +61,8 @@ const (
 	attrType           attrID = 0x49
 	attrVariableParam  attrID = 0x4b
 	attrRanges         attrID = 0x55
+	attrCallFile       attrID = 0x58
+	attrCallLine       attrID = 0x59
 	attrTrampoline     attrID = 0x56
 	attrLocation       attrID = 0x02
 	attrBitSize        attrID = 0x0d

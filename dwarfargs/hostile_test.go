@@ -275,6 +275,7 @@ func FuzzInfo(f *testing.F) {
 		}
 		d.Struct("main.T", 2)
 		d.Inlined("main.f")
+		checkHostileScopes(t, d)
 		checkHostileTypes(t, d)
 		if c, err := d.Closure(symbols.Func{Name: "main.f", Entry: 0x1000, Size: 64}, 2); err == nil {
 			for _, v := range c.Vars {
@@ -322,6 +323,31 @@ func FuzzLoclist(f *testing.F) {
 			t.Fatalf("%d bytes of expressions in %d", size, len(b))
 		}
 	})
+}
+
+// checkHostileScopes reads what is in scope, and inlined calls.
+func checkHostileScopes(t *testing.T, d *Data) {
+	fn := symbols.Func{Name: "main.f", Entry: 0x1000, Size: 64}
+	for _, line := range []int{0, 10} {
+		s, err := d.ScopeAt(fn, 0x1004, line, 2)
+		if err != nil {
+			continue
+		}
+		for i := range s.Vars {
+			if s.Vars[i].Type == nil {
+				t.Fatal("variable without type")
+			}
+			s.Vars[i].At(0x1004)
+		}
+	}
+	var copies []*InlinedCopy
+	d.InlinedCopies(nil, func(c *InlinedCopy) bool {
+		copies = append(copies, c)
+		return len(copies) < 16
+	})
+	for _, c := range copies {
+		d.CopyParams(c, 2)
+	}
 }
 
 // checkHostileTypes reads all types that have descriptors.

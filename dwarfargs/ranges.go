@@ -54,29 +54,37 @@ func (d *Data) unitContains(u *unit, pc uint64) (bool, error) {
 	if u.ranges.form == 0 {
 		return u.hasLowPC && u.hasHighPC && u.lowPC <= pc && pc < u.highPC, nil
 	}
-	name, off := ".debug_ranges", u.ranges.u
-	if u.version >= 5 {
-		name = ".debug_rnglists"
-	}
-	s, err := d.section(name)
+	c, err := d.rangeCursor(u, u.ranges)
 	if err != nil {
 		return false, err
 	}
-	if u.ranges.form == formRnglistx {
-		if off, err = d.listOffset(s, u, u.rnglistsBase, off); err != nil {
-			return false, err
-		}
-	}
-	if off > maxSection {
-		return false, decodeErr(name, 0, errBadRef)
-	}
-	c := d.cursor(s, int(off), math.MaxInt)
 	in := false
 	err = d.eachRange(u, &c, func(low, high uint64) bool {
 		in = low <= pc && pc < high
 		return !in
 	})
 	return in, err
+}
+
+// rangeCursor returns a cursor at the list that a DW_AT_ranges refers to.
+func (d *Data) rangeCursor(u *unit, v value) (cursor, error) {
+	name, off := ".debug_ranges", v.u
+	if u.version >= 5 {
+		name = ".debug_rnglists"
+	}
+	s, err := d.section(name)
+	if err != nil {
+		return cursor{}, err
+	}
+	if v.form == formRnglistx {
+		if off, err = d.listOffset(s, u, u.rnglistsBase, off); err != nil {
+			return cursor{}, err
+		}
+	}
+	if off > maxSection {
+		return cursor{}, decodeErr(name, 0, errBadRef)
+	}
+	return d.cursor(s, int(off), math.MaxInt), nil
 }
 
 // listOffset looks up where list i of a unit is: in the table of offsets that
