@@ -111,6 +111,15 @@ const (
 	Redacted
 	// NotReturned: a result of a call that did not return.
 	NotReturned
+	// Uncertain: the debug information of optimised code says where the variable is,
+	// but not whether it was assigned to since.
+	Uncertain
+	// SharedPlace: the debug information of optimised code has another variable in
+	// the same place. If one of both was assigned to since, it is wrong about one.
+	SharedPlace
+	// StaleList: the debug information of this Go release has variables of optimised
+	// code in places that they have later only.
+	StaleList
 	reasonCount
 )
 
@@ -157,6 +166,9 @@ var reasonText = [reasonCount]string{
 	"out of range",
 	"redacted",
 	"the call did not return",
+	"optimized code: may be out of date (WithUncertain)",
+	"optimized code: in the same place as another variable, one of both may be out of date",
+	"optimized code: the debug information of this Go release is not exact",
 }
 
 // String returns the reason as users see it.

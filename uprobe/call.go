@@ -196,6 +196,7 @@ func (c *Call) String() string { return string(c.AppendText(nil)) }
 
 // AppendText appends what String returns to b.
 func (c *Call) AppendText(b []byte) []byte {
+	b = c.appendLine(b)
 	b = append(b, c.Instance()...)
 	b = append(b, '(')
 	if !c.fn.SignatureKnown() {
@@ -210,10 +211,13 @@ func (c *Call) AppendText(b []byte) []byte {
 			continue
 		}
 		b = append(b, c.ArgName(i)...)
+		if c.Uncertain(i) {
+			b = append(b, '~')
+		}
 		b = append(b, '=')
 		b = c.Arg(i).AppendText(b)
 	}
-	return c.appendEnd(append(b, ')'))
+	return c.appendEnd(c.appendInlined(append(b, ')')))
 }
 
 // MarshalJSON returns the call as an object with time, func, pid, tid,
@@ -232,6 +236,7 @@ func (c *Call) AppendJSON(b []byte) []byte {
 		b = append(b, `,"instance":`...)
 		b = appendJSONString(b, c.instance.Name)
 	}
+	b = c.appendPlaceJSON(b)
 	b = append(b, `,"pid":`...)
 	b = appendInt(b, int64(c.PID()))
 	b = append(b, `,"tid":`...)
@@ -244,6 +249,9 @@ func (c *Call) AppendJSON(b []byte) []byte {
 			b = append(b, ',')
 		}
 		b = appendNamedJSON(b, c.ArgName(i), c.Arg(i))
+		if c.Uncertain(i) {
+			b = append(b[:len(b)-1], `,"uncertain":true}`...)
+		}
 	}
 	return append(c.appendEndJSON(append(b, ']')), '}')
 }
@@ -273,6 +281,7 @@ func (c *Call) LogValue() slog.Value {
 	for name, v := range c.Args() {
 		attrs = append(attrs, slog.Any(name, v))
 	}
+	attrs = append(attrs, c.placeAttrs()...)
 	attrs = append(attrs, c.endAttrs()...)
 	return slog.GroupValue(attrs...)
 }

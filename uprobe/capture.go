@@ -117,8 +117,14 @@ func (f *Func) arguments() []abi.Param {
 // scope is what the expressions of a function can name.
 func (b *executable) scope(f *Func) *expr.Scope {
 	s := &expr.Scope{Arch: b.arch, Package: packageOf(f.name)}
-	for _, p := range f.params {
+	for i, p := range f.params {
 		s.Params = append(s.Params, abi.Param{Name: p.Name, Type: p.Type})
+		if p.moved != nil {
+			if s.Moved == nil {
+				s.Moved = map[int]*abi.Type{}
+			}
+			s.Moved[i] = p.moved
+		}
 	}
 	types := &exprTypes{b: b, params: s.Params}
 	s.Types = types

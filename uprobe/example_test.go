@@ -254,3 +254,28 @@ func ExampleWithPrinter() {
 	}
 	defer t.Close()
 }
+
+// Trace a line of the source where a condition over its variables is true.
+func ExampleTrace_line() {
+	t, err := uprobe.Trace("./app", "main.go:31", func(c *uprobe.Call) {
+		file, line := c.Line()
+		fmt.Println(file, line, c)
+	}, uprobe.WithCondition("total > 100"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+}
+
+// Trace a function also where the compiler has inlined it.
+func ExampleWithInlined() {
+	t, err := uprobe.Trace("./app", "main.clamp", func(c *uprobe.Call) {
+		if at, inlined := c.Inlined(); inlined {
+			fmt.Println(c.Name(), "in", at.Caller, "line", at.Line)
+		}
+	}, uprobe.WithInlined())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+}

@@ -63,6 +63,10 @@ type Func struct {
 	// there.
 	returns []symbols.FileOffset
 	returnG probegen.G
+	// place is what is probed in place of the function itself, nil if nothing is.
+	place *codePlace
+	// uncertain says which arguments may be out of date, nil if none may.
+	uncertain []bool
 }
 
 // Param is a parameter of a function: what is known of it without running the
@@ -76,8 +80,13 @@ type Param struct {
 	// Source says whom the location was believed, and how the debug
 	// information compared with the calling convention.
 	Source string
-	arch   *abi.Arch
-	redact *capture.Redaction
+	// moved is the pointer's type of a variable that was moved to the heap: Location
+	// is where the pointer is. nil for all others.
+	moved *abi.Type
+	// uncertain says that the value may be out of date: see WithUncertain.
+	uncertain bool
+	arch      *abi.Arch
+	redact    *capture.Redaction
 }
 
 // Absent returns why the whole parameter cannot be captured, and whether that
@@ -105,7 +114,12 @@ func (p Param) Absent() (reason string, absent bool) {
 
 // LocationText returns the location in the notation of argtap inspect, such as
 // "RAX:8 RBX:8" or "[CFA+0]:24".
-func (p Param) LocationText() string { return p.Location.Format(p.arch) }
+func (p Param) LocationText() string {
+	if p.moved != nil {
+		return "*" + p.Location.Format(p.arch)
+	}
+	return p.Location.Format(p.arch)
+}
 
 // TypeName returns the type's name as %T would print it.
 func (p Param) TypeName() string { return typeName(p.Type) }

@@ -76,6 +76,8 @@ type options struct {
 	unbound   func(*Call, error)
 	throttle  probegen.Limits // see WithSampling
 	results   bool            // see WithResults
+	inlined   bool            // see WithInlined
+	uncertain bool            // see WithUncertain
 	inspect   bool            // nothing will be traced
 }
 

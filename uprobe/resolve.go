@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,13 +47,19 @@ func InspectAll(binary, fn string, found func(name string, f *Func, err error) b
 	}
 	defer b.close()
 	for _, p := range append([]string{fn}, o.funcs...) {
-		syms, err := b.find(p, o)
+		syms, spots, err := b.findAll(p, o)
 		if err != nil {
 			return err
 		}
 		for _, s := range syms {
 			f, err := b.function(s.Func, s.dicts, o)
 			if !found(s.Name, f, err) {
+				return nil
+			}
+		}
+		for _, s := range spots {
+			f, err := s.make()
+			if !found(s.name, f, err) {
 				return nil
 			}
 		}
@@ -211,8 +218,7 @@ func (b *executable) find(pattern string, o *options) ([]selected, error) {
 		// Only the debug information still knows a function that is nowhere
 		// in the code.
 		if inlined, ierr := b.dwarf.Inlined(pattern); ierr == nil && inlined {
-			return nil, &FuncError{pattern, fmt.Errorf("%w: no code of its own is left to probe; "+
-				"trace a caller, or build it with //go:noinline", ErrInlined)}
+			return nil, b.errInlined(pattern)
 		}
 	}
 	return nil, err
@@ -225,13 +231,31 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 		return nil, nil, errors.New("no function given: name one, or a pattern such as \"main.*\"")
 	}
 	seen, failed := make(map[symbols.VirtAddr]*Func), make(map[symbols.VirtAddr]error)
+	placed := map[spotKey]bool{}
 	for _, p := range patterns {
-		syms, err := b.find(p, o)
+		syms, spots, err := b.findAll(p, o)
 		if err != nil {
 			return nil, nil, err
 		}
 		var first error
 		found := false
+		for _, s := range spots {
+			if key := (spotKey{s.name, s.place.line, s.addr}); placed[key] {
+				found = true
+				continue
+			} else {
+				placed[key] = true
+			}
+			f, err := s.make()
+			if err != nil {
+				first = cmp.Or(first, err)
+				o.log.Info("place cannot be traced", "func", s.name, "err", err)
+				leftOut = append(leftOut, err)
+				continue
+			}
+			found = true
+			funcs = append(funcs, f)
+		}
 		for _, s := range syms {
 			if f := seen[s.Entry]; f != nil {
 				f.alsoFor(s.dicts)
@@ -263,6 +287,13 @@ func (b *executable) resolve(patterns []string, o *options) (funcs []*Func, left
 		}
 	}
 	return funcs, leftOut, nil
+}
+
+// spotKey tells places apart.
+type spotKey struct {
+	name string
+	line int
+	addr symbols.VirtAddr
 }
 
 // typeDepth is how many pointers deep types are read. It is more than is

@@ -113,8 +113,22 @@ type Stats struct {
 // one; or a pattern, in which * stands for any run of characters and ? for one:
 // "main.(*Server).*" selects the methods of *Server. Functions that a pattern
 // selects but that cannot be traced are left out: see [Tracer.LeftOut].
-// [WithFuncs] adds further functions. With the option [Bind], which calls a func
-// with the arguments in Go variables, handler may be nil.
+// [WithFuncs] adds further functions. Calls that the compiler has inlined are traced
+// with [WithInlined].
+//
+// fn may also be a line of the source, "main.go:123" or "http/server.go:2060", with as
+// much of the path as makes it unique. Then handler is called each time that control
+// comes to a statement of the line from elsewhere, in each function and each inlined
+// copy that has code of it, and the arguments of a [Call] are the parameters and local
+// variables in scope there: not those that the line or later ones declare, nor those
+// that others shadow. A "for" statement counts when it begins and after each pass. An
+// optimising compiler moves code, and may do a part of a statement earlier, later or
+// not at all; and where it does not say whether a variable is up to date, that is
+// absent: see [WithUncertain]. Build with -gcflags=all='-N -l' for what a debugger
+// would show. The error is [ErrNoLine] if no statement begins in the line.
+//
+// With the option [Bind], which calls a func with the arguments in Go variables,
+// handler may be nil.
 //
 // Trace returns when the probes are in place. The tracer runs until Close,
 // until the context or the process given as options end, or until an error:

@@ -24,6 +24,10 @@ type Scope struct {
 	// that is no Go identifier, or blank, cannot be said. Parameters shadow
 	// what Go declares in advance.
 	Params []abi.Param
+	// Moved are the types of the pointers by which variables are reached that were
+	// moved to the heap, by the number of the parameter: a parameter that is in it
+	// has the address of the variable that Params describes.
+	Moved map[int]*abi.Type
 	// Types has the types that are not parts of the parameters' types. It may be
 	// nil.
 	Types Types
@@ -206,7 +210,11 @@ func (c *checker) ident(e *ast.Ident) (*operand, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &operand{mode: isValue, pos: pos, typ: t, addressable: true, node: c.node(Param, pos, t, int64(i))}, nil
+		n := c.node(Param, pos, t, int64(i))
+		if ptr := c.Moved[i]; ptr != nil {
+			n = c.node(Deref, pos, t, 0, c.node(Param, pos, ptr, int64(i)))
+		}
+		return &operand{mode: isValue, pos: pos, typ: t, addressable: true, node: n}, nil
 	}
 	switch e.Name {
 	case "true", "false":

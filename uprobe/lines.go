@@ -1,0 +1,428 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/dwarfargs"
+	"github.com/argtap/argtap/internal/site"
+	"github.com/argtap/argtap/symbols"
+)
+
+// ErrNoLine: no source file of the binary has that name, or no code belongs to the
+// line. The error says which lines near it have code.
+var ErrNoLine = errors.New("no such line in the binary")
+
+// maxLineSites bounds the places of one line, and maxNear the files that an error
+// lists.
+const (
+	maxLineSites = 1 << 10
+	maxNear      = 12
+)
+
+// parseLine takes apart "file.go:123".
+func parseLine(s string) (file string, line int, ok bool) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 || !strings.HasSuffix(s[:i], ".go") {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(s[i+1:], 10, 31)
+	return s[:i], int(n), err == nil && n > 0
+}
+
+// IsLine reports whether a name is that of a line, as [Trace] takes it: a path that
+// ends in ".go", a colon and a number.
+func IsLine(name string) bool {
+	_, _, ok := parseLine(name)
+	return ok
+}
+
+// lineSpots finds the places of a line.
+func (b *executable) lineSpots(suffix string, line int, o *options) ([]spot, error) {
+	if o.results && !o.inspect {
+		return nil, errors.New("a line has no results: trace it without WithResults (-results)")
+	}
+	if b.dwarf == nil {
+		return nil, fmt.Errorf("%w: only that knows of lines: %w", ErrNoDebugInfo, b.noDwarf)
+	}
+	file, err := b.sourceFile(suffix)
+	if err != nil {
+		return nil, err
+	}
+	all, err := b.dwarf.Lines(file)
+	if err != nil {
+		return nil, err
+	}
+	rows := newLineRows(all)
+	var found []lineRow
+	for _, r := range rows {
+		if r.File == file && r.Line == line {
+			found = append(found, r)
+		}
+	}
+	if len(found) == 0 {
+		return nil, noCode(rows, file, line)
+	}
+	spots, refused, err := b.spotsOf(found, rows, file, line, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(spots) == 0 && refused != nil {
+		return nil, refused
+	}
+	if len(spots) == 0 {
+		return nil, noCode(rows, file, line)
+	}
+	return spots, nil
+}
+
+// spotsOf makes places of the rows of a line: of those that begin a statement, else,
+// in code that is not optimised, of all. refused is an error of a function that has
+// such a row.
+func (b *executable) spotsOf(found []lineRow, rows lineRows, file string, line int, o *options) (spots []spot, refused, err error) {
+	hosts := map[symbols.VirtAddr]*lineHost{}
+	for _, anyRow := range []bool{false, true} {
+		for _, r := range found {
+			s, err := b.file.At(r.PC)
+			if err != nil {
+				refused = err
+				continue
+			}
+			h := hosts[s.Entry]
+			if h == nil {
+				h = &lineHost{b: b, rows: rows.in(s), file: file, line: line, o: o}
+				h.err = h.open(s)
+				hosts[s.Entry] = h
+				if h.err != nil {
+					refused = &FuncError{s.Name, h.err}
+				}
+			}
+			if h.err != nil || anyRow && (h.found || h.optimized) {
+				continue
+			}
+			h.anyRow = anyRow
+			sp, ok, err := h.spot(r)
+			if err != nil {
+				refused = &FuncError{s.Name, err}
+				continue
+			}
+			if ok {
+				h.found = h.found || !anyRow
+				spots = append(spots, sp)
+			}
+			if len(spots) > maxLineSites {
+				return nil, nil, fmt.Errorf("%s:%d is in more than %d places of the code", file, line, maxLineSites)
+			}
+		}
+	}
+	return spots, refused, nil
+}
+
+// open works out the function.
+func (h *lineHost) open(s symbols.Func) error {
+	fn, err := h.b.dwarf.Func(s, 0)
+	if err == nil {
+		h.optimized, h.declared = fn.Optimized, fn.Line
+		h.hosted, err = h.b.host(s, h.o)
+	}
+	return err
+}
+
+// sourceFile returns the one source file whose path ends in suffix.
+func (b *executable) sourceFile(suffix string) (string, error) {
+	files, err := b.dwarf.SourceFiles(suffix)
+	switch {
+	case err != nil:
+		return "", err
+	case len(files) == 0:
+		return "", fmt.Errorf("%w: no source file %s; files are named by the end of their path, as \"main.go\" or \"http/server.go\"", ErrNoLine, suffix)
+	case len(files) == 1 || slices.Contains(files, suffix):
+		if slices.Contains(files, suffix) {
+			return suffix, nil
+		}
+		return files[0], nil
+	}
+	more := ""
+	if n := len(files); n > maxNear {
+		more = fmt.Sprintf(" and %d more", n-maxNear)
+		files = files[:maxNear]
+	}
+	return "", fmt.Errorf("%s is the name of several source files: say more of the path: %s%s", suffix, strings.Join(files, ", "), more)
+}
+
+// noCode is the error of a line without code.
+func noCode(rows lineRows, file string, line int) error {
+	below, above := 0, 0
+	for _, r := range rows {
+		switch {
+		case r.File != file || !r.Stmt || r.Line == 0:
+		case r.Line < line:
+			below = max(below, r.Line)
+		case r.Line > line && (above == 0 || r.Line < above):
+			above = r.Line
+		}
+	}
+	near := "no line of the file has any"
+	switch {
+	case below > 0 && above > 0:
+		near = fmt.Sprintf("the nearest that have are %d and %d", below, above)
+	case below+above > 0:
+		near = fmt.Sprintf("the nearest that has is %d", below+above)
+	}
+	return fmt.Errorf("%w: %s:%d: no statement begins there in the code of the binary; %s", ErrNoLine, file, line, near)
+}
+
+// lineRow is a row of a line table and where it ends.
+type lineRow struct {
+	dwarfargs.LineRow
+	end symbols.VirtAddr
+}
+
+// lineRows are rows by ascending address, each with code.
+type lineRows []lineRow
+
+func newLineRows(all []dwarfargs.LineRow) lineRows {
+	var rows lineRows
+	for i := 0; i+1 < len(all); i++ {
+		if r := all[i]; !r.End && all[i+1].PC > r.PC {
+			rows = append(rows, lineRow{r, all[i+1].PC})
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b lineRow) int {
+		if a.PC < b.PC {
+			return -1
+		} else if a.PC > b.PC {
+			return 1
+		}
+		return 0
+	})
+	return rows
+}
+
+// in returns the rows of a function.
+func (rs lineRows) in(s symbols.Func) lineRows {
+	from := sort.Search(len(rs), func(i int) bool { return rs[i].end > s.Entry })
+	to := sort.Search(len(rs), func(i int) bool { return rs[i].PC >= s.End() })
+	return rs[from:max(from, to)]
+}
+
+// at returns the row of an instruction.
+func (rs lineRows) at(pc symbols.VirtAddr) (lineRow, bool) {
+	i := sort.Search(len(rs), func(i int) bool { return rs[i].end > pc })
+	if i < len(rs) && rs[i].PC <= pc {
+		return rs[i], true
+	}
+	return lineRow{}, false
+}
+
+// lineHost is a function with code of a line.
+type lineHost struct {
+	*hosted
+	b    *executable
+	rows lineRows
+	file string
+	line int
+	o    *options
+	err  error
+	// declared is the line of the function's declaration.
+	declared  int
+	optimized bool
+	// found says that a statement of the line begins in the function, anyRow that what
+	// begins none is looked at, because there is none.
+	found, anyRow bool
+}
+
+// spot makes a place of a row, if control comes to the line there from elsewhere.
+func (h *lineHost) spot(r lineRow) (spot, bool, error) {
+	if !r.Stmt && !h.anyRow {
+		return spot{}, false, nil
+	}
+	pc := r.PC
+	calls, err := h.b.dwarf.InlinedAt(h.Func, pc)
+	if err != nil {
+		return spot{}, false, err
+	}
+	// Jumps to code of the line belong to it, too: it is the code that counts.
+	if to, ok := h.flow.Jump(pc); ok {
+		if same, inner, err := h.within(to, calls); err != nil {
+			return spot{}, false, err
+		} else if same && !inner {
+			pc = to
+		}
+	}
+	entry := pc == h.Entry
+	if !entry {
+		if same, err := h.comesFromLine(pc, calls); err != nil || same {
+			return spot{}, false, err
+		}
+	}
+	pl := codePlace{file: h.file, line: h.line, inlined: inlinings(calls)}
+	name := h.Name
+	if len(calls) > 0 {
+		name = calls[len(calls)-1].Name
+	}
+	return spot{name: name, addr: pc, place: pl, make: func() (*Func, error) {
+		if entry && len(calls) == 0 {
+			return h.atEntry(pl)
+		}
+		p, err := h.flow.Probe(pc)
+		if err != nil {
+			return nil, err
+		}
+		if p.CFA, err = h.b.cfa(h.hosted, pc); err != nil {
+			return nil, err
+		}
+		sites := &site.Sites{Entry: p, Why: "where the line begins"}
+		return h.b.placed(h.hosted, name, sites, pl, func(depth int) ([]variable, error) { return h.variables(pc, depth) }, h.o)
+	}}, true, nil
+}
+
+// maxBefore bounds the instructions that are looked at before one of the line.
+const maxBefore = 2048
+
+// comesFromLine reports whether all ways to an instruction come from the line itself.
+// What lies between does not count: jumps, and what belongs to no statement's begin,
+// such as copies of registers that the compiler has put between two parts of one, or
+// before it.
+func (h *lineHost) comesFromLine(pc symbols.VirtAddr, calls []dwarfargs.InlinedCall) (bool, error) {
+	queue, seen := h.flow.Before(pc), map[symbols.VirtAddr]bool{}
+	if len(queue) == 0 {
+		return false, nil
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		p := queue[0]
+		if seen[p] {
+			continue
+		}
+		if seen[p] = true; len(seen) > maxBefore {
+			return false, nil
+		}
+		_, jump := h.flow.Jump(p)
+		if !jump {
+			w, inner, err := h.within(p, calls)
+			r, ok := h.rows.at(p)
+			switch {
+			case err != nil:
+				return false, err
+			case w && inner:
+				// The line's own code is before that, or the line begins with the call.
+			case w && (!ok || r.Stmt || h.anyRow):
+				continue
+			case !ok || r.Stmt || p == h.Entry:
+				return false, nil
+			}
+		}
+		before := h.flow.Before(p)
+		if len(before) == 0 {
+			return false, nil
+		}
+		queue = append(queue, before...)
+	}
+	return true, nil
+}
+
+// within reports whether an instruction belongs to the line, in the same copy of it,
+// and whether it is that of a call that was inlined there.
+func (h *lineHost) within(pc symbols.VirtAddr, copy []dwarfargs.InlinedCall) (same, inner bool, err error) {
+	calls, err := h.b.dwarf.InlinedAt(h.Func, pc)
+	if err != nil || len(calls) < len(copy) {
+		return false, false, err
+	}
+	for i := range copy {
+		if !calls[i].Same(&copy[i]) {
+			return false, false, nil
+		}
+	}
+	if len(calls) > len(copy) {
+		c := &calls[len(copy)]
+		return c.File == h.file && c.Line == h.line, true, nil
+	}
+	r, ok := h.rows.at(pc)
+	return ok && r.File == h.file && r.Line == h.line, false, nil
+}
+
+// atEntry is the place of a line that a function begins with: its parameters are
+// where calls of it have them.
+func (h *lineHost) atEntry(pl codePlace) (*Func, error) {
+	// The first instruction may be one of a later line, before which parameters are
+	// assigned to.
+	doubt := h.optimized && h.declared != h.line
+	whole := *h.o
+	whole.whole = true
+	read := func(depth int) ([]variable, error) {
+		d := h.d
+		if depth != typeDepth(h.o) {
+			var err error
+			if d, err = h.b.describe(h.Func, &whole); err != nil {
+				return nil, err
+			}
+		}
+		var vars []variable
+		for _, p := range d.params {
+			v := variable{name: p.Name, typ: p.Type, location: p.Location, source: p.Source, uncertain: doubt}
+			if doubt && !h.o.uncertain {
+				v.location, v.uncertain = abi.Absent(p.Type.Size, abi.Uncertain), false
+			}
+			vars = append(vars, v)
+		}
+		return vars, nil
+	}
+	vars, err := read(typeDepth(h.o))
+	if err != nil {
+		return nil, err
+	}
+	live := (&Func{arch: h.b.arch}).liveOf(vars, h.b)
+	if h.d.keepsG(h.b.arch) {
+		live = append(live, h.b.arch.G)
+	}
+	sites, err := site.FindIn(h.b.arch, h.code, h.Entry, live, h.b.file.ReadOnlyAt)
+	if err != nil {
+		return nil, err
+	}
+	return h.b.placed(h.hosted, h.Name, sites, pl, read, h.o)
+}
+
+// liveOf returns the registers that hold variables.
+func (f *Func) liveOf(vars []variable, b *executable) (live []abi.Reg) {
+	for _, v := range vars {
+		for _, p := range b.readable(v.location) {
+			if p.Kind == abi.InRegister || p.Kind == abi.InMemory {
+				live = append(live, p.Reg)
+			}
+		}
+	}
+	return live
+}
+
+// variables returns what is in scope at an instruction of the line.
+func (h *lineHost) variables(pc symbols.VirtAddr, depth int) ([]variable, error) {
+	scope, err := h.b.dwarf.ScopeAt(h.Func, pc, h.line, depth)
+	if err != nil {
+		return nil, err
+	}
+	ps := make([]*dwarfargs.Param, len(scope.Vars))
+	for i := range scope.Vars {
+		ps[i] = &scope.Vars[i].Param
+	}
+	vars := h.b.locate(ps, pc, sight{optimized: scope.Optimized}, h.o)
+	for i := range scope.Vars {
+		if v := &scope.Vars[i]; v.Heap {
+			vars[i].typ, vars[i].moved = v.Type.Elem, v.Type
+		}
+	}
+	return vars, nil
+}
+
+// inlinings returns where code was inlined, the innermost call first.
+func inlinings(calls []dwarfargs.InlinedCall) []Inlining {
+	var all []Inlining
+	for _, c := range slices.Backward(calls) {
+		all = append(all, Inlining{Caller: c.Caller, File: c.File, Line: c.Line})
+	}
+	return all
+}
