@@ -97,6 +97,7 @@ func (in *inspector) describe(f *uprobe.Func) {
 	fmt.Fprintln(in.out, in.style.paint(bold, printable(f.Name())))
 	about := table{style: in.style, indent: "  "}
 	fact := func(name, text string) { about.row(cell{name, dim}, cell{text, ""}) }
+	placeFacts(f, fact)
 	signature := f.Signature().String()
 	if !f.SignatureKnown() {
 		signature = "unknown"
@@ -127,7 +128,7 @@ func (in *inspector) describe(f *uprobe.Func) {
 			args.row(cell{}, cell{}, cell{}, cell{}, cell{m, colour})
 		}
 	}
-	what := "arguments: name, type, location at entry, debug information, what is missing"
+	what := argumentsHeading(f)
 	switch {
 	case !f.SignatureKnown():
 		what = "arguments unknown: nothing describes those of assembly and of C"
@@ -139,6 +140,7 @@ func (in *inspector) describe(f *uprobe.Func) {
 	in.results(f)
 	in.captures(f)
 	in.instances(f)
+	in.copies(f)
 }
 
 // maxInstances is how many instances of generic code are shown.

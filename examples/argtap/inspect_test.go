@@ -115,7 +115,7 @@ func TestInspectAssembly(t *testing.T) {
 
 func TestInspectErrors(t *testing.T) {
 	wantError(t, argtap(t, "inspect", built.target, "main.wrok"), "no such function", "did you mean main.work")
-	wantError(t, argtap(t, "inspect", built.target, "main.tiny"), "main.tiny", "inlined everywhere", "//go:noinline")
+	wantError(t, argtap(t, "inspect", built.target, "main.tiny"), "main.tiny", "inlined everywhere", "main.main (main.go:", "WithInlined", "//go:noinline")
 	wantError(t, argtap(t, "inspect", built.target, "nothing.*"), "no such function")
 	r := argtap(t, "inspect", built.target, "main.wrok", "main.work")
 	if r.code != 1 || !strings.Contains(r.stdout, "main.work\n") || strings.Count(r.stderr, "\n") != 1 {

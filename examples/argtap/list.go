@@ -13,7 +13,8 @@ import (
 // pattern, one a line.
 func list(args []string) error {
 	fs := flag.NewFlagSet("list", flag.ContinueOnError)
-	if done, err := parse(fs, args, "BINARY [PATTERN]"); done || err != nil {
+	inlined := fs.Bool("inlined", false, "list the functions that were inlined, also those of which nothing else is left,\nand where")
+	if done, err := parse(fs, args, "[flags] BINARY [PATTERN]"); done || err != nil {
 		return err
 	}
 	if fs.NArg() < 1 {
@@ -21,6 +22,9 @@ func list(args []string) error {
 	}
 	if fs.NArg() > 2 {
 		return &usageError{"list", "more than one PATTERN given"}
+	}
+	if *inlined {
+		return listInlined(fs.Arg(0), fs.Arg(1))
 	}
 	f, err := symbols.Open(fs.Arg(0))
 	if err != nil {

@@ -17,6 +17,8 @@ type source struct {
 	where      string
 	redact     repeated
 	noRedact   bool
+	inlined    bool
+	uncertain  bool
 }
 
 func (s *source) register(fs *flag.FlagSet) {
@@ -30,6 +32,8 @@ func (s *source) register(fs *flag.FlagSet) {
 	fs.Var(&s.redact, "redact", "redact what is called `NAME` too: parameters and fields in whose names\n"+
 		"it is a word, as password, or values of a type, as http.Cookie, or of\n"+
 		"those of a package, as crypto/rsa.*; may be repeated")
+	fs.BoolVar(&s.inlined, "inlined", false, "also the calls in whose place the compiler has put the function's body")
+	fs.BoolVar(&s.uncertain, "uncertain", false, "show variables of lines in optimised code that may be out of date, as x~=5")
 	fs.BoolVar(&s.noRedact, "no-redact", false, "show passwords, tokens and whatever else is redacted by default")
 }
 
@@ -42,6 +46,12 @@ func (s *source) options() []uprobe.Option {
 		} else {
 			opts = append(opts, uprobe.WithSignature(text))
 		}
+	}
+	if s.inlined {
+		opts = append(opts, uprobe.WithInlined())
+	}
+	if s.uncertain {
+		opts = append(opts, uprobe.WithUncertain())
 	}
 	if s.debugFile != "" {
 		opts = append(opts, uprobe.WithDebugFile(s.debugFile))

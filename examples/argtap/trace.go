@@ -149,6 +149,9 @@ func trace(args []string) error {
 // announce says on standard error what is traced.
 func announce(r *request, t *uprobe.Tracer) {
 	what := printable(t.Funcs()[0].Name())
+	if file, line := t.Funcs()[0].Line(); file != "" {
+		what = fmt.Sprintf("%s:%d in %s", printable(file), line, what)
+	}
 	if n := len(t.Funcs()); n > 1 {
 		what = fmt.Sprintf("%d functions", n)
 	}
