@@ -212,7 +212,7 @@ func (s *suite) survive(t *testing.T, tc fixture.Toolchain) {
 	}
 	defer tr.Close()
 	attached := time.Since(start)
-	traced := b.run(tests, 20*time.Minute)
+	traced := b.run(tests, 10*time.Minute)
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}
@@ -241,7 +241,7 @@ func (s *suite) survive(t *testing.T, tc fixture.Toolchain) {
 	}
 	stats := tr.FuncStats()
 	slices.SortFunc(stats, func(a, b uprobe.FuncStats) int { return int(b.Calls) - int(a.Calls) })
-	for _, f := range stats[:min(len(stats), 12)] {
+	for _, f := range stats[:min(len(stats), 8)] {
 		t.Logf("%9d calls of %s", f.Calls, f.Func.Name())
 	}
 	if n := strings.Count(logged.String(), "\n"); n > 0 {
