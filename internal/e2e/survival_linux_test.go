@@ -95,13 +95,21 @@ type built struct {
 
 func (s *suite) build(t *testing.T, tc fixture.Toolchain) *built {
 	t.Helper()
-	b := &built{exe: filepath.Join(t.TempDir(), "stdlib.test")}
+	// A module that every release can read.
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module survival\n\ngo 1.17\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := &built{exe: filepath.Join(dir, "stdlib.test")}
 	// No DWARF in what "go test" links by default, unless told to.
 	cmd := tc.Command("test", "-c", "-o", b.exe, "-ldflags=-w=0 -s=0", s.pkg)
+	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
-	out, err := tc.Command("env", "GOROOT").Output()
+	cmd = tc.Command("env", "GOROOT")
+	cmd.Dir = dir
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
