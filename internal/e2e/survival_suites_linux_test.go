@@ -9,8 +9,8 @@ const runtimeShort = "^(TestCallers|TestUserArenaClone|TestBitCursor|TestFPUnwin
 // shortSuites are those of TestSurvival.
 var shortSuites = []suite{
 	{pkg: "encoding/json", entries: true, least: 150},
-	{pkg: "encoding/json", run: "^Test(Marshal|Unmarshal|Compact|Indent|Encoder|Decoder)", least: 150},
-	{pkg: "sort", least: 40},
+	{pkg: "context", least: 50},
+	{pkg: "sort", run: "^(Example|TestSearch|TestSortIntSlice|TestReverse)", least: 40},
 	{pkg: "strings", least: 60},
 	{pkg: "net/http", run: netHTTPShort, least: 1000},
 	{pkg: "runtime", run: runtimeShort, least: 1700},
