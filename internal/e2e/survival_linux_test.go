@@ -95,9 +95,14 @@ type built struct {
 
 func (s *suite) build(t *testing.T, tc fixture.Toolchain) *built {
 	t.Helper()
-	// A module that every release can read.
+	// A module of the release: one of an older one has its tests run with an older
+	// behaviour (GODEBUG).
+	minor, err := tc.Minor()
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module survival\n\ngo 1.17\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), fmt.Appendf(nil, "module survival\n\ngo 1.%d\n", minor), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	b := &built{exe: filepath.Join(dir, "stdlib.test")}
