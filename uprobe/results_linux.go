@@ -13,7 +13,7 @@ import (
 )
 
 // maxOpen bounds the calls that are open at the same time.
-const maxOpen = 64 << 10
+const maxOpen = 128 << 10
 
 // needOpen makes the map of open calls, and that of the number of lost returns.
 func (k *kernel) needOpen(funcs []*Func) (err error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/argtap/argtap/internal/fixture"
+	"github.com/argtap/argtap/internal/leaktest"
 	"github.com/argtap/argtap/uprobe"
 )
 
@@ -21,8 +22,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(fixture.Main(m))
+	os.Exit(leaktest.Run(fixtures{m}))
 }
+
+// fixtures runs tests and removes the programs that were built for them.
+type fixtures struct{ *testing.M }
+
+func (m fixtures) Run() int { return fixture.Main(m.M) }
 
 const helperVar = "ARGTAP_E2E_HELPER"
 

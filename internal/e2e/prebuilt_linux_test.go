@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // prebuiltVar is a directory with fixture programs that were built elsewhere, for
@@ -33,13 +34,15 @@ func TestPrebuilt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if name != "containers" && withoutLoops() {
+			if name != "containers" && name != "storm" && withoutLoops() {
 				t.Log("the kernel has no loops")
 				return
 			}
 			switch name {
 			case "containers":
 				testContainers(t, path, minor >= 23, minor < 12)
+			case "storm":
+				testStorm(t, path, 5*time.Second, 1000)
 			case "walk":
 				compareWalk(t, path, minor)
 			case "stack":

@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"bytes"
-	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -17,49 +20,198 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
+// survivalVar asks TestSurvivalFull to run: "full" is every suite of every
+// release. It takes most of an hour: docs/survival.md has the results.
+const survivalVar = "ARGTAP_SURVIVAL"
+
 // TestSurvival runs tests of the standard library while every function of
-// their package is traced: they must still pass, and every call be accounted for.
+// their package is traced, returns too: as many must pass as without, and every
+// call be accounted for. It is the short form of TestSurvivalFull.
 func TestSurvival(t *testing.T) {
 	needRoot(t)
-	for _, tt := range []struct {
-		pkg   string
-		args  []string
-		least int // functions that must be traced, to know that the pattern worked
-	}{
-		{"encoding/json", []string{"-test.short"}, 150},
-		{"sort", []string{"-test.short"}, 40},
-		{"strings", []string{"-test.short"}, 60},
-		{"net/http", []string{"-test.short", "-test.run", "Serve|Cookie|Header|Transport(Reuse|Keep|Gzip|Proxy)|Request|Chunk|Mux"}, 1000},
-	} {
-		for _, results := range []bool{false, true} {
-			name := tt.pkg
-			if results {
-				name += "/results"
-			}
-			t.Run(name, func(t *testing.T) { survive(t, tt.pkg, tt.args, tt.least, results) })
+	for _, s := range shortSuites {
+		name := s.pkg
+		if s.entries {
+			name += "/entries"
 		}
+		t.Run(name, func(t *testing.T) { s.survive(t, fixture.Toolchain{}) })
 	}
 }
 
-func survive(t *testing.T, pkg string, args []string, least int, results bool) {
-	exe := filepath.Join(t.TempDir(), "stdlib.test")
-	// No DWARF in what "go test" links by default, unless told to.
-	build := fixture.GoCommand("test", "-c", "-o", exe, "-ldflags=-w=0 -s=0", pkg)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
+// TestSurvivalFull does so with whole suites, built by several releases.
+func TestSurvivalFull(t *testing.T) {
+	if os.Getenv(survivalVar) != "full" {
+		t.Logf("the whole suites run with %s=full", survivalVar)
+		return
 	}
-	goroot, err := fixture.GoCommand("env", "GOROOT").Output()
+	needRoot(t)
+	for _, release := range []string{"", "1.17.13", "1.21.13"} {
+		name := release
+		if name == "" {
+			name = "local"
+		}
+		t.Run(name, func(t *testing.T) {
+			for _, s := range fullSuites {
+				t.Run(s.pkg, func(t *testing.T) { s.survive(t, fixture.Toolchain{Release: release}) })
+			}
+		})
+	}
+}
+
+// suite says which tests of a package run, and which of its functions are traced.
+type suite struct {
+	pkg     string
+	entries bool // without returns
+	// run selects tests, all if it is empty.
+	run string
+	// skip are tests that do not run, with the reason.
+	skip []exception
+	// slow are tests that may fail when what they measure takes longer. They run,
+	// and how they end is told.
+	slow []exception
+	// hot are functions that are not traced, with the reason.
+	hot   []exception
+	least int // functions that must be traced, to know that the pattern worked
+}
+
+// exception names tests or functions by a pattern of package path, with the reason.
+type exception struct{ pattern, why string }
+
+// excepted returns the exception that a name is subject to.
+func excepted(list []exception, name string) *exception {
+	for i := range list {
+		if ok, err := path.Match(list[i].pattern, name); ok && err == nil {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// built is a suite's test program.
+type built struct {
+	exe, dir string
+	env      []string
+}
+
+func (s *suite) build(t *testing.T, tc fixture.Toolchain) *built {
+	t.Helper()
+	// A module of the release: one of an older one has its tests run with an older
+	// behaviour (GODEBUG).
+	minor, err := tc.Minor()
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), fmt.Appendf(nil, "module survival\n\ngo 1.%d\n", minor), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := &built{exe: filepath.Join(dir, "stdlib.test")}
+	// No DWARF in what "go test" links by default, unless told to.
+	cmd := tc.Command("test", "-c", "-o", b.exe, "-ldflags=-w=0 -s=0", s.pkg)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+	cmd = tc.Command("env", "GOROOT")
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	goroot := strings.TrimSpace(string(out))
+	b.dir = filepath.Join(goroot, "src", filepath.FromSlash(s.pkg))
+	// Some tests run the go command. What they build with cgo is another program,
+	// of which nothing is traced.
+	b.env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GO") }),
+		"GOTRACEBACK=all", "GOENV=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0", "PATH="+filepath.Join(goroot, "bin")+":"+os.Getenv("PATH"))
+	return b
+}
+
+// tests lists the suite's tests.
+func (s *suite) tests(t *testing.T, b *built) (names []string) {
+	t.Helper()
+	cmd := exec.Command(b.exe, "-test.list", cmpOr(s.run, "."))
+	cmd.Dir, cmd.Env = b.dir, b.env
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	for name := range strings.FieldsSeq(string(out)) {
+		if (strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Example")) && excepted(s.skip, name) == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+var verdict = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): (\S+) \(`)
+
+// outcome is how a run of tests ended.
+type outcome struct {
+	tests map[string]string // PASS, FAIL or SKIP, of subtests too
+	took  time.Duration
+	err   error
+	out   []byte
+}
+
+func (o *outcome) count(how string) (n int) {
+	for _, v := range o.tests {
+		if v == how {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *built) run(tests []string, timeout time.Duration) *outcome {
+	cmd := exec.Command(b.exe, "-test.short", "-test.v", fmt.Sprintf("-test.timeout=%v", timeout),
+		"-test.run", "^("+strings.Join(tests, "|")+")$")
+	cmd.Dir, cmd.Env = b.dir, b.env
+	start := time.Now()
+	out, err := cmd.CombinedOutput()
+	o := &outcome{tests: map[string]string{}, took: time.Since(start), err: err, out: out}
+	for _, m := range verdict.FindAllSubmatch(out, -1) {
+		o.tests[string(m[2])] = string(m[1])
+	}
+	return o
+}
+
+// survive runs the tests of a suite without and with probes.
+func (s *suite) survive(t *testing.T, tc fixture.Toolchain) {
+	b := s.build(t, tc)
+	tests := s.tests(t, b)
+	plain := b.run(tests, 5*time.Minute)
+
 	var calls atomic.Uint64
 	var logged bytes.Buffer
-	start := time.Now()
 	opts := []uprobe.Option{uprobe.WithLogger(slog.New(slog.NewTextHandler(&logged, nil))), uprobe.WithBufferSize(64 << 20)}
-	if results {
+	if !s.entries {
 		opts = append(opts, uprobe.WithResults())
 	}
-	tr, err := uprobe.Trace(exe, pkg+".*", func(c *uprobe.Call) {
+	pattern := s.pkg + ".*"
+	if len(s.hot) > 0 {
+		funcs, err := uprobe.Inspect(b.exe, pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, f := range funcs {
+			if e := excepted(s.hot, f.Name()); e == nil {
+				names = append(names, f.Name())
+			}
+		}
+		pattern = names[0]
+		opts = append(opts, uprobe.WithFuncs(names[1:]...))
+	}
+	start := time.Now()
+	tr, err := uprobe.Trace(b.exe, pattern, func(c *uprobe.Call) {
 		calls.Add(1)
 		if c.NumArgs() > 0 {
 			_ = c.Arg(0).Kind()
@@ -73,144 +225,81 @@ func survive(t *testing.T, pkg string, args []string, least int, results bool) {
 	}
 	defer tr.Close()
 	attached := time.Since(start)
-	cmd := exec.Command(exe, append(args, "-test.timeout=150s")...)
-	cmd.Dir = filepath.Join(strings.TrimSpace(string(goroot)), "src", filepath.FromSlash(pkg))
-	cmd.Env = append(os.Environ(), "GOTRACEBACK=all")
-	start = time.Now()
-	out, err := cmd.CombinedOutput()
-	ran := time.Since(start)
-	if err != nil {
-		t.Errorf("the tests fail while they are traced: %v\n%.6000s", err, out)
-		if out, err := untraced(cmd); err != nil {
-			t.Fatalf("and without: %v\n%.3000s", err, out)
-		}
-	}
+	traced := b.run(tests, 10*time.Minute)
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}
-	s := tr.Stats()
-	t.Logf("%d functions attached in %v, ran %v, %+v", len(tr.Funcs()), attached, ran, s)
-	if len(tr.Funcs()) < least {
-		t.Errorf("%d functions are traced, want at least %d", len(tr.Funcs()), least)
+
+	s.compare(t, plain, traced)
+	st := tr.Stats()
+	if len(tr.Funcs()) < s.least {
+		t.Errorf("%d functions are traced, want at least %d", len(tr.Funcs()), s.least)
 	}
-	if s.Calls == 0 || s.Calls != s.Delivered+s.Lost+s.Filtered+s.Open+s.Abandoned || s.Delivered != calls.Load() || s.LostMalformed != 0 {
-		t.Errorf("%d calls were delivered, stats %+v", calls.Load(), s)
+	if st.Calls == 0 || st.Calls != sumOf(st) || st.Delivered != calls.Load() || st.LostMalformed != 0 {
+		t.Errorf("%d calls were delivered, stats %+v", calls.Load(), st)
+	}
+	results := 0
+	for _, f := range tr.Funcs() {
+		if f.NoResults() == "" {
+			results++
+		}
+	}
+	t.Logf("| %s | %s | %d (%d, %d) | %d %d %d | %d %d %d | %.1f s | %.1f s | %.1f |", cmpOr(tc.Release, "local"), s.pkg,
+		len(tr.Funcs()), results, len(tr.LeftOut()), plain.count("PASS"), plain.count("FAIL"), plain.count("SKIP"),
+		traced.count("PASS"), traced.count("FAIL"), traced.count("SKIP"),
+		plain.took.Seconds(), traced.took.Seconds(), traced.took.Seconds()/plain.took.Seconds())
+	t.Logf("attached in %v, %+v", attached, st)
+	for _, err := range tr.LeftOut() {
+		t.Logf("left out: %v", err)
+	}
+	stats := tr.FuncStats()
+	slices.SortFunc(stats, func(a, b uprobe.FuncStats) int { return int(b.Calls) - int(a.Calls) })
+	for _, f := range stats[:min(len(stats), 8)] {
+		t.Logf("%9d calls of %s", f.Calls, f.Func.Name())
 	}
 	if n := strings.Count(logged.String(), "\n"); n > 0 {
 		t.Logf("the log has %d lines, such as %.300s", n, logged.String())
 	}
 }
 
-// untraced runs a command again.
-func untraced(cmd *exec.Cmd) ([]byte, error) {
-	again := exec.Command(cmd.Path, cmd.Args[1:]...)
-	again.Dir, again.Env = cmd.Dir, cmd.Env
-	return again.CombinedOutput()
-}
-
-// TestCollector runs a program that keeps the garbage collector busy and
-// checks it, while stacks grow and shrink and everything is traced.
-func TestCollector(t *testing.T) {
-	needRoot(t)
-	path := fixture.Build(t, fixture.Source{"main.go": collectorProgram})
-	for _, debug := range []string{"gccheckmark=1", "gcstoptheworld=1", "clobberfree=1"} {
-		t.Run(debug, func(t *testing.T) {
-			target := fixture.Start(t, path, "GODEBUG="+debug, "GOGC=1")
-			var calls, wrong atomic.Uint64
-			tr := trace(t, path, []string{"main.*"}, func(c *uprobe.Call) {
-				if c.Name() != "main.walk" {
-					return
-				}
-				calls.Add(1)
-				if name, ok := c.Arg(1).Str(); !ok || name != "walk" {
-					wrong.Add(1)
-				}
-			}, uprobe.WithPID(target.PID), uprobe.WithBufferSize(64<<20))
-			target.Go()
-			var sum struct{ Sum, Walks uint64 }
-			target.Event("sum", &sum)
-			target.Calls()
-			target.Close()
-			if err := tr.Wait(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				t.Error(err)
-			}
-			if sum.Sum != 100*(1<<12-1) {
-				t.Errorf("the program computed %d", sum.Sum)
-			}
-			// On a busy machine the reader may fall behind. What is lost is counted.
-			s := tr.FuncStats()[slices.IndexFunc(tr.Funcs(), func(f *uprobe.Func) bool { return f.Name() == "main.walk" })]
-			if s.Calls+tr.Stats().LostMissed < sum.Walks || s.Calls > sum.Walks ||
-				calls.Load() != s.Delivered || s.Delivered < s.Calls/20 || wrong.Load() != 0 {
-				t.Errorf("%d calls, %d of them wrong, want %d; stats %+v", calls.Load(), wrong.Load(), sum.Walks, s.Stats)
-			}
-		})
+// compare requires that each test ended as it did without probes.
+func (s *suite) compare(t *testing.T, plain, traced *outcome) {
+	t.Helper()
+	if plain.count("PASS") == 0 {
+		t.Fatalf("nothing passes without probes: %v\n%.3000s", plain.err, plain.out)
 	}
-}
-
-const collectorProgram = `package main
-
-import (
-	"runtime"
-	"sync"
-	"sync/atomic"
-
-	"fixture/truth"
-)
-
-type tree struct {
-	left, right *tree
-	payload     []byte
-}
-
-//go:noinline
-func grow(depth int) *tree {
-	t := &tree{payload: make([]byte, 32)}
-	if depth > 1 {
-		t.left, t.right = grow(depth-1), grow(depth-1)
-	}
-	return t
-}
-
-var walks atomic.Uint64
-
-//go:noinline
-func walk(t *tree, name string, path [4]int) uint64 {
-	walks.Add(1)
-	var buf [512]byte
-	buf[path[0]%512] = 1
-	n := uint64(buf[path[0]%512])
-	if t.left != nil {
-		path[0]++
-		n += walk(t.left, name, path) + walk(t.right, name, path)
-	}
-	return n
-}
-
-func main() {
-	truth.Start()
-	stop := make(chan bool)
-	var gc sync.WaitGroup
-	gc.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				runtime.GC()
-			}
+	all := maps.Clone(plain.tests)
+	maps.Copy(all, traced.tests)
+	bad := false
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		was, is := plain.tests[name], traced.tests[name]
+		if was == is {
+			continue
 		}
-	})
-	var sum atomic.Uint64
-	for range 25 {
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() { sum.Add(walk(grow(12), "walk", [4]int{})) })
+		top, _, _ := strings.Cut(name, "/")
+		if e := excepted(s.slow, top); e != nil {
+			t.Logf("%s: %q without, %q with probes: %s", name, was, is, e.why)
+			continue
 		}
-		wg.Wait()
+		bad = true
+		t.Errorf("%s: %q without, %q with probes", name, was, is)
 	}
-	close(stop)
-	gc.Wait()
-	truth.Print(` + "`" + `{"ev":"sum","sum":%d,"walks":%d}` + "`" + `, sum.Load(), walks.Load())
-	truth.Done()
+	if bad {
+		t.Errorf("the tests end with %v while they are traced, %v without\n%s", traced.err, plain.err, excerpt(traced.out))
+	}
 }
-`
+
+// excerpt is what a test's output has of failures.
+func excerpt(out []byte) string {
+	var b strings.Builder
+	at := 0
+	for _, m := range regexp.MustCompile(`(?m)^( *--- FAIL|panic:|fatal error:|SIG|unexpected)`).FindAllIndex(out, 8) {
+		from := max(m[0]-300, at)
+		at = max(from, min(m[0]+2500, len(out)))
+		b.Write(out[from:at])
+	}
+	if b.Len() == 0 {
+		return string(out[max(0, len(out)-2000):])
+	}
+	return b.String()
+}

@@ -71,6 +71,7 @@ var rules = map[string]rule{
 	"internal/lint": {},
 	// For tests: an interpreter of eBPF programs, and what needs everything.
 	"internal/bpfsim":        {foreign: []string{ebpf + "/asm"}},
+	"internal/leaktest":      {foreign: []string{ebpf, ebpf + "/link"}},
 	"internal/e2e":           {anything: true},
 	"internal/real":          {anything: true},
 	"internal/judge":         {anything: true},

@@ -31,6 +31,16 @@ func three(n int, s string, p *point) {
 	sink = n + len(s) + p.X
 }
 
+// same returns what it takes.
+//
+//go:noinline
+func same(n int, s string) (int, string) {
+	if n < 0 {
+		grow()
+	}
+	return n + 1, s
+}
+
 // huge takes more than fits a small buffer.
 //
 //go:noinline
@@ -196,6 +206,10 @@ func main() {
 			}
 		case "deep":
 			deep(40, n)
+		case "same":
+			for i := range n {
+				same(i, s)
+			}
 		case "huge":
 			huge([1000]int{})
 		case "tree":
