@@ -288,3 +288,20 @@ func mapLosses(m *bpfsim.Machine) map[int]uint64 {
 	}
 	return all
 }
+
+// whole makes of a function one whose entries or returns are joined.
+func whole(f probegen.Func, role probegen.Role) probegen.Func {
+	f.Role = role
+	f.Plan.Goroutine = 152
+	f.G = probegen.G{Kind: probegen.GRegister, Reg: f.Arch.G}
+	switch {
+	case f.Arch == abi.AMD64 && f.ID%2 == 1:
+		f.G = probegen.G{Kind: probegen.GThread, TLS: -8}
+	case f.Arch == abi.I386:
+		f.G.Reg = abi.ECX
+	}
+	if role != probegen.RoleEntry {
+		f.Skip = probegen.Never
+	}
+	return f
+}
