@@ -292,7 +292,7 @@ func (p *processes) tick(now time.Time) {
 		switch {
 		case q.dying:
 			p.end(q, now)
-		case ended[q.pid], q.pidfd < 0 && q.gone(), p.ticks%5 == 0 && q.replaced():
+		case ended[q.pid], q.pidfd < 0 && q.gone(), p.ticks%5 == 0 && p.replaced(q):
 			q.dying = true
 		}
 	}
@@ -327,13 +327,17 @@ func (q *seenProcess) gone() bool {
 	return unix.Kill(int(q.pid), 0) == unix.ESRCH
 }
 
-// replaced reports whether a process runs another program than it did.
-func (q *seenProcess) replaced() bool {
-	if q.exe == nil {
-		return false
-	}
+// replaced reports whether a process runs another program than it did. It may have
+// done so before it could be looked at.
+func (p *processes) replaced(q *seenProcess) bool {
 	got, err := os.Stat(fmt.Sprintf("/proc/%d/exe", q.pid))
-	return err == nil && !os.SameFile(got, q.exe)
+	switch {
+	case err != nil:
+		return false
+	case q.exe == nil:
+		return ownProc() == nil && visibleIDs(int(q.pid)) == nil && p.mapsFile(int(q.pid)) == nil
+	}
+	return !os.SameFile(got, q.exe)
 }
 
 // finish tells of the processes that have ended, and lets go of the others. No record
@@ -344,7 +348,7 @@ func (p *processes) finish() {
 	}
 	for _, q := range p.known {
 		p.told(q)
-		if q.dying || q.gone() || q.replaced() {
+		if q.dying || q.gone() || p.replaced(q) {
 			p.end(q, time.Now())
 		} else if q.pidfd >= 0 {
 			unix.Close(q.pidfd)
