@@ -230,6 +230,11 @@ func (b *executable) placed(h *hosted, name string, sites *site.Sites, pl codePl
 	if f.g.Kind != probegen.GNone {
 		f.plan.Goroutine = b.gOffsets().goid
 	}
+	if o.limits.Stack > 0 {
+		// The walk begins with the frame of a function at its entry.
+		f.noStack = "lines and inlined calls have no stack yet"
+	}
+	b.planStack(f, o)
 	return f, nil
 }
 
