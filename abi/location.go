@@ -126,6 +126,9 @@ const (
 	// StaleList: the debug information of this Go release has variables of optimised
 	// code in places that they have later only.
 	StaleList
+	// Unassigned: a variable in whose declaration the instruction may be: it has no
+	// value yet.
+	Unassigned
 	reasonCount
 )
 
@@ -178,6 +181,7 @@ var reasonText = [reasonCount]string{
 	"optimized code: may be out of date (WithUncertain)",
 	"optimized code: in the same place as another variable, one of both may be out of date",
 	"optimized code: the debug information of this Go release is not exact",
+	"perhaps not assigned yet",
 }
 
 // String returns the reason as users see it.

@@ -411,11 +411,41 @@ func (h *lineHost) variables(pc symbols.VirtAddr, depth int) ([]variable, error)
 	}
 	vars := h.b.locate(ps, pc, sight{optimized: scope.Optimized}, h.o)
 	for i := range scope.Vars {
-		if v := &scope.Vars[i]; v.Heap {
+		v := &scope.Vars[i]
+		if v.Heap {
 			vars[i].typ, vars[i].moved = v.Type.Elem, v.Type
+		}
+		if len(scope.Inlined) == 0 && h.unassigned(v, pc) {
+			vars[i].location, vars[i].moved = abi.Absent(vars[i].typ.Size, abi.Unassigned), nil
 		}
 	}
 	return vars, nil
+}
+
+// unassigned reports whether an instruction may be part of the declaration of a
+// variable that takes several lines: debug information has the scope of variables
+// begin too early. Code of the line that declares it comes before what is behind the
+// declaration, and leads there again if it comes later, too, as that of a loop.
+func (h *lineHost) unassigned(v *dwarfargs.Variable, pc symbols.VirtAddr) bool {
+	if v.IsParam || v.IsResult || v.Captured || v.Line == 0 {
+		return false
+	}
+	var first symbols.VirtAddr
+	for _, r := range h.rows {
+		switch {
+		case r.Line != v.Line || r.File != h.file:
+		case r.PC > pc && r.Stmt:
+			if !h.flow.Reaches(r.PC, pc, first) {
+				return true
+			}
+		case first == 0:
+			first = max(r.PC, h.Entry)
+		}
+		if first == 0 && r.PC >= pc {
+			return true
+		}
+	}
+	return first == 0
 }
 
 // inlinings returns where code was inlined, the innermost call first.

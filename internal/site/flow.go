@@ -158,6 +158,18 @@ func (w *Flow) meets(from []int32, stop int32, goal func(int32) bool) bool {
 	return !w.reach(from, stop, nil, func(i int32) bool { return i == stop || !goal(i) })
 }
 
+// Reaches reports whether control may come from one instruction to another without
+// passing a third. It is true if one of them is not known.
+func (w *Flow) Reaches(from, to, avoiding symbols.VirtAddr) bool {
+	f, ok := w.at(from)
+	t, known := w.at(to)
+	a, stops := w.at(avoiding)
+	if !ok || !known || !stops {
+		return true
+	}
+	return w.meets([]int32{f}, a, func(i int32) bool { return i == t })
+}
+
 // InlinedSite returns the instruction that is executed once for each execution of
 // an inlined call, before all others of its body: body says which are those. mark
 // is an instruction that the compiler names as the place of the call. ErrNoSite says
