@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestAggregateWays has many threads call functions whose calls are counted at the same
@@ -61,9 +62,9 @@ func TestAggregateWays(t *testing.T) {
 			"durations": {[]Option{WithHistogram("duration", Log2(), "id % 2", "goroutine", "pid")}, func(s FuncStats, rows []Aggregate) error {
 				return rowsAre(rows, 2*threads)
 			}},
-			"kept back": {[]Option{WithHistogram("id", Log2(), "id % 2"), WithCondition("id % 2 == 1"), WithFirst(1000), WithRateLimit(1e6)},
+			"kept back": {[]Option{WithHistogram("id", Log2(), "id % 2"), WithCondition("id % 2 == 1"), WithRateLimit(1000)},
 				func(s FuncStats, rows []Aggregate) error {
-					if s.Aggregated+s.Filtered+s.Beyond+s.Limited != calls || s.Aggregated != 1000 || s.Filtered == 0 || s.Beyond == 0 {
+					if s.Aggregated+s.Filtered+s.Limited != calls || s.Aggregated == 0 || s.Filtered != calls/2 {
 						return fmt.Errorf("%+v", s.Stats)
 					}
 					return rowsAre(rows, 1)
@@ -215,5 +216,26 @@ func TestLeft(t *testing.T) {
 	})
 	if got := fmt.Sprint(gone); got != fmt.Sprint([]openAggregate{call(7, 1, 256, 5), call(7, 1, 512, 15)}) {
 		t.Error(got)
+	}
+}
+
+// TestAggregateFirst: the tracer ends when the first calls are counted.
+func TestAggregateFirst(t *testing.T) {
+	needRoot(t)
+	target := startCaps(t, buildFixture(t, "caps"))
+	tr, err := Trace(target.path, crowds[0], nil, WithCount(), WithFirst(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	target.do(fmt.Sprint("race ", threads))
+	select {
+	case <-tr.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("it goes on: %+v", tr.Stats())
+	}
+	rows, err := tr.Aggregates()
+	if err != nil || len(rows) != 1 || rows[0].Count != 100 || tr.Stats().Aggregated != 100 || tr.Err() != nil {
+		t.Errorf("%v, %+v, %v, %v", rows, tr.Stats(), err, tr.Err())
 	}
 }
