@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -161,11 +162,11 @@ func (b *executable) host(s symbols.Func, o *options) (*hosted, error) {
 
 // cfa returns the distance from the stack pointer up to the CFA at an address.
 func (b *executable) cfa(h *hosted, pc symbols.VirtAddr) (int64, error) {
-	delta, ok, err := h.t.StackDelta(h.fn, pc)
-	if err == nil && !ok {
+	size, err := h.t.FrameSize(h.fn, pc)
+	if errors.Is(err, symbols.ErrNoFunc) {
 		err = fmt.Errorf("%w: nothing tells how far the stack pointer is from the frame at %#x", ErrNoSite, uint64(pc))
 	}
-	return delta + b.arch.CFAAtEntry, err
+	return size + b.arch.CFAAtEntry, err
 }
 
 // placed makes a Func of a place: read returns what is in scope there, with types to
