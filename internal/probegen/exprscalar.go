@@ -43,18 +43,23 @@ func (x *compiler) scalar(n *expr.Node) {
 		x.label(end)
 		return
 	case expr.IsNil, expr.Eq, expr.Ne, expr.Lt, expr.Le, expr.Gt, expr.Ge:
-		yes, no, end := x.fresh("yes"), x.fresh("no"), x.fresh("end")
-		x.cond(n, yes, no)
-		x.label(yes)
-		x.emit(asm.Mov.Imm(regValue, 1), asm.Ja.Label(end))
-		x.label(no)
-		x.emit(asm.Mov.Imm(regValue, 0))
-		x.label(end)
+		x.truth(n)
 		return
 	default:
 		x.binary(n)
 	}
 	x.extend(regValue, n.Type.Size, signed(n.Type))
+}
+
+// truth makes regValue 1 if the condition is met, else 0.
+func (x *compiler) truth(n *expr.Node) {
+	yes, no, end := x.fresh("yes"), x.fresh("no"), x.fresh("end")
+	x.cond(n, yes, no)
+	x.label(yes)
+	x.emit(asm.Mov.Imm(regValue, 1), asm.Ja.Label(end))
+	x.label(no)
+	x.emit(asm.Mov.Imm(regValue, 0))
+	x.label(end)
 }
 
 // operands makes regValue the value of n.X, and R1 that of n.Y.

@@ -66,9 +66,8 @@ func (g *gen) panicking(f *Func) {
 	for i := int16(1); i < openPanics+int16(g.opts.Kept); i++ {
 		g.emit(asm.StoreMem(asm.RFP, g.openValue()+8*i, asm.R1, asm.DWord))
 	}
+	g.openMap()
 	g.emit(
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
 		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, int32(g.openValue())),
 		asm.Mov.Imm(asm.R4, updateAny),
 		// Without it the recovery is noticed later.
@@ -84,10 +83,9 @@ func (g *gen) lookUpPanics() {
 	g.emit(
 		asm.Mov.Imm(asm.R1, -1),
 		asm.StoreMem(asm.RFP, openKey+OpenDepth, asm.R1, asm.DWord),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
-		asm.FnMapLookupElem.Call(),
 	)
+	g.openMap()
+	g.emit(asm.FnMapLookupElem.Call())
 }
 
 // popPanic forgets the innermost of the panics at R0.
@@ -129,10 +127,9 @@ func (g *gen) unwound(f *Func) {
 	g.emit(
 		asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
 		asm.JNE.Imm(asm.R1, 0, left),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
-		asm.FnMapDeleteElem.Call(),
 	)
+	g.openMap()
+	g.emit(asm.FnMapDeleteElem.Call())
 	g.label(left)
 	g.emit(asm.StoreMem(asm.RFP, openKey+OpenDepth, regAddr, asm.DWord))
 	g.caller(f)

@@ -143,9 +143,8 @@ func (g *gen) open(f *Func) {
 	g.bias(asm.R1, asm.R2, f)
 	value(OpenBias, asm.R1)
 	g.openDict(f)
+	g.openMap()
 	g.emit(
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
 		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, int32(g.openValue())),
 		asm.Mov.Imm(asm.R4, updateAny),
 		asm.FnMapUpdateElem.Call(),
@@ -197,11 +196,8 @@ func (g *gen) undo() {
 	if u.f.Aggregate != nil {
 		g.whoseCall(u.name + "undone")
 	}
-	g.emit(
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
-		asm.FnMapDeleteElem.Call(),
-	)
+	g.openMap()
+	g.emit(asm.FnMapDeleteElem.Call())
 	if u.f.Aggregate != nil {
 		g.emit(asm.JNE.Imm32(asm.R0, 0, u.name+"undone"))
 		g.overtaken(u.name + "undone")
@@ -247,32 +243,44 @@ func (g *gen) ignored() string {
 	return "exit"
 }
 
-// close finds the call that returns, and forgets it. It leaves what MapOpen had in
-// the place of the value.
-func (g *gen) close(f *Func) {
-	g.openKey(f, g.lost(LossLater)) // it may be that of a call that is open
-	g.note("which call returns?")
-	none, emitNone := g.unmatched()
+// openMap loads MapOpen and the key, the arguments of all helpers for maps.
+func (g *gen) openMap() {
 	g.emit(
 		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
+	)
+}
+
+// findOpen makes the key and leaves in R0 what MapOpen has of the call that returns,
+// in regAddr when it began. Where there is none, control goes to none: emitNone,
+// called behind what is done with the call, generates that.
+func (g *gen) findOpen(f *Func) (none string, emitNone func()) {
+	g.openKey(f, g.lost(LossLater)) // it may be that of a call that is open
+	g.note("which call returns?")
+	none, emitNone = g.unmatched()
+	g.openMap()
+	g.emit(
 		asm.FnMapLookupElem.Call(),
 		asm.JEq.Imm(asm.R0, 0, none),
 		asm.LoadMem(asm.R1, asm.R0, OpenFunc, asm.DWord),
 		asm.JNE.Imm(asm.R1, int32(f.ID), none),
 		asm.LoadMem(regAddr, asm.R0, OpenTime, asm.DWord),
 	)
+	return none, emitNone
+}
+
+// close finds the call that returns, and forgets it. It leaves what MapOpen had in
+// the place of the value.
+func (g *gen) close(f *Func) {
+	_, emitNone := g.findOpen(f)
 	for _, field := range g.closing(f) {
 		g.emit(
 			asm.LoadMem(asm.R1, asm.R0, field, asm.DWord),
 			asm.StoreMem(asm.RFP, g.openValue()+field, asm.R1, asm.DWord),
 		)
 	}
-	g.emit(
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapOpen),
-		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, openKey),
-		asm.FnMapDeleteElem.Call(),
-	)
+	g.openMap()
+	g.emit(asm.FnMapDeleteElem.Call())
 	emitNone()
 }
 
