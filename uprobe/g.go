@@ -5,6 +5,7 @@ import (
 	"github.com/argtap/argtap/internal/goruntime"
 	"github.com/argtap/argtap/internal/probegen"
 	"github.com/argtap/argtap/internal/site"
+	"github.com/argtap/argtap/symbols"
 )
 
 // findG says where the g, which has the goroutine's ID, is at the entry's site.
@@ -17,15 +18,22 @@ func (b *executable) findG(f *Func, d *description, code []byte) probegen.G {
 	case f.sites.HasG:
 		return probegen.G{Kind: probegen.GRegister, Reg: f.sites.G}
 	case b.arch == abi.AMD64:
-		off, ok := site.TLSOffset(b.arch, code, f.entry)
-		if !ok {
-			off, ok = b.threadOffset()
-		}
-		if ok {
-			return probegen.G{Kind: probegen.GThread, TLS: off}
-		}
+		return b.threadG(code, f.entry)
 	}
 	return probegen.G{}
+}
+
+// threadG says where the g is in the thread's local storage, by the code of a function
+// or of others.
+func (b *executable) threadG(code []byte, entry symbols.VirtAddr) probegen.G {
+	off, ok := site.TLSOffset(b.arch, code, entry)
+	if !ok {
+		off, ok = b.threadOffset()
+	}
+	if !ok {
+		return probegen.G{}
+	}
+	return probegen.G{Kind: probegen.GThread, TLS: off}
 }
 
 // loadsG are functions of the runtime that load the g from the thread's local

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/argtap/argtap/symbols"
 )
@@ -48,20 +46,10 @@ func probed(pid int, f *os.File, at symbols.FileOffset) bool {
 // mappedAt returns where code at an offset of a file is in a process's memory, by the
 // contents of /proc/PID/maps (proc_pid_maps(5)).
 func mappedAt(maps, path string, at uint64) (addr uint64, ok bool) {
-	for line := range strings.Lines(maps) {
-		head, ok := strings.CutSuffix(strings.TrimSuffix(line, "\n"), " "+path)
-		fields := strings.Fields(head)
-		if !ok || len(fields) < 5 || !strings.Contains(fields[1], "x") {
-			continue
+	for _, m := range parseMappings([]byte(maps)) {
+		if m.name == path && m.code && m.off <= at && m.low <= m.high && at-m.off < m.high-m.low {
+			return m.low + (at - m.off), true
 		}
-		from, to, _ := strings.Cut(fields[0], "-")
-		start, err1 := strconv.ParseUint(from, 16, 64)
-		end, err2 := strconv.ParseUint(to, 16, 64)
-		off, err3 := strconv.ParseUint(fields[2], 16, 64)
-		if err1 != nil || err2 != nil || err3 != nil || at < off || end < start || at-off >= end-start {
-			continue
-		}
-		return start + (at - off), true
 	}
 	return 0, false
 }

@@ -139,13 +139,7 @@ func (b *executable) findReturnG(s symbols.Func, d *description, code []byte) pr
 	case d.keepsG(b.arch):
 		return probegen.G{Kind: probegen.GRegister, Reg: b.arch.G}
 	case b.arch == abi.AMD64, b.arch == abi.I386:
-		off, ok := site.TLSOffset(b.arch, code, s.Entry)
-		if !ok {
-			off, ok = b.threadOffset()
-		}
-		if ok {
-			return probegen.G{Kind: probegen.GThread, TLS: off}
-		}
+		return b.threadG(code, s.Entry)
 	}
 	return probegen.G{}
 }

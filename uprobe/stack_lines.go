@@ -83,6 +83,8 @@ func frameName(name string) string { return strings.TrimSuffix(name, ".abi0") }
 // mapping is a part of a process's address space.
 type mapping struct {
 	low, high uint64
+	off       uint64 // of low in the file
+	code      bool   // it is executable
 	name      string
 }
 
@@ -105,12 +107,12 @@ func parseMappings(text []byte) (maps []mapping) {
 		if !ok || len(fields) < 6 {
 			continue
 		}
-		m := mapping{name: string(bytes.TrimLeft(fields[5], " "))}
-		var err error
-		if m.low, err = strconv.ParseUint(string(low), 16, 64); err != nil {
-			continue
-		}
-		if m.high, err = strconv.ParseUint(string(high), 16, 64); err == nil {
+		m := mapping{name: string(bytes.TrimLeft(fields[5], " ")), code: bytes.IndexByte(fields[1], 'x') >= 0}
+		var err1, err2, err3 error
+		m.low, err1 = strconv.ParseUint(string(low), 16, 64)
+		m.high, err2 = strconv.ParseUint(string(high), 16, 64)
+		m.off, err3 = strconv.ParseUint(string(fields[2]), 16, 64)
+		if err1 == nil && err2 == nil && err3 == nil {
 			maps = append(maps, m)
 		}
 	}
