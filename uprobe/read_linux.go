@@ -77,12 +77,13 @@ func (t *Tracer) read() {
 			return
 		}
 		// The wall clock may be set, or the machine be suspended.
-		if now := time.Now(); now.Sub(epochAt) > time.Second {
+		now := time.Now()
+		if now.Sub(epochAt) > time.Second {
 			epochAt = now
 			t.tick(&ticked)
 			t.epoch = wallEpoch()
 		}
-		t.procs.tick(time.Now())
+		t.procs.tick(now)
 		for left := ring.AvailableBytes(); ; left = ring.AvailableBytes() {
 			t.first.passed()
 			if t.opts.delay > 0 && left < ring.BufferSize()/4 {
