@@ -2,8 +2,8 @@ package e2e
 
 const netHTTPShort = "ServeFile|Cookie|HeaderWrite|TransportReuse|Mux"
 
-// runtimeShort are tests of panics, stacks and arenas that take no time. Every function of the runtime is traced meanwhile, the scheduler's and the
-// collector's too.
+// runtimeShort are tests of panics, stacks and arenas that take no time. Every function
+// of the runtime is traced meanwhile, the scheduler's and the collector's too.
 const runtimeShort = "^(TestCallers|TestUserArenaClone|TestBitCursor|TestFPUnwindAfterRecovery)"
 
 // shortSuites are those of TestSurvival.
