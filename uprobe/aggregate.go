@@ -1,9 +1,11 @@
 package uprobe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/argtap/argtap/internal/probegen"
 )
@@ -17,31 +19,49 @@ import (
 //	uprobe.Trace("./app", "main.(*server).serve", nil, uprobe.WithCount("r.Method", "len(body) > 0"))
 //
 // The parts of the key, at most four, are expressions as in [WithCapture] that are
-// integers, bools or strings, of which the first 64 bytes count. "goroutine" and "pid"
-// are the IDs of the goroutine and the process, unless a parameter has that name.
+// integers, bools or strings, of which the first 64 bytes count. Results, by their
+// names or as result0 and so on, and "duration" may be in them, as in [WithCondition].
+// These words are parts, too, unless a parameter has that name:
+//
+//	goroutine  the ID of the goroutine, 0 on a system stack
+//	parent     that of the goroutine that started it, 0 if the runtime did; since Go 1.21
+//	creator    the go statement that started it: a Frame
+//	stack      the callers: a Stack, of 32 frames or as many as WithStack says
+//	pid        the ID of the process
+//
 // Without a key all calls of a function are counted together. A part that has no value
 // in a call is absent, for a reason, and that is a key like others.
+//
+// Stacks are told apart by all of their frames; deeper ones that have the same innermost
+// frames are counted together, and [Stack.End] says that they were cut. Of frames outside
+// the binary only the address is known, relative to it. Stacks need Linux 5.17.
 //
 // No handler is called: give nil for it. What keeps calls back, such as
 // [WithCondition] and [WithSampling], does so before they are counted, and
 // [Stats].Aggregated is the number of those that are. Values that are redacted cannot
 // be in a key: an error says so.
+//
+// Where the key, or a condition, needs what is known only when a call returns, calls
+// are counted then: as with the durations of [WithHistogram].
 func WithCount(by ...string) Option {
 	return aggregate(&aggregation{by: by})
 }
 
 // WithHistogram counts the calls in the kernel as [WithCount] does, and in each count
-// how many there are of each size of a value: of an expression that is an integer, or
-// of "duration", unless a parameter has that name. Besides, their sum and extremes.
+// how many there are of each size of a value: of an expression that is an integer, over
+// parameters and results, or of "duration", unless one of these has that name. Besides,
+// their sum and extremes.
 //
 //	uprobe.WithHistogram("len(body)", uprobe.Log2(), "r.Method")
 //	uprobe.WithHistogram("duration", uprobe.Linear(0, 100*time.Millisecond, 5*time.Millisecond))
+//	uprobe.WithHistogram("len(result0)", uprobe.Log2(), "stack")
 //
 // Calls in which the value is absent are counted apart, with the reasons. Durations are
-// those of [Call.Duration], in nanoseconds, and need the probes of [WithResults]: the
-// calls are counted when they return, under the key of their entry, and a function of
-// which no results can be captured cannot be traced so. A call that is left by a panic
-// has no duration: it is in [Stats].Abandoned, or as long as that is not known in Open.
+// those of [Call.Duration], in nanoseconds. They, and results, need the probes of
+// [WithResults]: the calls are counted when they return, under the key that they had at
+// their entry, and a function of which no results can be captured cannot be traced so.
+// A call that is left by a panic does not return: it is in [Stats].Abandoned, or as long
+// as that is not known in Open. So no condition may ask for such calls.
 func WithHistogram(expr string, scale Scale, by ...string) Option {
 	if scale.err == nil && scale.buckets == (probegen.Buckets{}) && !scale.log2 {
 		scale.err = errors.New("no scale: give Log2 or Linear")
@@ -135,23 +155,18 @@ func (o *options) checkAggregate() error {
 	const instead = "WithCount and WithHistogram count calls in place of delivering them: leave out "
 	switch {
 	case o.results:
-		return errors.New(instead + "WithResults; for the duration use WithHistogram(\"duration\", …)")
+		return errors.New(instead + "WithResults; for the duration use WithHistogram(\"duration\", …), and results may be in keys, values and conditions")
 	case len(o.captures) > 0:
 		return errors.New(instead + "WithCapture; expressions are given as keys and value")
-	case o.limits.Stack > 0:
-		return errors.New(instead + "WithStack")
+	case o.limits.Stack > 0 && !slices.Contains(o.aggregate.by, stackName):
+		return errors.New(instead + "WithStack, or make \"stack\" a part of the key, to which it gives the depth")
 	case o.bound != nil:
 		return errors.New(instead + "Bind")
 	}
 	o.buffer = minBuffer // nothing is sent
+	o.keyDepth, o.limits.Stack = cmp.Or(o.limits.Stack, keyDepth), 0
 	return nil
 }
-
-// The names of what is no parameter.
-const (
-	goroutineName = "goroutine"
-	pidName       = "pid"
-)
 
 // keysFor returns how many keys are counted apart, each of so many bytes on each of so
 // many processors.

@@ -15,6 +15,8 @@ import (
 type aggregateMaps struct {
 	funcs             []*Func
 	keys, other, zero *ebpf.Map
+	// stacks are those of keys, as far as they have been read.
+	stacks map[uint64]*callStack
 }
 
 // needAggregates makes the maps in which the calls of functions are counted, if they
@@ -26,8 +28,11 @@ func (k *kernel) needAggregates(funcs []*Func) (err error) {
 	k.aggregates.funcs = funcs
 	size := 0
 	for _, f := range funcs {
-		if f.durations() && f.plan.Pair == 0 {
-			return &FuncError{f.name, fmt.Errorf("no durations: %s", f.noResults)}
+		if f.countedAtReturn() && f.plan.Pair == 0 {
+			return &FuncError{f.name, f.notCounted()}
+		}
+		if f.keyedByStack() && !(k.caps.loops && k.caps.atomics) {
+			return &FuncError{f.name, fmt.Errorf("calls cannot be counted by %q: %w: that needs Linux 5.17", stackName, ErrKernel)}
 		}
 		size = max(size, f.aggregate().Buckets.RowSize())
 	}
@@ -105,7 +110,10 @@ func (k *kernel) talliesLocked() (rows []tally, err error) {
 	for it.Next(&key, &cpus) {
 		add(&tally{fn: binary.LittleEndian.Uint32(key), key: slices.Clone(key)})
 	}
-	return rows, it.Err()
+	if err := it.Err(); err != nil {
+		return rows, err
+	}
+	return rows, k.readStacks(rows)
 }
 
 // countAggregates adds to the counts of functions those of calls that were counted in
@@ -149,7 +157,7 @@ func (k *kernel) returnsLost() bool {
 func (k *kernel) openCalls() (all []openAggregate, err error) {
 	var (
 		keys   = make([]openKey, 4096)
-		values = openValues(len(keys), k.aggregates.funcs[0].aggregate().OpenSize())
+		values = openValues(len(keys), int(k.open.ValueSize()))
 		cursor ebpf.MapBatchCursor
 	)
 	for {

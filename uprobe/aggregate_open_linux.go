@@ -101,7 +101,7 @@ func (k *kernel) mayHaveReturned() bool {
 
 // giveUp has the kernel forget a call, and counts it: as open if its process has ended.
 func (t *Tracer) giveUp(c openAggregate, ended bool) {
-	value := make([]byte, t.funcs[0].aggregate().OpenSize())
+	value := make([]byte, t.kernel.open.ValueSize())
 	is := func() bool { return binary.LittleEndian.Uint64(value[probegen.OpenTime:]) == c.time }
 	if t.kernel.open.Lookup(c.key, value) != nil || !is() {
 		return // it has returned, or another has taken its place

@@ -15,10 +15,32 @@ import (
 //
 // The error is what the kernel said when its maps could not be read.
 func (t *Tracer) Aggregates() ([]Aggregate, error) {
+	if final := t.final.Load(); final != nil {
+		return slices.Clone(final.rows), final.err
+	}
+	return t.aggregates()
+}
+
+// finalAggregates are what was counted when the tracer ended, and code had names.
+type finalAggregates struct {
+	rows []Aggregate
+	err  error
+}
+
+// keepAggregates has Aggregates return from now on what it would now.
+func (t *Tracer) keepAggregates() {
+	if t.opts.aggregate != nil {
+		rows, err := t.aggregates()
+		t.final.Store(&finalAggregates{rows, err})
+	}
+}
+
+func (t *Tracer) aggregates() ([]Aggregate, error) {
 	rows, err := t.kernel.tallies()
 	if err != nil {
 		return nil, fmt.Errorf("read what was counted: %w", err)
 	}
+	rows = mergeNamed(t.funcs, rows)
 	slices.SortStableFunc(rows, func(a, b tally) int {
 		if c := cmp.Compare(a.fn, b.fn); c != 0 {
 			return c

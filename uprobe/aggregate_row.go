@@ -15,6 +15,8 @@ import (
 type tally struct {
 	fn  uint32
 	key []byte
+	// stack is what the key has the ID of, nil for none.
+	stack *callStack
 	// count are the calls, of a histogram those with a value.
 	count, absent, why uint64
 	sum, sumHigh       uint64 // a number of 128 bits, in two's complement
@@ -40,9 +42,7 @@ func (y *tally) add(b *probegen.Buckets, row []byte) {
 	}
 	y.absent += word(probegen.RowAbsent)
 	y.why |= word(probegen.RowWhy)
-	var carry uint64
-	y.sum, carry = bits.Add64(y.sum, word(probegen.RowSum), 0)
-	y.sumHigh, _ = bits.Add64(y.sumHigh, word(probegen.RowSumHigh), carry)
+	y.addSum(word(probegen.RowSum), word(probegen.RowSumHigh))
 	y.most = max(y.most, word(probegen.RowMax))
 	y.least = min(y.least, ^word(probegen.RowMin))
 	for i := range y.buckets {
@@ -50,6 +50,13 @@ func (y *tally) add(b *probegen.Buckets, row []byte) {
 		y.buckets[i] += n
 		y.count += n
 	}
+}
+
+// addSum adds a number of 128 bits to the sum.
+func (y *tally) addSum(low, high uint64) {
+	var carry uint64
+	y.sum, carry = bits.Add64(y.sum, low, 0)
+	y.sumHigh, _ = bits.Add64(y.sumHigh, high, carry)
 }
 
 // number returns a value.
@@ -83,7 +90,7 @@ func (f *Func) row(y *tally) Aggregate {
 	a := Aggregate{Func: f, Count: y.count, Absent: y.absent, value: g.value, scale: g.program.Buckets}
 	switch {
 	case y.key != nil:
-		a.Key = g.parts(y.key)
+		a.Key = f.parts(y)
 	case len(g.key) > 0:
 		a.Other = true
 	}
@@ -114,7 +121,8 @@ func (f *Func) row(y *tally) Aggregate {
 }
 
 // parts returns the parts of a key.
-func (g *aggregated) parts(key []byte) []Key {
+func (f *Func) parts(y *tally) []Key {
+	g, key := f.aggregated, y.key
 	parts := make([]Key, len(g.key))
 	for i, p := range g.key {
 		k := &parts[i]
@@ -125,7 +133,16 @@ func (g *aggregated) parts(key []byte) []Key {
 		}
 		data := key[g.program.Layout.Offset(i):]
 		v := binary.LittleEndian.Uint64(data)
+		kind := g.program.Key[i].Kind
 		switch {
+		case kind == probegen.KeyCreator && v == 0:
+			k.Absent = "no go statement has started it"
+		case kind == probegen.KeyCreator:
+			k.Value = f.createdBy(v)
+		case kind == probegen.KeyStack && y.stack == nil:
+			k.Absent = noStackKey(v)
+		case kind == probegen.KeyStack:
+			k.Value = f.stackKey(y.stack)
 		case p.typ == nil:
 			k.Value = v
 		case p.typ.Kind == abi.Bool:

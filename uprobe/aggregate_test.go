@@ -82,8 +82,8 @@ func TestAggregateRow(t *testing.T) {
 			Buckets: b, Layout: probegen.KeyLayout{Strings: []bool{true, false}},
 			Key: make([]probegen.KeyPart, 2),
 		},
-		key:   []aggregatedPart{{"s", &abi.Type{Kind: abi.String, Name: "string"}}, {"n > 1", &abi.Type{Kind: abi.Bool, Name: "bool"}}},
-		value: aggregatedPart{"n", &abi.Type{Kind: abi.Int, Name: "int"}},
+		key:   []aggregatedPart{{text: "s", typ: &abi.Type{Kind: abi.String, Name: "string"}}, {text: "n > 1", typ: &abi.Type{Kind: abi.Bool, Name: "bool"}}},
+		value: aggregatedPart{text: "n", typ: &abi.Type{Kind: abi.Int, Name: "int"}},
 	}}
 	key := make([]byte, f.aggregated.program.Layout.Size())
 	binary.LittleEndian.PutUint64(key[8:], 3)

@@ -42,8 +42,8 @@ type Aggregate struct {
 type Key struct {
 	// Expr is the expression.
 	Expr string
-	// Value is an int64, a uint64, a bool or a string, as the expression's kind is. It
-	// is nil if there was none.
+	// Value is an int64, a uint64, a bool or a string, as the expression's kind is, a
+	// [Frame] for "creator", and a [Stack] for "stack". It is nil if there was none.
 	Value any
 	// Absent is why there was no value, "" if there was.
 	Absent string
@@ -53,7 +53,8 @@ type Key struct {
 }
 
 // String returns the value in Go syntax, a string that was cut with "…" behind it, and
-// of what is absent the reason, as in "(nil pointer)".
+// of what is absent the reason, as in "(nil pointer)". A frame is function, file and
+// line, a stack its functions, the innermost first: "main.work < main.main".
 func (k Key) String() string {
 	switch v := k.Value.(type) {
 	case nil:
@@ -70,6 +71,10 @@ func (k Key) String() string {
 		return strconv.FormatInt(v, 10)
 	case uint64:
 		return strconv.FormatUint(v, 10)
+	case Frame:
+		return v.brief()
+	case Stack:
+		return v.brief()
 	}
 	return ""
 }
@@ -233,7 +238,8 @@ func (a *Aggregate) Summary() string {
 //	 "buckets":[{"low":8,"high":15,"count":1},{"low":16,"high":31,"count":2}]}
 //
 // A part of a key that has no value is {"expr":…,"absent":"reason"}, a string that was cut
-// has "cut":true. Durations have "unit":"ns". Calls without a value are "absent":1,"absent_why":["reason"], those
+// has "cut":true. A frame is {"func":…,"file":…,"line":…}, a stack a list of frames, with "end":"reason"
+// beside it if there are more. Durations have "unit":"ns". Calls without a value are "absent":1,"absent_why":["reason"], those
 // of other keys have "other":true.
 func (a *Aggregate) MarshalJSON() ([]byte, error) {
 	type part struct {
@@ -241,6 +247,7 @@ func (a *Aggregate) MarshalJSON() ([]byte, error) {
 		Value  any    `json:"value,omitempty"`
 		Absent string `json:"absent,omitempty"`
 		Cut    bool   `json:"cut,omitempty"`
+		End    string `json:"end,omitempty"`
 	}
 	type bucket struct {
 		Low   Int    `json:"low"`
@@ -274,7 +281,14 @@ func (a *Aggregate) MarshalJSON() ([]byte, error) {
 		out.Unit = "ns"
 	}
 	for _, k := range a.Key {
-		out.Key = append(out.Key, part(k))
+		p := part{Expr: k.Expr, Value: k.Value, Absent: k.Absent, Cut: k.Cut}
+		switch v := k.Value.(type) {
+		case Frame:
+			p.Value = json.RawMessage(append(v.appendJSON([]byte{'{'}), '}'))
+		case Stack:
+			p.End = v.End()
+		}
+		out.Key = append(out.Key, p)
 	}
 	for _, b := range a.Buckets {
 		out.Buckets = append(out.Buckets, bucket(b))

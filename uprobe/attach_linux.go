@@ -192,7 +192,7 @@ func (k *kernel) genOptions(b bundle) probegen.Options {
 		for i := range b {
 			o.Sleepable = o.Sleepable || b[i].Receiver != nil || b[i].Plan.Follows() || slices.ContainsFunc(b[i].Where, (*capture.Expr).Follows) ||
 				slices.ContainsFunc(b[i].Keep, (*capture.Expr).Follows) || b[i].Unwound != nil && b[i].Unwound.Follows() ||
-				slices.ContainsFunc(b[i].Aggregate.Exprs(), (*capture.Expr).Follows)
+				slices.ContainsFunc(b[i].Aggregate.Exprs(b[i].Role == probegen.RoleReturn), (*capture.Expr).Follows)
 		}
 	}
 	return o

@@ -163,7 +163,7 @@ func (b *executable) expressions(f *Func, d *description, o *options) error {
 	}
 	c.scope.Durations = true
 	for _, text := range o.conds {
-		if o.results || o.inspect {
+		if o.results || o.inspect || o.aggregate != nil {
 			if err := c.whole(f, d, text); err != nil {
 				return err
 			}
@@ -171,18 +171,14 @@ func (b *executable) expressions(f *Func, d *description, o *options) error {
 		}
 		e, err := c.condition(text)
 		if err != nil {
-			advice, whole := "trace whole calls, by WithResults", true
-			if o.aggregate != nil {
-				advice, whole = "calls are counted by what is known at their entry", false
-			}
-			return c.unknownAt(d, text, err, advice, whole)
+			return c.unknownAt(d, text, err, "trace whole calls, by WithResults", true)
 		}
 		f.where = append(f.where, e)
 	}
 	c.scope.Durations = false
 	if o.aggregate != nil {
 		f.inputs = nil
-		return c.aggregate(f, o.aggregate)
+		return c.aggregate(f, d, o.aggregate)
 	}
 	if len(o.captures) == 0 {
 		return nil
@@ -401,7 +397,7 @@ func (f *Func) live() (live []abi.Reg) {
 			}
 		}
 	}
-	computed := append(f.where[:len(f.where):len(f.where)], f.aggregate().Exprs()...)
+	computed := append(f.where[:len(f.where):len(f.where)], f.aggregate().Exprs(false)...)
 	if r := f.atReturn; r != nil {
 		computed = append(computed, r.keep...)
 		if r.unwoundIf != nil {

@@ -16,7 +16,8 @@ import (
 // that needs of the arguments, numbers and bools, is computed at the entry and kept
 // with the open call: behind pointers there may be something else by then.
 
-// atReturn is what a function's conditions ask of its calls when they return.
+// atReturn is what a function's conditions ask of its calls when they return, and what
+// these and aggregations need of the entry.
 type atReturn struct {
 	// where are the conditions, texts what the user wrote of them.
 	where []*capture.Expr
@@ -27,10 +28,12 @@ type atReturn struct {
 	// arguments, unwoundIf is the condition, for the entry.
 	unwound   expr.Outcome
 	unwoundIf *capture.Expr
+	// panicked is a condition that asks whether a call panicked, "" if none does.
+	panicked string
 }
 
 // asks reports whether there are conditions of the return.
-func (f *Func) asks() bool { return f.atReturn != nil }
+func (f *Func) asks() bool { return f.atReturn != nil && len(f.atReturn.texts) > 0 }
 
 // dropsUnwound reports whether a call that panicked is not to be delivered, by the
 // record of its entry.
@@ -154,6 +157,15 @@ func (s *returnScope) real(n int64) int64 {
 	return n
 }
 
+// own gives results that are named by their position their own numbers.
+func (s *returnScope) own(root *expr.Node) *expr.Node {
+	return expr.Replace(root, func(n *expr.Node) *expr.Node {
+		m := *n
+		m.N = s.real(n.N)
+		return &m
+	})
+}
+
 // whole compiles a condition of whole calls for f.
 func (c *exprCompiler) whole(f *Func, d *description, text string) error {
 	s, err := c.returnScope(d)
@@ -164,11 +176,7 @@ func (c *exprCompiler) whole(f *Func, d *description, text string) error {
 	if err != nil {
 		return exprError(err)
 	}
-	root := expr.Replace(e.Root, func(n *expr.Node) *expr.Node {
-		m := *n
-		m.N = s.real(n.N)
-		return &m
-	})
+	root := s.own(e.Root)
 	if expr.Find(root, s.late) == nil {
 		where, err := c.condition(text)
 		if err == nil {
@@ -206,10 +214,10 @@ func (c *exprCompiler) whole(f *Func, d *description, text string) error {
 
 // later adds a conjunct that needs the return.
 func (c *exprCompiler) later(f *Func, s *returnScope, text string, n *expr.Node) error {
-	if f.atReturn == nil {
-		f.atReturn = &atReturn{unwound: expr.Met}
+	r := f.returned()
+	if expr.Find(n, func(p int64) bool { return p == s.panicked }) != nil {
+		r.panicked = text
 	}
-	r := f.atReturn
 	fails := func(n *expr.Node, format string, args ...any) error {
 		return &ExprError{Text: text, Column: n.Column, Message: fmt.Sprintf(format, args...), Unsupported: true}
 	}
@@ -228,22 +236,40 @@ func (c *exprCompiler) later(f *Func, s *returnScope, text string, n *expr.Node)
 	if err := c.neverMet(text, returned, s); err != nil {
 		return err
 	}
+	e, err := c.overResults(r, s, text, returned)
+	if err != nil {
+		return err
+	}
+	if why := probegen.CheckExpr(c.b.arch, e, true); why != "" {
+		return fails(e.Root, "a probe cannot compute this: %s", why)
+	}
+	r.where = append(r.where, e)
+	return nil
+}
+
+// overResults makes a tree over arguments and results one for the return: what it needs
+// of the arguments is kept. Results that are named by their position must have their
+// own numbers.
+func (c *exprCompiler) overResults(r *atReturn, s *returnScope, text string, root *expr.Node) (*capture.Expr, error) {
+	fails := func(n *expr.Node, format string, args ...any) (*capture.Expr, error) {
+		return nil, &ExprError{Text: text, Column: n.Column, Message: fmt.Sprintf(format, args...), Unsupported: true}
+	}
 	// Numbers at the return: results, duration, what is kept.
 	first := int64(s.results) + 1
 	early := func(n int64) bool { return !s.late(n) }
-	rest, kept, cannot := expr.Keep(returned, early, int64(len(s.Params)))
+	rest, kept, cannot := expr.Keep(root, early, int64(len(s.Params)))
 	if cannot != nil {
 		return fails(cannot, "this is known when the call begins, and what it is compared or combined with when it returns: "+
 			"only numbers and bools can be kept until then, not a %s; ask for a part of it that is one", cannot.Type.Name)
 	}
 	if len(r.keep)+len(kept) > probegen.MaxKept {
-		return fails(n, "more than %d values of the arguments would have to be kept until the call returns: join with && what needs arguments only", probegen.MaxKept)
+		return fails(root, "more than %d values of the arguments would have to be kept until the call returns: join with && what needs arguments only", probegen.MaxKept)
 	}
 	before := int64(len(r.keep))
 	for _, k := range kept {
 		e := c.of(k)
 		if at := asserts(k); at != nil && c.descriptors == 0 {
-			return noDescriptors(text, at)
+			return nil, noDescriptors(text, at)
 		}
 		if why := probegen.CheckKept(c.b.arch, e); why != "" {
 			return fails(k, "a probe cannot compute this: %s", why)
@@ -264,13 +290,17 @@ func (c *exprCompiler) later(f *Func, s *returnScope, text string, n *expr.Node)
 	})
 	e := &capture.Expr{Root: rest, Params: s.locations, Descriptors: c.descriptors, Return: true}
 	if at := asserts(rest); at != nil && c.descriptors == 0 {
-		return noDescriptors(text, at)
+		return nil, noDescriptors(text, at)
 	}
-	if why := probegen.CheckExpr(c.b.arch, e, true); why != "" {
-		return fails(rest, "a probe cannot compute this: %s", why)
+	return e, nil
+}
+
+// returned returns what is asked of the calls of f when they return.
+func (f *Func) returned() *atReturn {
+	if f.atReturn == nil {
+		f.atReturn = &atReturn{unwound: expr.Met}
 	}
-	r.where = append(r.where, e)
-	return nil
+	return f.atReturn
 }
 
 // unwinding works out whether a call that panics meets a conjunct in which panicked

@@ -24,7 +24,13 @@ func (k *kernel) checkReturns(funcs []*Func) error {
 
 // keepFor adds what an entry keeps for the conditions of the return.
 func (e *entrySite) keepFor(f *Func) {
-	if r := f.atReturn; r != nil {
+	r := f.atReturn
+	switch {
+	case r == nil:
+	case f.aggregated != nil:
+		// What is left by a panic is not seen.
+		e.Keep, e.FirstLater = r.keep, f.asks()
+	default:
 		e.Keep, e.Unwound, e.FirstLater = r.keep, r.unwoundIf, true
 	}
 }
@@ -33,5 +39,6 @@ func (e *entrySite) keepFor(f *Func) {
 func (e *entrySite) askFor(f *Func) {
 	if r := f.atReturn; r != nil {
 		e.Where = append([]*capture.Expr(nil), r.where...)
+		e.FirstLater = f.aggregated != nil && f.asks()
 	}
 }

@@ -175,7 +175,7 @@ func (f *firsts) step() (all bool) {
 
 // usedUp reports whether a function has had its calls.
 func (f *firsts) usedUp(i int, taken []uint64) bool {
-	if f.t.funcs[i].asks() {
+	if fn := f.t.funcs[i]; fn.asks() && fn.aggregated == nil {
 		return f.used[i].Load()
 	}
 	full := i < len(taken) && taken[i] >= f.limit

@@ -82,6 +82,7 @@ type options struct {
 
 	aggregate *aggregation // see WithCount
 	maxKeys   int
+	keyDepth  int                // of stacks that calls are counted by
 	pids      []int              // see WithPID
 	cgroup    string             // see WithCgroup
 	processes func(ProcessEvent) // see WithProcesses

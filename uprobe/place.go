@@ -231,12 +231,15 @@ func (b *executable) placed(h *hosted, name string, sites *site.Sites, pl codePl
 	if f.g.Kind != probegen.GNone {
 		f.plan.Goroutine = b.gOffsets().goid
 	}
-	if o.limits.Stack > 0 {
+	if o.limits.Stack > 0 || f.keyedByStack() {
 		// The walk begins with the frame of a function at its entry.
 		f.noStack = "lines and inlined calls have no stack yet"
 	}
 	b.planStack(f, o)
-	return f, nil
+	if f.countedAtReturn() && !o.inspect {
+		return nil, f.notCounted()
+	}
+	return f, b.planKeys(f, &d, o)
 }
 
 // walkPlace replaces the static plan by a walk.

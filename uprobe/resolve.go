@@ -354,7 +354,7 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 		}
 		if f.aggregated != nil {
 			f.inputs = nil
-			if err := f.aggregated.checkRedacted(f.hiddenParams(o.limits.Redact)); err != nil {
+			if err := f.checkKeysRedacted(o.limits.Redact); err != nil {
 				return fail(err)
 			}
 		}
@@ -377,8 +377,8 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 	if err := f.checkReturn(); err != nil {
 		return fail(err)
 	}
-	if f.durations() && !f.pairs(o) && !o.inspect {
-		return fail(fmt.Errorf("its durations cannot be counted: %s", f.noResults))
+	if f.countedAtReturn() && !f.pairs(o) && !o.inspect {
+		return fail(f.notCounted())
 	}
 	if f.pairs(o) {
 		o = o.paired()
@@ -389,6 +389,9 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 		f.plan.Goroutine = b.gOffsets().goid
 	}
 	b.planStack(f, o)
+	if err := b.planKeys(f, d, o); err != nil {
+		return fail(err)
+	}
 	if f.pairs(o) {
 		b.resultPlan(s, f, o)
 	}

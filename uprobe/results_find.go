@@ -24,7 +24,7 @@ func (o *options) paired() *options {
 
 // pairs reports whether entry and return of the function are joined.
 func (f *Func) pairs(o *options) bool {
-	return (o.results || f.durations()) && f.noResults == ""
+	return (o.results || f.countedAtReturn()) && f.noResults == ""
 }
 
 // pairsNow reports whether entry and return of the function, which is traced, are
@@ -67,7 +67,7 @@ func (b *executable) dwarfResults(f *dwarfargs.Func) ([]Param, error) {
 // findResults works out where the results of a function are, and whether a return
 // can be joined with its entry.
 func (b *executable) findResults(s symbols.Func, f *Func, d *description, code []byte, o *options) error {
-	if !o.results && !f.durations() && !o.inspect {
+	if !o.results && !f.countedAtReturn() && !o.inspect {
 		return nil
 	}
 	f.result = &Func{
@@ -76,8 +76,8 @@ func (b *executable) findResults(s symbols.Func, f *Func, d *description, code [
 	switch {
 	case !d.goCode:
 		f.noResults = "it is no Go function"
-	case f.durations():
-		// What the results are does not matter.
+	case f.countedAtReturn():
+		// Expressions have what there is to know of the results.
 	case d.noResults != "":
 		f.noResults = d.noResults
 	case d.results == nil || d.source == SourceNone:

@@ -96,7 +96,7 @@ func (f *Func) NoStack() string { return f.noStack }
 // findStack works out whether the calls of a function have stacks, if they are asked
 // for.
 func (b *executable) findStack(f *Func, s symbols.Func, d *description, o *options) {
-	if o.limits.Stack == 0 {
+	if o.limits.Stack == 0 && !f.keyedByStack() {
 		return
 	}
 	minor, known := b.minor()

@@ -38,7 +38,7 @@ var (
 // The function table tells the size of each frame, and so where the next frame
 // pointer must be. What is elsewhere is not believed.
 type unwinding struct {
-	c     *Call
+	fn    *Func
 	words []uint64
 	// lines are those of the words, as far as they are in the binary.
 	lines []*codeLine
@@ -49,14 +49,14 @@ type unwinding struct {
 
 // resolve looks up the words.
 func (u *unwinding) resolve() {
-	callee := u.c.fn.name
+	callee := u.fn.name
 	for _, w := range u.words {
 		pc, _ := capture.StackPC(w)
 		injected := interrupts[callee]
 		if !injected {
 			pc-- // into the call
 		}
-		l := u.c.fn.names.line(pc)
+		l := u.fn.names.line(pc)
 		u.lines = append(u.lines, l)
 		u.injected = append(u.injected, injected)
 		if callee = ""; l != nil {
@@ -105,34 +105,41 @@ func (u *unwinding) bare(i int) bool {
 // symbolize gives the frames of the call's stack names, once for all calls that have
 // it.
 func (c *Call) symbolize() Stack {
-	st := c.stack
+	return c.fn.symbolize(c.stack, func(pc uint64) Frame {
+		pc += c.stackWord(capture.StackBias)
+		return Frame{PC: pc, Module: moduleAt(readMappings(c.PID()), pc)}
+	})
+}
+
+// symbolize gives the frames of a stack of a call of f names, once for all calls that
+// have it. outside makes the frame of an address outside the binary.
+func (f *Func) symbolize(st *callStack, outside func(pc uint64) Frame) Stack {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.named != nil && st.fn == c.fn {
+	if st.named != nil && st.fn == f {
 		return *st.named
 	}
-	s := c.unwind()
+	s := f.unwind(st, outside)
 	if !slices.ContainsFunc(s.frames, func(f Frame) bool { return f.Module != "" }) {
-		st.fn, st.named = c.fn, &s
+		st.fn, st.named = f, &s
 	}
 	return s
 }
 
-func (c *Call) unwind() Stack {
-	u := unwinding{c: c, words: c.stack.words, arm64: c.fn.arch == abi.ARM64}
+func (f *Func) unwind(st *callStack, outside func(pc uint64) Frame) Stack {
+	u := unwinding{fn: f, words: st.words, arm64: f.arch == abi.ARM64}
 	u.resolve()
-	s := Stack{frames: []Frame{c.firstFrame()}}
-	callee, last := c.fn.name, ""
-	bias := c.stackWord(capture.StackBias)
+	s := Stack{frames: []Frame{f.firstFrame()}}
+	callee, last := f.name, ""
 	for i, w := range u.words {
 		pc, _ := capture.StackPC(w)
 		l := u.lines[i]
 		if l == nil {
-			s.frames = append(s.frames, Frame{PC: pc + bias, Module: moduleAt(readMappings(c.PID()), pc+bias)})
+			s.frames = append(s.frames, outside(pc))
 			if i+1 < len(u.words) {
 				s.end = "nothing tells the frames of code outside the binary"
 			} else {
-				s.end = c.endOf("")
+				s.end = st.endOf("")
 			}
 			return s
 		}
@@ -154,38 +161,38 @@ func (c *Call) unwind() Stack {
 		s.end = fmt.Sprintf("the frame pointer does not lead to the caller of %s", last)
 		return s
 	}
-	s.end = c.endOf(last)
+	s.end = st.endOf(last)
 	return s
 }
 
 // endOf returns why the stack, with all its words, ends behind a function.
-func (c *Call) endOf(last string) string {
-	switch end := c.stack.end; {
-	case startsGoroutine[last], end == capture.StackStart && startsThread[last]:
+func (st *callStack) endOf(last string) string {
+	switch {
+	case startsGoroutine[last], st.end == capture.StackStart && startsThread[last]:
 		return ""
-	case end == capture.StackDepth:
-		return fmt.Sprintf("cut at depth %d", len(c.stack.words))
-	case end == capture.StackStart:
+	case st.end == capture.StackDepth:
+		return fmt.Sprintf("cut at depth %d", len(st.words))
+	case st.end == capture.StackStart:
 		return endTexts[capture.StackBroken]
-	case int(end) < len(endTexts) && endTexts[end] != "":
-		return endTexts[end]
+	case int(st.end) < len(endTexts) && endTexts[st.end] != "":
+		return endTexts[st.end]
 	default:
-		return fmt.Sprintf("unknown end %d", end)
+		return fmt.Sprintf("unknown end %d", st.end)
 	}
 }
 
 // firstFrame is that of the traced function.
-func (c *Call) firstFrame() Frame {
-	f := Frame{Func: frameName(c.fn.name), PC: uint64(c.fn.entry), entry: uint64(c.fn.entry)}
-	l := c.fn.names.line(uint64(c.fn.entry))
+func (f *Func) firstFrame() Frame {
+	fr := Frame{Func: frameName(f.name), PC: uint64(f.entry), entry: uint64(f.entry)}
+	l := f.names.line(uint64(f.entry))
 	if l == nil {
-		return f
+		return fr
 	}
 	own := l.frames[len(l.frames)-1] // not one that is inlined at its first instruction
-	if f.File = own.File; l.start > 0 {
-		f.Line = l.start
+	if fr.File = own.File; l.start > 0 {
+		fr.Line = l.start
 	} else if len(l.frames) == 1 {
-		f.Line = own.Line
+		fr.Line = own.Line
 	}
-	return f
+	return fr
 }

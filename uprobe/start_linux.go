@@ -159,6 +159,7 @@ func (t *Tracer) supervise(tg *target, w *watcher, b *executable) {
 		<-t.swept
 	}
 	t.kernel.close()
+	t.keepAggregates()
 	w.close()
 	b.close()
 	tg.close()

@@ -44,6 +44,8 @@ type Tracer struct {
 	// swept is closed when open calls are no longer looked at, nil if they are not:
 	// see sweep.
 	swept chan struct{}
+	// final is what was counted, once that does not change any more.
+	final atomic.Pointer[finalAggregates]
 
 	stacks     stackTable // belongs to the reader
 	lostStacks atomic.Uint64

@@ -33,6 +33,9 @@ const (
 	StackGoroutine
 	// StackUnread: not even the return address could be read.
 	StackUnread
+	// StackFull: there was no room for another stack to count calls by. Records do
+	// not have it.
+	StackFull
 )
 
 // StackIndexBits is the width of the part of an ID that says which memory the

@@ -25,9 +25,9 @@ const (
 // Aggregate has calls counted by a key, and a value of them by its size, in place
 // of records.
 //
-// A call is counted when its entry is hit, and at its return if its duration is
-// the value; the key is in any case that of the entry, and MapOpen has it in
-// between.
+// A call is counted when its entry is hit, or at its return, if its duration is the
+// value or AtReturn says so. Then MapOpen has in between what is known of the key,
+// and of the value, at the entry.
 type Aggregate struct {
 	// Key are the parts of the key, at most [MaxKeyParts]. Layout says where they
 	// are, and is the same for all functions of a tracer.
@@ -37,22 +37,36 @@ type Aggregate struct {
 	// nanoseconds if that is nil. nil only counts the calls.
 	Buckets *Buckets
 	Value   *capture.Expr
+	// AtReturn has calls counted when they return: their conditions, the key or the
+	// value need what is known only then.
+	AtReturn bool
+	// KeepValue makes room in the values of MapOpen for a value of the entry. Like
+	// Layout it is the same for all functions of a tracer.
+	KeepValue bool
 }
 
-// whole reports whether calls are counted when they return.
-func (a *Aggregate) whole() bool { return a != nil && a.Buckets != nil && a.Value == nil }
+// Durations reports whether what is counted by size is how long calls take.
+func (a *Aggregate) Durations() bool { return a != nil && a.Buckets != nil && a.Value == nil }
 
-// Exprs returns all expressions that are computed at the entry.
-func (a *Aggregate) Exprs() (all []*capture.Expr) {
+// Whole reports whether calls are counted when they return.
+func (a *Aggregate) Whole() bool { return a != nil && (a.AtReturn || a.Durations()) }
+
+// KeepsValue reports whether a value that the entry has waits for the return.
+func (a *Aggregate) KeepsValue() bool {
+	return a.Whole() && a.Value != nil && !a.Value.Return
+}
+
+// Exprs returns all expressions that are computed at the entry, or at the return.
+func (a *Aggregate) Exprs(atReturn bool) (all []*capture.Expr) {
 	if a == nil {
 		return nil
 	}
 	for _, p := range a.Key {
-		if p.Expr != nil {
+		if p.Expr != nil && p.Expr.Return == atReturn {
 			all = append(all, p.Expr)
 		}
 	}
-	if a.Value != nil {
+	if a.Value != nil && a.Value.Return == atReturn {
 		all = append(all, a.Value)
 	}
 	return all
@@ -68,14 +82,20 @@ type KeyPart struct {
 // KeyKind is what else than an expression a part of a key can be.
 type KeyKind uint8
 
-// The kinds: the ID of the process, and of the goroutine.
+// The kinds: the ID of the process, of the goroutine, and of that which made it, 0 if
+// none did; what g.gopc has, as the binary states it, or 0; and the ID of the call's
+// stack in [MapStacks], or why there is none, as at capture.StackID.
 const (
 	KeyPID KeyKind = iota + 1
 	KeyGoroutine
+	KeyParent
+	KeyCreator
+	KeyStack
 )
 
-// MaxKeyParts bounds the parts of a key, and MaxKeySize its bytes: the key and the
-// words of expressions share the program's stack.
+// MaxKeyParts bounds the parts of a key, and MaxKeySize its bytes, with those of what
+// is kept of the call until it returns: they and the words of expressions share the
+// program's stack.
 const (
 	MaxKeyParts = 4
 	MaxKeySize  = 240
@@ -122,21 +142,37 @@ func (l KeyLayout) Size() int {
 	return l.Offset(len(l.Strings))
 }
 
-// OpenSize returns the size of a value of MapOpen.
+// keptValue is the size in bytes of a value that waits for the return: the value, and
+// the reason why there is none.
+const keptValue = 16
+
+// OpenSize returns the size of a value of MapOpen, but for the words of
+// [Options].Kept.
 func (a *Aggregate) OpenSize() int {
 	if a == nil {
 		return OpenSize
 	}
-	return OpenSize + a.Layout.Size()
+	return OpenSize + a.keptSize()
+}
+
+// keptSize is the size in bytes of the key, and the value if there is room for it.
+func (a *Aggregate) keptSize() int {
+	if a.KeepValue {
+		return a.Layout.Size() + keptValue
+	}
+	return a.Layout.Size()
 }
 
 // Where a program keeps what it aggregates on its stack: below what expressions
-// use. The value of MapOpen is followed by the key.
+// use, in the order in which a value of MapOpen has it. That is followed by the words
+// of [Options].Kept, the key, and the value.
 const keyEnd = -8 * exprStack
 
-func (a *Aggregate) keyAt() int16 { return keyEnd - int16(a.Layout.Size()) }
+func (a *Aggregate) keyAt() int16 { return keyEnd - int16(a.keptSize()) }
 
-func (a *Aggregate) openAt() int16 { return a.keyAt() - OpenSize }
+func (a *Aggregate) valueAt() int16 { return keyEnd - keptValue }
+
+func (a *Aggregate) openAt(kept int) int16 { return a.keyAt() - 8*int16(kept) - OpenSize }
 
 // checkAggregate returns why f cannot be aggregated, "" if it can.
 func (g *gen) checkAggregate(f *Func) string {
@@ -146,12 +182,18 @@ func (g *gen) checkAggregate(f *Func) string {
 		return ""
 	case len(a.Key) > MaxKeyParts || len(a.Layout.Strings) != len(a.Key):
 		return fmt.Sprintf("a key has at most %d parts", MaxKeyParts)
-	case a.Layout.Size() > MaxKeySize:
-		return "the key is too long"
-	case a.whole() != f.pairs():
-		return "a duration needs whole calls, and nothing else does"
+	case a.keptSize()+8*g.opts.Kept > MaxKeySize:
+		return "the key is too long, with what is kept of a call"
+	case a.Whole() != f.pairs():
+		return "what is known at the return needs whole calls, and nothing else does"
 	case f.Role != RoleEntry && f.Role != RoleReturn:
 		return "only entries and returns are aggregated"
+	case !a.AtReturn && (len(a.Exprs(true)) > 0 || f.pairs() && f.Role == RoleReturn && len(f.Where) > 0):
+		return "what it needs of the return is not known at the entry"
+	case a.KeepsValue() && !a.KeepValue:
+		return "there is no room for its value"
+	case f.Role == RoleEntry && a.stacks() && f.Plan.StackDepth == 0:
+		return "a key by stacks needs the depth of them"
 	case a.Buckets != nil:
 		return a.Buckets.check()
 	}
@@ -193,4 +235,14 @@ func checkAggregated(a *abi.Arch, e *capture.Expr, generate func(*compiler)) str
 		return "a probe cannot compute this: " + x.err
 	}
 	return ""
+}
+
+// stacks reports whether a part of the key is a stack.
+func (a *Aggregate) stacks() bool {
+	for _, p := range a.Key {
+		if p.Kind == KeyStack {
+			return true
+		}
+	}
+	return false
 }

@@ -11,18 +11,38 @@ import (
 // aggregate counts the call whose entry was hit, or remembers it as open.
 func (g *gen) aggregate(f *Func) {
 	a := f.Aggregate
+	if a.Whole() {
+		g.keep(f)
+	}
 	g.key(f)
-	if a.whole() {
+	if a.Value != nil && !a.Value.Return {
+		g.value(f)
+	}
+	if a.Whole() {
+		g.keepValue(a)
 		g.openKeyed(f)
 		return
-	}
-	if a.Value != nil {
-		g.value(f)
 	}
 	g.addToRow(f)
 }
 
-// key makes the key on the stack.
+// keepValue stores what value has left, or that there is none.
+func (g *gen) keepValue(a *Aggregate) {
+	if !a.KeepValue {
+		return
+	}
+	value, why := asm.Register(regAddr), asm.Register(regSize)
+	if !a.KeepsValue() {
+		g.emit(asm.Mov.Imm(asm.R1, 0))
+		value, why = asm.R1, asm.R1
+	}
+	g.emit(
+		asm.StoreMem(asm.RFP, a.valueAt(), value, asm.DWord),
+		asm.StoreMem(asm.RFP, a.valueAt()+8, why, asm.DWord),
+	)
+}
+
+// key makes the key on the stack, but for the parts that are known only at the return.
 func (g *gen) key(f *Func) {
 	a := f.Aggregate
 	if len(a.Key) == 0 {
@@ -34,17 +54,25 @@ func (g *gen) key(f *Func) {
 	for off := 8; off < a.Layout.Size(); off += 8 {
 		g.emit(asm.StoreMem(asm.RFP, at+int16(off), asm.R1, asm.DWord))
 	}
+	g.keyParts(f, false)
+}
+
+// keyParts stores the parts of a key that are known at the entry, or at the return.
+func (g *gen) keyParts(f *Func, atReturn bool) {
+	a := f.Aggregate
+	at := a.keyAt()
 	for i, p := range a.Key {
 		to, why := at+int16(a.Layout.Offset(i)), at+keyReasons+int16(i)
 		switch {
+		case p.Expr == nil && atReturn || p.Expr != nil && p.Expr.Return != atReturn:
 		case p.Kind == KeyPID:
 			g.pidTgid(asm.RFP, to)
 			g.emit(
 				asm.RSh.Imm(asm.R0, 32),
 				asm.StoreMem(asm.RFP, to, asm.R0, asm.DWord),
 			)
-		case p.Kind == KeyGoroutine:
-			g.keyGoroutine(f, to, why)
+		case p.Expr == nil:
+			g.keyIdentity(f, p.Kind, to, why)
 		default:
 			g.computed(f, p.Expr, func(x *compiler) { x.keyPart(to) }, func() {
 				g.emit(asm.StoreMem(asm.RFP, why, asm.R0, asm.Byte))
@@ -113,32 +141,6 @@ func (g *gen) computed(f *Func, e *capture.Expr, value func(*compiler), absent f
 	g.label(done)
 }
 
-// keyGoroutine stores the ID of the goroutine, 0 for a system stack.
-func (g *gen) keyGoroutine(f *Func, to, why int16) {
-	no, done := g.fresh("absent"), g.fresh("done")
-	g.note("g.goid")
-	switch {
-	case f.Plan.Goroutine == 0 || !Usable(f.G, g.opts):
-		g.emit(asm.Mov.Imm(asm.R1, int32(abi.UnknownLayout)), asm.StoreMem(asm.RFP, why, asm.R1, asm.Byte))
-		return
-	case f.G.Kind == GThread:
-		g.threadG(f, openG)
-		g.emit(asm.JNE.Imm(asm.R0, 0, no), asm.LoadMem(asm.R3, asm.RFP, openG, asm.DWord))
-	default:
-		g.loadReg(asm.R3, f.G.Reg)
-	}
-	g.add(asm.R3, f.Plan.Goroutine)
-	g.emit(
-		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, int32(to)),
-		asm.Mov.Imm(asm.R2, 8),
-		asm.FnProbeReadUser.Call(),
-		asm.JEq.Imm(asm.R0, 0, done),
-	)
-	g.label(no)
-	g.emit(asm.Mov.Imm(asm.R1, int32(abi.NotResident)), asm.StoreMem(asm.RFP, why, asm.R1, asm.Byte))
-	g.label(done)
-}
-
 // value leaves the value in regAddr, and in regSize the reason why there is none,
 // 0 if there is.
 func (g *gen) value(f *Func) {
@@ -157,16 +159,19 @@ func (g *gen) openKeyed(f *Func) {
 	a := f.Aggregate
 	g.openKey(f, g.lost(LossBusy))
 	g.note("the call is open")
-	at := a.openAt()
+	at := a.openAt(g.opts.Kept)
 	g.emit(
 		asm.FnKtimeGetNs.Call(),
 		asm.StoreMem(asm.RFP, at+OpenTime, asm.R0, asm.DWord),
 		asm.Mov.Imm(asm.R1, int32(f.ID)),
 		asm.StoreMem(asm.RFP, at+OpenFunc, asm.R1, asm.DWord),
 		asm.Mov.Imm(asm.R1, 0),
-		asm.StoreMem(asm.RFP, at+OpenBias, asm.R1, asm.DWord),
 		asm.StoreMem(asm.RFP, at+OpenDict, asm.R1, asm.DWord),
 	)
+	if a.AtReturn {
+		g.bias(asm.R1, asm.R2, f)
+	}
+	g.emit(asm.StoreMem(asm.RFP, at+OpenBias, asm.R1, asm.DWord))
 	update := func(flags int32) {
 		g.openMap()
 		g.emit(
@@ -213,15 +218,19 @@ func (g *gen) overtaken(none string) {
 	)
 }
 
-// aggregateReturn counts the call that returns.
+// aggregateReturn counts the call that returns, if its conditions are met.
 func (g *gen) aggregateReturn(f *Func) {
-	a := f.Aggregate
+	a, at := f.Aggregate, f.Aggregate.openAt(g.opts.Kept)
 	none, emitNone := g.findOpen(f)
-	for off := range int16(a.Layout.Size() / 8) {
-		g.emit(
-			asm.LoadMem(asm.R1, asm.R0, OpenSize+8*off, asm.DWord),
-			asm.StoreMem(asm.RFP, a.keyAt()+8*off, asm.R1, asm.DWord),
-		)
+	fields := []int16{}
+	if a.AtReturn {
+		fields = append(fields, OpenBias)
+	}
+	for off := int16(OpenSize); off < int16(a.OpenSize()+8*g.opts.Kept); off += 8 {
+		fields = append(fields, off)
+	}
+	for _, off := range fields {
+		g.emit(asm.LoadMem(asm.R1, asm.R0, off, asm.DWord), asm.StoreMem(asm.RFP, at+off, asm.R1, asm.DWord))
 	}
 	g.openMap()
 	g.emit(asm.FnMapDeleteElem.Call())
@@ -230,13 +239,53 @@ func (g *gen) aggregateReturn(f *Func) {
 	emitNone()
 	g.later = false // what is lost from here on is the call
 	g.note("its duration")
-	g.emit(
-		asm.FnKtimeGetNs.Call(),
-		asm.Sub.Reg(asm.R0, regAddr),
-		asm.Mov.Reg(regAddr, asm.R0),
-		asm.Mov.Imm(regSize, 0),
-	)
+	g.emit(asm.FnKtimeGetNs.Call())
+	if a.AtReturn {
+		g.askReturned(f)
+	} else {
+		g.emit(
+			asm.Sub.Reg(asm.R0, regAddr),
+			asm.Mov.Reg(regAddr, asm.R0),
+			asm.Mov.Imm(regSize, 0),
+		)
+	}
 	g.addToRow(f)
+}
+
+// askReturned lets only calls pass that meet the conditions of the return, and makes
+// what is known only now of the key and the value. regAddr is when the call began, R0
+// the time.
+func (g *gen) askReturned(f *Func) {
+	a, at := f.Aggregate, f.Aggregate.openAt(g.opts.Kept)
+	g.emit(
+		asm.StoreMem(asm.RFP, at+OpenTime, regAddr, asm.DWord),
+		asm.StoreMem(asm.RFP, at+openNow, asm.R0, asm.DWord),
+	)
+	for _, c := range f.Where {
+		g.note("condition of the return")
+		g.compiler(f, c).unless(g.lost(Filtered))
+	}
+	if f.FirstLater {
+		g.takeFirst(f, g.opts.Limits.First)
+	}
+	g.keyParts(f, true)
+	switch {
+	case a.Durations():
+		g.emit(
+			asm.LoadMem(regAddr, asm.RFP, at+openNow, asm.DWord),
+			asm.LoadMem(asm.R1, asm.RFP, at+OpenTime, asm.DWord),
+			asm.Sub.Reg(regAddr, asm.R1),
+			asm.Mov.Imm(regSize, 0),
+		)
+	case a.KeepsValue():
+		g.emit(
+			asm.LoadMem(regAddr, asm.RFP, a.valueAt(), asm.DWord),
+			asm.LoadMem(regSize, asm.RFP, a.valueAt()+8, asm.DWord),
+			asm.And.Imm(regSize, 63), // as the verifier must know
+		)
+	case a.Value != nil:
+		g.value(f)
+	}
 }
 
 // addToRow adds the call to the row of its key, and ends the program: with the value

@@ -47,6 +47,8 @@ type gen struct {
 	// entries: see lost.
 	undoes *undoing
 	later  bool
+	// counting is the aggregation of the function at hand, nil for records.
+	counting *Aggregate
 	// walker is the walk that the function of the steps serves, which all
 	// functions share. nil if none walks.
 	walker *capture.Walk
@@ -188,6 +190,7 @@ func (g *gen) entry(f *Func) {
 		g.note("entry of " + f.Name)
 	}
 	g.onlyPID()
+	g.counting = f.Aggregate
 	if g.later = f.Role != RoleEntry; g.later {
 		g.laterHit(f)
 		return

@@ -205,16 +205,22 @@ func (g *gen) take(f *Func) {
 	if l.Interval > 0 {
 		g.takeRate(f, l)
 	}
-	if l.First > 0 {
-		ok := g.fresh("ok")
-		g.note("take one of the first")
-		g.gate(regAddr, f)
-		g.add1(GateTaken, 1)
-		g.emit(asm.JLT.Imm(asm.R1, l.First, ok))
-		g.giveBack(GateTaken, 1)
-		g.emit(asm.Ja.Label(g.lost(Beyond)))
-		g.label(ok)
+	g.takeFirst(f, l.First)
+}
+
+// takeFirst takes one of the first calls, or leaves the program.
+func (g *gen) takeFirst(f *Func, first int32) {
+	if first == 0 {
+		return
 	}
+	ok := g.fresh("ok")
+	g.note("take one of the first")
+	g.gate(regAddr, f)
+	g.add1(GateTaken, 1)
+	g.emit(asm.JLT.Imm(asm.R1, first, ok))
+	g.giveBack(GateTaken, 1)
+	g.emit(asm.Ja.Label(g.lost(Beyond)))
+	g.label(ok)
 }
 
 // takeRate is the generic cell rate algorithm (ITU-T I.371): the word holds when

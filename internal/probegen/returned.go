@@ -27,8 +27,14 @@ func (f *Func) KeptWords() int {
 // keptAt is where word i of what is kept is on the program's stack.
 func (g *gen) keptAt(i int) int16 { return g.openValue() + OpenSize + 8*int16(i) }
 
-// openWords is how many words of the program's stack a call's key and value take.
-func (g *gen) openWords() int { return -int(g.openValue()) / 8 }
+// openWords is how many words of the program's stack a call's key and value take,
+// above what expressions use. Those of an [Aggregate] are below.
+func (g *gen) openWords() int {
+	if g.counting != nil {
+		return 0
+	}
+	return -int(g.openValue()) / 8
+}
 
 // limits returns the limits that hold for the function.
 func (f *Func) limits(g *gen) Limits {

@@ -127,7 +127,73 @@ func (g *gen) collect(f *Func, slot int16, loadG func()) {
 	p := f.Plan
 	depth := p.StackDepth
 	done, unread, give := g.fresh("nostack"), g.fresh("unread"), g.fresh("give")
-	g.takeArea(&stackScratch, regAddr, done, slot-8)
+	g.callers(f, slot, loadG, done, unread)
+	load := func(dst asm.Register, at int16) { g.emit(asm.LoadMem(dst, regAddr, at, asm.DWord)) }
+	store := func(at int16, src asm.Register) { g.emit(asm.StoreMem(regAddr, at, src, asm.DWord)) }
+	sent, kept := g.fresh("sent"), g.fresh("kept")
+	g.note("was it sent already?")
+	g.emit(
+		asm.LoadMapPtr(asm.R1, 0).WithReference(MapStacks),
+		asm.Mov.Reg(asm.R2, regAddr), asm.Add.Imm(asm.R2, capture.StackInfo),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, sent),
+		asm.LoadMem(regSize, asm.R0, 0, asm.DWord),
+		asm.Ja.Label(kept),
+	)
+	g.label(sent)
+	g.note("send it")
+	load(asm.R1, stackCounter)
+	g.emit(asm.Add.Imm(asm.R1, 1))
+	store(stackCounter, asm.R1)
+	load(asm.R2, stackIndex)
+	g.emit(asm.LSh.Imm(asm.R1, capture.StackIndexBits), asm.Or.Reg(asm.R1, asm.R2))
+	store(capture.StackSelf, asm.R1)
+	g.emit(asm.LoadImm(asm.R1, capture.KindStack<<(8*capture.OffKind), asm.DWord))
+	store(capture.OffPlan, asm.R1)
+	g.emit(
+		asm.Mov.Imm(regSize, capture.StackRing),
+		asm.LoadMem(asm.R3, regAddr, capture.StackInfo, asm.Word),
+		asm.JGT.Imm(asm.R3, int32(depth), give),
+		asm.LSh.Imm(asm.R3, 3), asm.Add.Imm(asm.R3, capture.StackFixed),
+		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
+		asm.Mov.Reg(asm.R2, regAddr),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnRingbufOutput.Call(),
+		asm.JNE.Imm(asm.R0, 0, give),
+	)
+	load(regSize, capture.StackSelf)
+	g.note("and remember that, if there is room")
+	g.emit(
+		asm.LoadMapPtr(asm.R1, 0).WithReference(MapStacks),
+		asm.Mov.Reg(asm.R2, regAddr), asm.Add.Imm(asm.R2, capture.StackInfo),
+		asm.Mov.Reg(asm.R3, regAddr), asm.Add.Imm(asm.R3, capture.StackSelf),
+		asm.Mov.Imm(asm.R4, updateNoExist),
+		asm.FnMapUpdateElem.Call(),
+		asm.JNE.Imm32(asm.R0, 0, give),
+	)
+	g.label(kept)
+	g.emit(
+		asm.LoadImm(asm.R1, -1<<63, asm.DWord), asm.Or.Reg(regSize, asm.R1),
+		asm.Ja.Label(give),
+	)
+	g.label(unread)
+	g.emit(asm.Mov.Imm(regSize, capture.StackUnread))
+	g.label(give)
+	g.note("give the area back")
+	g.emit(
+		asm.StoreMem(regRecord, int16(p.Stack+capture.StackID), regSize, asm.DWord),
+		asm.Mov.Imm(asm.R1, 0),
+		xchg(regAddr, asm.R1, scratchLock-scratchRecord),
+	)
+	g.label(done)
+}
+
+// callers collects the call's stack in an area, whose record it leaves in regAddr. It
+// jumps to busy where no area is free, and to unread, with one, where not even the
+// return address can be read. It uses neither regRecord nor regSize.
+func (g *gen) callers(f *Func, slot int16, loadG func(), busy, unread string) {
+	depth := f.Plan.StackDepth
+	g.takeArea(&stackScratch, regAddr, busy, slot-8)
 	load := func(dst asm.Register, at int16) { g.emit(asm.LoadMem(dst, regAddr, at, asm.DWord)) }
 	store := func(at int16, src asm.Register) { g.emit(asm.StoreMem(regAddr, at, src, asm.DWord)) }
 	// read reads a word at R3+disp.
@@ -216,63 +282,6 @@ func (g *gen) collect(f *Func, slot int16, loadG func()) {
 		asm.Mov.Imm(asm.R4, 0),
 		asm.FnLoop.Call(),
 	)
-
-	sent, kept := g.fresh("sent"), g.fresh("kept")
-	g.note("was it sent already?")
-	g.emit(
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapStacks),
-		asm.Mov.Reg(asm.R2, regAddr), asm.Add.Imm(asm.R2, capture.StackInfo),
-		asm.FnMapLookupElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, sent),
-		asm.LoadMem(regSize, asm.R0, 0, asm.DWord),
-		asm.Ja.Label(kept),
-	)
-	g.label(sent)
-	g.note("send it")
-	load(asm.R1, stackCounter)
-	g.emit(asm.Add.Imm(asm.R1, 1))
-	store(stackCounter, asm.R1)
-	load(asm.R2, stackIndex)
-	g.emit(asm.LSh.Imm(asm.R1, capture.StackIndexBits), asm.Or.Reg(asm.R1, asm.R2))
-	store(capture.StackSelf, asm.R1)
-	g.emit(asm.LoadImm(asm.R1, capture.KindStack<<(8*capture.OffKind), asm.DWord))
-	store(capture.OffPlan, asm.R1)
-	g.emit(
-		asm.Mov.Imm(regSize, capture.StackRing),
-		asm.LoadMem(asm.R3, regAddr, capture.StackInfo, asm.Word),
-		asm.JGT.Imm(asm.R3, int32(depth), give),
-		asm.LSh.Imm(asm.R3, 3), asm.Add.Imm(asm.R3, capture.StackFixed),
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapCalls),
-		asm.Mov.Reg(asm.R2, regAddr),
-		asm.Mov.Imm(asm.R4, 0),
-		asm.FnRingbufOutput.Call(),
-		asm.JNE.Imm(asm.R0, 0, give),
-	)
-	load(regSize, capture.StackSelf)
-	g.note("and remember that, if there is room")
-	g.emit(
-		asm.LoadMapPtr(asm.R1, 0).WithReference(MapStacks),
-		asm.Mov.Reg(asm.R2, regAddr), asm.Add.Imm(asm.R2, capture.StackInfo),
-		asm.Mov.Reg(asm.R3, regAddr), asm.Add.Imm(asm.R3, capture.StackSelf),
-		asm.Mov.Imm(asm.R4, updateNoExist),
-		asm.FnMapUpdateElem.Call(),
-		asm.JNE.Imm32(asm.R0, 0, give),
-	)
-	g.label(kept)
-	g.emit(
-		asm.LoadImm(asm.R1, -1<<63, asm.DWord), asm.Or.Reg(regSize, asm.R1),
-		asm.Ja.Label(give),
-	)
-	g.label(unread)
-	g.emit(asm.Mov.Imm(regSize, capture.StackUnread))
-	g.label(give)
-	g.note("give the area back")
-	g.emit(
-		asm.StoreMem(regRecord, int16(p.Stack+capture.StackID), regSize, asm.DWord),
-		asm.Mov.Imm(asm.R1, 0),
-		xchg(regAddr, asm.R1, scratchLock-scratchRecord),
-	)
-	g.label(done)
 }
 
 // frame generates the function that bpf_loop calls for each frame: R1 is its index,
@@ -362,7 +371,7 @@ func (g *gen) checkStack(f *Func) string {
 	_, framed := framePointers[f.Arch]
 	switch {
 	case p.StackDepth == 0:
-	case p.Stack == 0:
+	case p.Stack == 0 && f.Aggregate == nil:
 		return "its plan has no room for a stack"
 	case p.StackDepth < 0 || p.StackDepth > capture.MaxStack:
 		return "the depth of its stack is out of range"

@@ -72,7 +72,12 @@ const (
 
 // openValue is where the value is, below the key, with what is kept of the call at
 // its end.
-func (g *gen) openValue() int16 { return openKey - OpenSize - 8*int16(g.opts.Kept) }
+func (g *gen) openValue() int16 {
+	if g.counting != nil {
+		return g.counting.openAt(g.opts.Kept)
+	}
+	return openKey - OpenSize - 8*int16(g.opts.Kept)
+}
 
 // openKey makes the key of the call, and jumps to failed where that is not
 // possible. It uses regRecord.
