@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,10 +25,11 @@ const byFunc = "func"
 
 func (a *aggregate) register(fs *flag.FlagSet) {
 	fs.Var(&a.countBy, "count-by", "count the calls by `EXPR`, an integer, bool or string in Go over the\n"+
-		"parameters, goroutine, pid, or func for each function alone, and print\n"+
-		"the counts at the end, on a terminal also live; may be repeated")
-	fs.StringVar(&a.hist, "hist", "", "print a histogram of `EXPR`, an integer in Go over the parameters, or of\n"+
-		"duration; by powers of two, or from 0 to 100 in steps of 10 as\n"+
+		"parameters and results, or by goroutine, parent, creator, stack, pid,\n"+
+		"or func for each function alone, and print the counts at the end, on\n"+
+		"a terminal also live; may be repeated")
+	fs.StringVar(&a.hist, "hist", "", "print a histogram of `EXPR`, an integer in Go over the parameters and\n"+
+		"results, or of duration; by powers of two, or from 0 to 100 in steps of 10 as\n"+
 		"EXPR:linear:0:100:10, where durations are as 5ms")
 	fs.Var(&a.by, "by", "with -hist: one histogram for each value of `EXPR`, as in -count-by;\nmay be repeated")
 	fs.IntVar(&a.maxKeys, "max-keys", 0, "with -count-by and -by: count the calls of the first `N` keys apart")
@@ -35,6 +37,12 @@ func (a *aggregate) register(fs *flag.FlagSet) {
 
 // wanted reports whether calls are counted.
 func (a *aggregate) wanted() bool { return len(a.countBy) > 0 || a.hist != "" }
+
+// byStack reports whether calls are counted by their stacks, unless a parameter has
+// that name.
+func (a *aggregate) byStack() bool {
+	return slices.Contains(a.countBy, "stack") || slices.Contains(a.by, "stack")
+}
 
 // check returns what is wrong with the flags, "" if nothing is.
 func (a *aggregate) check(r *request) string {
@@ -49,8 +57,12 @@ func (a *aggregate) check(r *request) string {
 		return "-count-by with -hist: a histogram counts the calls, too: use -hist with -by"
 	case r.limit > 0:
 		return "-n with -count-by or -hist, which print no calls: use -first"
+	case r.stacks.show:
+		return "-stack with -count-by or -hist, which print no calls: use -count-by stack, or -hist with -by stack"
+	case r.stacks.file != "":
+		return "-pprof with -count-by or -hist, which deliver no calls: leave these out"
 	case r.results:
-		return "-results with -count-by or -hist, which print no calls: use -hist duration"
+		return "-results with -count-by or -hist, which print no calls: use -hist duration, or results in expressions"
 	case r.count:
 		return "-count with -count-by or -hist: they print no calls anyway"
 	case len(r.source.captures) > 0:

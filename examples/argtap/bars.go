@@ -30,10 +30,11 @@ func screen() (width, height int) {
 	return plainWidth, plainHeight
 }
 
-// bar is a line with a label, a count and a bar.
+// bar is a line with a label, a count and a bar, and lines below it.
 type bar struct {
 	label string
 	n     uint64
+	below []string
 }
 
 // render returns the lines that show what was counted, none longer than width.
@@ -50,7 +51,7 @@ func (b *board) render(all []uprobe.Aggregate, width int) (lines []string) {
 		slices.SortStableFunc(all, func(a, b uprobe.Aggregate) int { return cmp.Compare(b.Count, a.Count) })
 		var bars []bar
 		for i := range all {
-			bars = append(bars, bar{all[i].Func.Name(), all[i].Count})
+			bars = append(bars, bar{label: all[i].Func.Name(), n: all[i].Count})
 		}
 		b.bars(bars, width, add)
 		return lines
@@ -66,7 +67,7 @@ func (b *board) render(all []uprobe.Aggregate, width int) (lines []string) {
 		if rows[0].Expr() == "" {
 			var bars []bar
 			for i := range rows {
-				bars = append(bars, bar{keyText(&rows[i]), rows[i].Count})
+				bars = append(bars, bar{keyText(&rows[i]), rows[i].Count, keyFrames(&rows[i])})
 			}
 			add(cyan, f.Name())
 			b.bars(bars, width, add)
@@ -79,6 +80,9 @@ func (b *board) render(all []uprobe.Aggregate, width int) (lines []string) {
 				title += " " + k
 			}
 			add(cyan, title)
+			for _, l := range keyFrames(a) {
+				add("", l)
+			}
 			calls := "calls"
 			if a.Count == 1 {
 				calls = "call"
@@ -86,7 +90,7 @@ func (b *board) render(all []uprobe.Aggregate, width int) (lines []string) {
 			add(dim, fmt.Sprintf("  %s: %d %s, %s", a.Expr(), a.Count, calls, a.Summary()))
 			var bars []bar
 			for _, k := range a.Buckets {
-				bars = append(bars, bar{bucketText(a, k), k.Count})
+				bars = append(bars, bar{label: bucketText(a, k), n: k.Count})
 			}
 			b.bars(bars, width, add)
 		}
@@ -117,19 +121,54 @@ func (b *board) bars(bars []bar, width int, add func(colour, text string)) {
 			n = 1
 		}
 		add("", fmt.Sprintf("  %s  %*d |%s%s|", text, number, x.n, strings.Repeat("@", n), strings.Repeat(" ", full-n)))
+		for _, l := range x.below {
+			add("", l)
+		}
 	}
 }
 
-// keyText returns the key of a row as people read it.
+// keyText returns the key of a row as people read it, but for stacks.
 func keyText(a *uprobe.Aggregate) string {
 	if a.Other {
 		return "(other keys)"
 	}
 	var parts []string
 	for _, k := range a.Key {
+		if _, ok := k.Value.(uprobe.Stack); ok {
+			parts = append(parts, k.Expr)
+			continue
+		}
 		parts = append(parts, k.Expr+"="+k.String())
 	}
 	return strings.Join(parts, " ")
+}
+
+// keyFrames returns a line for each frame of the stacks in a key, the function's caller
+// first.
+func keyFrames(a *uprobe.Aggregate) (lines []string) {
+	for _, k := range a.Key {
+		s, ok := k.Value.(uprobe.Stack)
+		if !ok {
+			continue
+		}
+		const indent = "      "
+		for i, f := range s.Frames() {
+			if i > 0 {
+				text := uprobe.Key{Value: f}.String()
+				if f.Inlined {
+					text += " (inlined)"
+				}
+				lines = append(lines, indent+text)
+			}
+			if f.Missing != "" {
+				lines = append(lines, indent+"<may be missing: "+f.Missing+">")
+			}
+		}
+		if end := s.End(); end != "" {
+			lines = append(lines, indent+"<"+end+">")
+		}
+	}
+	return lines
 }
 
 // bucketText returns the bounds of a bucket: in mathematical notation, the second of

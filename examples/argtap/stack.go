@@ -21,13 +21,14 @@ type stacks struct {
 
 func (s *stacks) register(fs *flag.FlagSet) {
 	fs.BoolVar(&s.show, "stack", false, "print the Go stack of each call, and what made its goroutine")
-	fs.IntVar(&s.depth, "frames", 32, "print `N` frames of callers with -stack and -pprof, at most 127")
+	fs.IntVar(&s.depth, "frames", 32, "with -stack, -pprof and counts by stack: `N` frames of callers, at most 127")
 	fs.StringVar(&s.file, "pprof", "", "write a profile of the calls by their stacks to `FILE`, for go tool pprof")
 }
 
 // options returns the tracer's options, and makes the file of the profile: a mistake
-// in its name should show before anything is attached.
-func (s *stacks) options() ([]uprobe.Option, error) {
+// in its name should show before anything is attached. counted says that calls are
+// counted by their stacks.
+func (s *stacks) options(counted bool) ([]uprobe.Option, error) {
 	if s.file != "" {
 		f, err := os.Create(s.file)
 		if err != nil {
@@ -35,7 +36,7 @@ func (s *stacks) options() ([]uprobe.Option, error) {
 		}
 		s.out, s.profile = f, pprof.New()
 	}
-	if !s.show && s.file == "" {
+	if !s.show && s.file == "" && !counted {
 		return nil, nil
 	}
 	return []uprobe.Option{uprobe.WithStack(s.depth)}, nil

@@ -68,8 +68,8 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 		return fail("-n %d: the number of calls must be positive", r.limit)
 	case r.stacks.depth < 1 || r.stacks.depth > 127:
 		return fail("-frames %d: must be between 1 and 127", r.stacks.depth)
-	case given["frames"] && !r.stacks.show && r.stacks.file == "":
-		return fail("-frames is for -stack and -pprof")
+	case given["frames"] && !r.stacks.show && r.stacks.file == "" && !r.counted.byStack():
+		return fail("-frames is for -stack and -pprof, and for counts by stack")
 	case given["duration"] && r.duration <= 0:
 		return fail("-duration %v: must be positive", r.duration)
 	case fs.NArg() < 1:
@@ -107,7 +107,7 @@ func trace(args []string) error {
 	opts := []uprobe.Option{uprobe.WithFuncs(r.funcs[1:]...), uprobe.WithLogger(slog.New(warnings{}))}
 	opts = append(opts, r.source.options()...)
 	opts = append(opts, r.throttle...)
-	stackOpts, err := r.stacks.options()
+	stackOpts, err := r.stacks.options(r.counted.byStack())
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -36,6 +37,8 @@ type aggregateCase struct {
 	keys int
 	// abandoned is how many calls do not return.
 	abandoned uint64
+	// reason is why values are absent, if not because an index is out of range.
+	reason string
 	// only are the calls that are counted, nil for all.
 	only func(c counted) bool
 }
@@ -68,6 +71,18 @@ func aggregateCases() []aggregateCase {
 		{name: "leaves", fn: "leaves", test: "leaves", opts: []uprobe.Option{uprobe.WithHistogram("duration", log2, "how")},
 			loose: map[string][2]time.Duration{"": {1, time.Minute}}, abandoned: 8*20 + 8,
 			only: func(c counted) bool { return c.Key == "0" }},
+		{name: "leaves condition", fn: "leaves", test: "leaves", opts: []uprobe.Option{uprobe.WithCount("how"), uprobe.WithCondition("result0 == how && !panicked")},
+			abandoned: 8*20 + 8, only: func(c counted) bool { return c.Key == "0" }},
+		{name: "by results", fn: "answers", test: "byErr", opts: []uprobe.Option{uprobe.WithCount("err == nil", "n & 3")}},
+		{name: "of results", fn: "answers", test: "bySize", opts: []uprobe.Option{uprobe.WithHistogram("len(out)", log2, "*s")}, value: signed},
+		{name: "of parts of results", fn: "answers", test: "codes", opts: []uprobe.Option{
+			uprobe.WithHistogram("int(err.(*failure).code) + n", log2, "result1.(*failure).code > 50")}, value: signed, reason: "another dynamic type"},
+		{name: "return condition", fn: "answers", test: "chosen", opts: []uprobe.Option{
+			uprobe.WithHistogram("n", log2, "n > 100 && len(out) > 30 || n == 3"), uprobe.WithCondition("n > 100 && len(out) > 30 && duration < 1h || n == 3"),
+		}, value: signed, only: func(c counted) bool { return c.Key == "true" }},
+		{name: "entry and return conditions", fn: "answers", test: "bySize", opts: []uprobe.Option{
+			uprobe.WithHistogram("duration", log2, "*s"), uprobe.WithCondition("*s == \"s1\""), uprobe.WithCondition("len(result0) > 30"),
+		}, loose: map[string][2]time.Duration{"": {1, time.Minute}}, only: func(c counted) bool { return c.Key == `"s1"` && c.Value > 30 }},
 	}
 }
 
@@ -236,7 +251,7 @@ func (c *aggregateCase) row(a *uprobe.Aggregate, key string, calls []counted) er
 	if a.Count != n || a.Absent != none {
 		return fmt.Errorf("%d calls and %d without a value, want %d and %d", a.Count, a.Absent, n, none)
 	}
-	if none > 0 && (len(a.AbsentWhy) != 1 || a.AbsentWhy[0] != "index out of range") {
+	if none > 0 && (len(a.AbsentWhy) != 1 || a.AbsentWhy[0] != cmp.Or(c.reason, "index out of range")) {
 		return fmt.Errorf("absent: %q", a.AbsentWhy)
 	}
 	if c.loose != nil {

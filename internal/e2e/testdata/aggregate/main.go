@@ -98,6 +98,25 @@ func leaves(how int) int {
 	return how
 }
 
+type failure struct{ code int32 }
+
+func (f *failure) Error() string { return fmt.Sprint(f.code) }
+
+// answers has a result that its arguments do not tell, and forgets its arguments.
+//
+//go:noinline
+func answers(n int, s *string) (out []byte, err error) {
+	if n%7 == 3 {
+		err = &failure{int32(n)}
+	}
+	if n%3 > 0 {
+		out = make([]byte, n*n%1000, 2000)
+	}
+	*s, s, n = "forgotten", nil, 0
+	sink += n
+	return out, err
+}
+
 func recovers(how int) {
 	defer func() { recover() }()
 	leaves(how)
@@ -220,6 +239,29 @@ func main() {
 		}
 		add("leaves", own)
 		leaves(2)
+	})
+	run(func(i int) {
+		byErr, bySize, chosen, codes := counts{}, counts{}, counts{}, counts{}
+		src := truth.NewSource(uint64(i))
+		for k := 0; k < 2000; k++ {
+			n := src.IntN(300) - 20
+			s := fmt.Sprint("s", n&3)
+			key := quote(s)
+			out, err := answers(n, &s)
+			size := int64(len(out))
+			byErr[call{Key: fmt.Sprint(err == nil, " ", n&3)}]++
+			bySize[call{Key: key, Value: size}]++
+			chosen[call{Key: fmt.Sprint(n > 100 && size > 30 || n == 3), Value: int64(n)}]++
+			if err != nil {
+				codes[call{Key: fmt.Sprint(err.(*failure).code > 50), Value: int64(err.(*failure).code) + int64(n)}]++
+			} else {
+				codes[call{Key: "(another dynamic type)", None: true}]++
+			}
+		}
+		add("byErr", byErr)
+		add("bySize", bySize)
+		add("chosen", chosen)
+		add("codes", codes)
 	})
 	type line struct {
 		call
