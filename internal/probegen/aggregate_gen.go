@@ -134,7 +134,10 @@ func (g *gen) computed(f *Func, e *capture.Expr, value func(*compiler), absent f
 	g.emit(asm.Ja.Label(done))
 	for _, r := range x.order {
 		g.label(x.failures[r])
-		g.emit(asm.Mov.Imm(asm.R0, int32(r)), asm.Ja.Label(no))
+		if r != reasonOfEntry {
+			g.emit(asm.Mov.Imm(asm.R0, int32(r)))
+		}
+		g.emit(asm.Ja.Label(no))
 	}
 	g.label(no)
 	absent()

@@ -57,6 +57,7 @@ func (g *gen) keep(f *Func) {
 	}
 	for i, e := range f.Keep {
 		absent, done := g.fresh("absent"), g.fresh("done")
+		g.keptReason(abi.Overwritten)
 		if f.doubts() && e.Registers() {
 			g.emit(asm.JNE.Imm(regFailed, 0, absent))
 		}
@@ -66,10 +67,14 @@ func (g *gen) keep(f *Func) {
 		g.emit(asm.StoreMem(asm.RFP, g.keptAt(1+i), regValue, asm.DWord), asm.Ja.Label(done))
 		for _, r := range x.order {
 			g.label(x.failures[r])
+			g.keptReason(r)
 			g.emit(asm.Ja.Label(absent))
 		}
 		if f.doubts() && e.Registers() || len(x.order) > 0 {
 			g.label(absent)
+			if g.counting != nil {
+				g.emit(asm.StoreMem(asm.RFP, g.keptAt(1+i), asm.R0, asm.DWord))
+			}
 			g.emit(
 				asm.LoadMem(asm.R1, asm.RFP, g.keptAt(0), asm.DWord),
 				asm.Or.Imm(asm.R1, 1<<i),
@@ -88,6 +93,14 @@ func (g *gen) keep(f *Func) {
 		x.unless(no)
 		g.emit(asm.Mov.Imm(asm.R1, 1), asm.StoreMem(asm.RFP, g.keptAt(1+len(f.Keep)), asm.R1, asm.DWord))
 		g.label(no)
+	}
+}
+
+// keptReason makes R0 why what is kept has no value: that is kept in its place where
+// calls are counted, for it shows there.
+func (g *gen) keptReason(r abi.Reason) {
+	if g.counting != nil {
+		g.emit(asm.Mov.Imm(asm.R0, int32(r)))
 	}
 }
 
@@ -181,6 +194,11 @@ func (g *gen) pairMore(f *Func) {
 // known reports whether a place is a word that the program knows of the call.
 func (x *compiler) known(s spot) bool { return x.c.Return && s.param >= len(x.c.Params) }
 
+// reasonOfEntry stands for the reason in R0, why something had no value at the entry.
+const reasonOfEntry = abi.Reason(63)
+
+var _ [reasonOfEntry - abi.Unassigned - 1]struct{} // it is none of them
+
 // loadKnown makes regValue what the program knows of the call: its duration, or
 // what was kept.
 func (x *compiler) loadKnown(s spot, size int64, signed bool) {
@@ -198,7 +216,20 @@ func (x *compiler) loadKnown(s spot, size int64, signed bool) {
 	x.emit(
 		asm.LoadMem(asm.R1, asm.RFP, x.keptAt(0), asm.DWord),
 		asm.And.Imm(asm.R1, 1<<(i-1)),
-		asm.JNE.Imm(asm.R1, 0, x.failure(abi.NotFollowed)),
+	)
+	if x.counting == nil {
+		x.emit(asm.JNE.Imm(asm.R1, 0, x.failure(abi.NotFollowed)))
+	} else {
+		there := x.fresh("there")
+		x.emit(
+			asm.JEq.Imm(asm.R1, 0, there),
+			asm.LoadMem(asm.R0, asm.RFP, x.keptAt(i), asm.DWord),
+			asm.And.Imm(asm.R0, 63), // as it is
+			asm.Ja.Label(x.failure(reasonOfEntry)),
+		)
+		x.label(there)
+	}
+	x.emit(
 		asm.LoadMem(regValue, asm.RFP, x.keptAt(i), asm.DWord),
 	)
 	x.extend(regValue, size, signed)
