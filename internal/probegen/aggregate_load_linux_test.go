@@ -13,6 +13,11 @@ import (
 
 // withAggregate returns a loader whose maps are those of an aggregation.
 func (l *loader) withAggregate(t *testing.T, a *probegen.Aggregate) (*loader, func()) {
+	return l.withKeys(t, a, 0, 1)
+}
+
+// withKeys is withAggregate with words of Options.Kept, and a depth of stacks.
+func (l *loader) withKeys(t *testing.T, a *probegen.Aggregate, kept, depth int) (*loader, func()) {
 	t.Helper()
 	c := *l
 	c.maps = map[string]*ebpf.Map{}
@@ -20,12 +25,16 @@ func (l *loader) withAggregate(t *testing.T, a *probegen.Aggregate) (*loader, fu
 		c.maps[name] = m
 	}
 	size := uint32(a.Buckets.RowSize())
+	areas, area, _ := probegen.StackScratch(l.cpus)
 	var made []*ebpf.Map
 	for name, spec := range map[string]*ebpf.MapSpec{
 		probegen.MapKeys:  {Type: ebpf.PerCPUHash, KeySize: uint32(max(a.Layout.Size(), 8)), ValueSize: size, MaxEntries: 8},
 		probegen.MapOther: {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: size, MaxEntries: loadFuncs},
 		probegen.MapZero:  {Type: ebpf.Array, KeySize: 4, ValueSize: size, MaxEntries: 1},
-		probegen.MapOpen:  {Type: ebpf.Hash, KeySize: probegen.OpenKeySize, ValueSize: uint32(a.OpenSize()), MaxEntries: 64},
+		probegen.MapOpen:  {Type: ebpf.Hash, KeySize: probegen.OpenKeySize, ValueSize: uint32(a.OpenSize() + 8*kept), MaxEntries: 64},
+
+		probegen.MapStackArea: {Type: ebpf.Array, KeySize: 4, ValueSize: uint32(area), MaxEntries: uint32(areas)},
+		probegen.MapStacks:    {Type: ebpf.Hash, KeySize: uint32(probegen.StackKeySize(depth)), ValueSize: 8, MaxEntries: 64},
 	} {
 		m, err := ebpf.NewMap(spec)
 		if err != nil {
@@ -106,4 +115,62 @@ func TestVerifierAcceptsAggregates(t *testing.T) {
 		}
 	}
 	t.Logf("keys of up to %d bytes; %s", longest, fmt.Sprintf("at most %d times as many instructions verified as there are", most))
+}
+
+// TestVerifierAcceptsKeys: the kernel takes programs that count by who calls, with keys
+// as long as they may be, and by what is known at the return.
+func TestVerifierAcceptsKeys(t *testing.T) {
+	l := newLoader(t)
+	l.limits = probegen.Limits{Sample: 3, First: 100, Interval: 1000, Burst: 5, Budget: 1000}
+	rounds := 12
+	if testing.Short() {
+		rounds = 5
+	}
+	loads := func(ll *loader, v variant, kept int, f probegen.Func) {
+		t.Helper()
+		o := v.options(ll)
+		o.Kept = kept
+		ins, err := probegen.Entry([]probegen.Func{f}, o)
+		if err != nil {
+			t.Fatalf("%v: %v", v, err)
+		}
+		p, err := ll.load(ins, v.sleepable)
+		if err != nil {
+			t.Fatalf("%v: %+v\n%s", v, err, describe(&f))
+		}
+		p.Close()
+	}
+	for _, a := range targets() {
+		if a == abi.I386 {
+			continue // it has neither frame pointers nor results in registers
+		}
+		for seed := range rounds {
+			for _, v := range l.variants() {
+				r := newRandom(uint64(seed), a)
+				kinds := []probegen.KeyKind{pick(r, identities...), pick(r, identities...), probegen.KeyStack, probegen.KeyCreator}
+				if v.noLoops || v.noAtomics {
+					kinds = []probegen.KeyKind{probegen.KeyParent, probegen.KeyCreator}
+				}
+				depth := pick(r, 1, 32, 63, 127)
+				f := r.identified(0, kinds, depth)
+				depth = f.Plan.StackDepth
+				kept := 0
+				if r.one(2) { // the longest key
+					f.Aggregate.Layout.Strings[0], f.Aggregate.Layout.Strings[1] = true, true
+					f.Aggregate.Buckets, f.Aggregate.KeepValue = &probegen.Buckets{Signed: true}, true
+					f.Plan = capture.Build(a, nil, capture.Limits{Pair: true})
+					f.Plan.Goroutine, f.Plan.Creation, f.Plan.StackDepth = 152, capture.Creation{Parent: 272, GoPC: 280}, depth
+					kept = (probegen.MaxKeySize - f.Aggregate.OpenSize() + probegen.OpenSize) / 8
+				}
+				ll, done := l.withKeys(t, f.Aggregate, kept, max(depth, 1))
+				loads(ll, v, kept, f)
+				done()
+				c := r.returning(t)
+				ll, done = l.withKeys(t, c.entry.Aggregate, c.kept, 1)
+				loads(ll, v, c.kept, c.entry)
+				loads(ll, v, c.kept, c.leave)
+				done()
+			}
+		}
+	}
 }

@@ -224,7 +224,8 @@ func (x *compiler) loadKnown(s spot, size int64, signed bool) {
 		x.emit(
 			asm.JEq.Imm(asm.R1, 0, there),
 			asm.LoadMem(asm.R0, asm.RFP, x.keptAt(i), asm.DWord),
-			asm.And.Imm(asm.R0, 63), // as it is
+			asm.And.Imm(asm.R0, 63), // as it is; and the verifier takes it that it may be none
+			asm.Mov.Imm(regValue, 0),
 			asm.Ja.Label(x.failure(reasonOfEntry)),
 		)
 		x.label(there)
