@@ -28,6 +28,7 @@ func TestAggregateOptions(t *testing.T) {
 		{[]Option{WithHistogram("n", Linear(int64(math.MinInt64), math.MaxInt64, 1))}, "has more than 2046 buckets"},
 		{[]Option{hist, WithResults()}, "leave out WithResults; for the duration use"},
 		{[]Option{WithCapture("n"), hist}, "leave out WithCapture; expressions are given as keys"},
+		{[]Option{WithCount("n"), WithStack(5)}, "leave out WithStack, or make \"stack\" a part of the key"},
 		{[]Option{WithMaxKeys(5)}, "WithMaxKeys without WithCount or WithHistogram"},
 		{[]Option{WithCount("n"), WithMaxKeys(0)}, "0 keys: must be between 1 and"},
 	} {
@@ -40,6 +41,11 @@ func TestAggregateOptions(t *testing.T) {
 	}
 	if _, err := Trace("/bin/sh", "f", func(*Call) {}, WithCount()); err == nil || !strings.Contains(err.Error(), "pass nil") {
 		t.Errorf("a handler: %v", err)
+	}
+	for depth, opts := range map[int][]Option{32: {WithCount("stack")}, 7: {WithStack(7), WithHistogram("n", Log2(), "m", "stack")}} {
+		if o, err := newOptions(opts); err != nil || o.keyDepth != depth || o.limits.Stack != 0 {
+			t.Errorf("depth %d: %v, %v", depth, o, err)
+		}
 	}
 	o := &options{maxKeys: 1 << 20}
 	if _, err := o.keysFor(1000, 64); err == nil || !strings.Contains(err.Error(), "WithMaxKeys to at most 16777") {

@@ -107,6 +107,29 @@ func ExampleWithHistogram() {
 	}
 }
 
+// See from where a function is called that returns much, and how much that is.
+func ExampleWithHistogram_stack() {
+	t, err := uprobe.Trace("./app", "main.load", nil,
+		uprobe.WithHistogram("len(result0)", uprobe.Log2(), "stack"), uprobe.WithStack(8), uprobe.WithCondition("err == nil"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	time.Sleep(10 * time.Second)
+	if err := t.Close(); err != nil {
+		log.Fatal(err)
+	}
+	rows, err := t.Aggregates()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, a := range rows {
+		if s, ok := a.Key[0].Value.(uprobe.Stack); ok {
+			fmt.Println(a.Sum(), "bytes in", a.Count, "calls from")
+			fmt.Println(s)
+		}
+	}
+}
+
 // Trace a service, all of its processes, and know when they come and go.
 func ExampleWithProcesses() {
 	t, err := uprobe.Trace("/usr/bin/app", "main.handle", func(c *uprobe.Call) { fmt.Println(c.PID(), c) },

@@ -30,9 +30,12 @@ func (k *kernel) needStacks(funcs []*Func) (err error) {
 	}
 	create := func(depth int) (*ebpf.Map, error) {
 		key := probegen.StackKeySize(depth)
+		room := min(maxStacks, stackBytes/key)
+		if k.opts.aggregate != nil {
+			room = max(room, min(k.opts.maxKeys, keyMemory/key))
+		}
 		return ebpf.NewMap(&ebpf.MapSpec{
-			Name: "argtap_stacks", Type: ebpf.Hash, KeySize: uint32(key), ValueSize: 8,
-			MaxEntries: uint32(min(maxStacks, stackBytes/key)),
+			Name: "argtap_stacks", Type: ebpf.Hash, KeySize: uint32(key), ValueSize: 8, MaxEntries: uint32(room),
 		})
 	}
 	k.stacks, err = create(depth)

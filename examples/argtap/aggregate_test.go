@@ -51,6 +51,10 @@ func TestAggregateCounts(t *testing.T) {
 			t.Errorf("%v:\n%s\nwant\n%s", tt.flags, r.stdout, tt.want)
 		}
 	}
+	if r := run("-count-by", "stack", "-count-by", "creator", "-count-by", "n < 10", "-frames", "1"); !strings.Contains(r.stdout, "  stack creator=runtime.") ||
+		!strings.Contains(r.stdout, " n < 10=false  30 |"+full+"|\n      main.main main.go:") || strings.Count(r.stdout, "\n      <cut at depth 1>\n") != 2 || len(r.lines()) != 7 {
+		t.Errorf("stacks:\n%s", r.stdout)
+	}
 	r := run("-json", "-hist", "duration", "-by", "n < 10")
 	var total uint64
 	for _, line := range r.lines() {
@@ -91,6 +95,10 @@ func TestAggregateErrors(t *testing.T) {
 		{"-count-by p", "a key is an integer, a bool or a string; this is *main.point"},
 		{"-count-by nn", "no parameter nn"},
 		{"-count-by 1", "a constant"},
+		{"-count-by n -stack", "use -count-by stack, or -hist with -by stack"},
+		{"-count-by n -pprof f", "-pprof with -count-by"},
+		{"-count-by n -frames 3", "-frames is for -stack and -pprof, and for counts by stack"},
+		{"-count-by n -where panicked", "ask for !panicked"},
 	} {
 		args := append(append([]string{"trace"}, strings.Fields(tt.flags)...), built.target, "main.work")
 		if r := argtap(t, args...); r.code == 0 || !strings.Contains(r.stderr, tt.want) {

@@ -1,0 +1,149 @@
+package uprobe
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestAggregateReturnsInEveryWay: results are counted, and what conditions of the return
+// keep out is not, on this kernel as if it lacked one thing or another.
+func TestAggregateReturnsInEveryWay(t *testing.T) {
+	needRoot(t)
+	target := startCaps(t, buildFixture(t, "caps"))
+	forEachWay(t, func(t *testing.T, lack []string) {
+		for _, first := range []int{0, 2} {
+			opts := []Option{
+				withoutFeatures(lack...), WithHistogram("result0*10 + n", Linear(0, 1000, 1), "n > 7", "result0 - n"),
+				WithCondition("result0 > 6 && (result2[0].X == n || n < -5) && !panicked && duration < 1h"), WithCondition("n != 9"),
+			}
+			if first > 0 {
+				opts = append(opts, WithFirst(first))
+			}
+			tr, err := Trace(target.path, "main.results", nil, opts...)
+			if err != nil {
+				t.Fatalf("%+v", err)
+			}
+			target.do("results 12")
+			if first > 0 {
+				if err := ends(t, tr); err != nil {
+					t.Error(err)
+				}
+			} else if err := tr.Close(); err != nil {
+				t.Error(err)
+			}
+			want := map[string]uint64{}
+			kept, panicked := uint64(0), uint64(0)
+			for n := int64(0); n < 12; n++ {
+				switch {
+				case n == 9:
+				case panics(n):
+					panicked++
+				case n >= 6 && (first == 0 || kept < uint64(first)):
+					want[fmt.Sprintf("%t 1 %d", n > 7, 10*(n+1)+n)]++
+					kept++
+				}
+			}
+			got := map[string]uint64{}
+			rows, err := tr.Aggregates()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range rows {
+				for _, b := range r.Buckets {
+					if b.Count > 0 {
+						got[fmt.Sprintf("%s %s %s", r.Key[0], r.Key[1], b.Low)] += b.Count
+					}
+				}
+			}
+			s := tr.Stats()
+			if fmt.Sprint(got) != fmt.Sprint(want) || s.Aggregated != kept ||
+				s.Aggregated+s.Filtered+s.Beyond+s.Lost+s.Open+s.Abandoned != s.Calls || s.Lost != 0 ||
+				first == 0 && (s.Calls != 12 || s.Open+s.Abandoned != panicked || s.Filtered != 12-kept-panicked) {
+				t.Errorf("first %d: %v, want %v: %+v", first, got, want, s)
+			}
+		}
+	})
+}
+
+// TestAggregateKeysInEveryWay has many threads call functions that are counted by who
+// calls: where this kernel could not do that it says so.
+func TestAggregateKeysInEveryWay(t *testing.T) {
+	needRoot(t)
+	target := startCaps(t, buildFixture(t, "caps"))
+	const calls = threads * perThread
+	forEachWay(t, func(t *testing.T, lack []string) {
+		old := slices.ContainsFunc(lack, func(l string) bool { return l == "loops" || l == "atomics" })
+		by := []string{"creator", "parent", "goroutine"}
+		if !old {
+			by = append(by, "stack")
+		} else if _, err := Trace(target.path, crowds[0], nil, WithCount("stack"), withoutFeatures(lack...)); !errors.Is(err, ErrKernel) || !strings.Contains(err.Error(), "needs Linux 5.17") {
+			t.Errorf("stacks: %v", err)
+		}
+		tr, err := Trace(target.path, crowds[0], nil, WithCount(by...), WithFuncs(crowds[1]), withoutFeatures(lack...))
+		if err != nil {
+			t.Fatalf("%+v", err)
+		}
+		target.do(fmt.Sprint("race ", threads))
+		if err := tr.Close(); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := tr.Aggregates()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if version, _ := kernelVersion(t); slices.Contains(lack, "atomics") && version >= 600 {
+			return // such programs are for kernels that do not preempt them
+		}
+		counts := map[string]uint64{}
+		stacks := map[string]bool{}
+		var busy uint64
+		for i := range rows {
+			r := &rows[i]
+			counts[fmt.Sprint(r.Func.Name(), r.Key[2])] += r.Count
+			if f, ok := r.Key[0].Value.(Frame); !ok || f.Func != "main.race" && !strings.HasPrefix(f.Func, "sync.") || f.Line == 0 {
+				t.Errorf("%s: creator %v", r, r.Key[0])
+			}
+			if p, ok := r.Key[1].Value.(uint64); !ok || p == 0 {
+				t.Errorf("%s: parent %v", r, r.Key[1])
+			}
+			if old {
+				continue
+			}
+			s, ok := r.Key[3].Value.(Stack)
+			if !ok {
+				if busy += r.Count; r.Key[3].Absent != noStackBusy {
+					t.Errorf("%s", r)
+				}
+				continue
+			}
+			stacks[s.String()] = true
+			if f := s.Frames(); f[0].Func != r.Func.Name() || s.End() != "" || f[len(f)-1].Func != "runtime.goexit" {
+				t.Errorf("%s:\n%s", r, s)
+			}
+		}
+		for k, n := range counts {
+			if n != perThread {
+				t.Errorf("%s: %d calls, want %d", k, n, perThread)
+			}
+		}
+		// One stack of each function, however many threads have found it missing at once.
+		if s := tr.Stats(); s.Aggregated != 2*calls || s.Calls != s.Aggregated || len(counts) != 2*threads || !old && len(stacks) != 2 || busy > calls/2 {
+			t.Errorf("%d goroutines, %d stacks, %d calls without: %+v", len(counts), len(stacks), busy, s)
+		}
+	})
+}
+
+// TestAggregateStacksFull: stacks that there is no room for are counted, under the
+// reason.
+func TestAggregateStacksFull(t *testing.T) {
+	for id, want := range map[uint64]string{
+		0: noStackBusy, 2: noStackGoroutine, 3: noStackUnread, 4: "no room for further stacks", 1 << 40: "could not be read",
+	} {
+		if why := noStackKey(id); !strings.Contains(why, want) {
+			t.Errorf("%d: %s", id, why)
+		}
+	}
+}
