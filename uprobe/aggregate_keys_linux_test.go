@@ -147,3 +147,57 @@ func TestAggregateStacksFull(t *testing.T) {
 		}
 	}
 }
+
+// TestAggregateKeyErrors: what cannot be counted by is an error that says why, and what
+// has several meanings has the nearest.
+func TestAggregateKeyErrors(t *testing.T) {
+	path := buildFixture(t, "returns")
+	hist := func(expr string, by ...string) Option { return WithHistogram(expr, Log2(), by...) }
+	for _, tt := range []struct {
+		fn   string
+		opt  []Option
+		want string // "" for none
+	}{
+		{"work", []Option{WithCount("stack", "creator", "parent", "goroutine")}, ""},
+		{"work", []Option{WithCount("n", "r", "err == nil", "duration > 1ms")}, ""},
+		{"work", []Option{hist("r"), WithCondition("panicked")}, "calls that are left by a panic are not seen where calls are counted"},
+		{"work", []Option{hist("n"), WithCondition("panicked || n > 3")}, "calls that are left by a panic are not seen"},
+		{"work", []Option{hist("n"), WithCondition("panicked && !panicked")}, ""}, // nothing is counted, and nothing missed
+		{"work", []Option{hist("n"), WithCondition("!panicked && r > 2")}, ""},
+		{"work", []Option{WithCount("panicked")}, "so panicked says nothing of them"},
+		{"work", []Option{WithCount("err")}, "a key is an integer, a bool or a string; this is error"},
+		{"work", []Option{hist("out")}, "what is counted by size is an integer"},
+		{"work", []Option{hist("s[r]")}, "only numbers and bools can be kept until then, not a string"},
+		{"work", []Option{hist("zz")}, "no parameter zz; parameters: id, n, s, p"},
+		{"work", []Option{hist("r > n")}, "what is counted by size is an integer"},
+		{"work", []Option{WithCount("s", "s", "s", "r*n")}, "a key of 232 bytes, and 16 of what is known at the entry and needed when a call returns, where there is room for 240: leave out a part"},
+		{"never", []Option{WithCount("duration > 1ms")}, "its calls cannot be counted: that is done when they return, and it has no return"},
+		{"never", []Option{hist("duration")}, "its durations cannot be counted: that is done when they return, and it has no return"},
+		{"never", []Option{WithCount(), WithCondition("duration > 1ms")}, "it needs what is known only when the call returns, which cannot be had: it has no return"},
+		{"shadows", []Option{WithCount("duration")}, ""},
+	} {
+		o, err := newOptions(tt.opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _, err := openBinary(path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		funcs, _, err := b.resolve([]string{"main." + tt.fn}, o)
+		if err == nil {
+			err = joinAggregates(funcs)
+		}
+		b.close()
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", tt.fn, err, tt.want)
+		}
+		var e *ExprError
+		if errors.As(err, &e) && e.NeedsResults {
+			t.Errorf("%v: results are there", err)
+		}
+		if tt.want == "" && tt.fn == "shadows" && funcs[0].aggregated.program.Whole() {
+			t.Error("the parameter duration is known at the entry")
+		}
+	}
+}
