@@ -136,8 +136,7 @@ func (c *exprCompiler) aggregated(f *Func, d *description, part *aggregatedPart,
 }
 
 // aggregatedTree returns what an expression of an aggregation is made of, and if that
-// are results the scope that has them. Of what makes no sense with results, either, the
-// error is that for the parameters.
+// are results the scope that has them.
 func (c *exprCompiler) aggregatedTree(d *description, text string) (*expr.Node, *returnScope, error) {
 	e, err := expr.Compile(text, c.scope)
 	if err == nil {
@@ -149,8 +148,8 @@ func (c *exprCompiler) aggregatedTree(d *description, text string) (*expr.Node, 
 	}
 	s.Durations = true
 	late, lerr := expr.Compile(text, s.Scope)
-	if lerr != nil || expr.Find(late.Root, s.late) == nil {
-		return nil, nil, exprError(err)
+	if lerr != nil {
+		return nil, nil, exprError(lerr)
 	}
 	return s.own(late.Root), s, nil
 }

@@ -168,7 +168,7 @@ func TestAggregateKeyErrors(t *testing.T) {
 		{"work", []Option{WithCount("err")}, "a key is an integer, a bool or a string; this is error"},
 		{"work", []Option{hist("out")}, "what is counted by size is an integer"},
 		{"work", []Option{hist("s[r]")}, "only numbers and bools can be kept until then, not a string"},
-		{"work", []Option{hist("zz")}, "no parameter zz; parameters: id, n, s, p"},
+		{"work", []Option{hist("zz")}, "no parameter or result zz; there are: id, n, s, p, r, err, out, q, result0"},
 		{"work", []Option{hist("r > n")}, "what is counted by size is an integer"},
 		{"work", []Option{WithCount("s", "s", "s", "r*n")}, "a key of 232 bytes, and 16 of what is known at the entry and needed when a call returns, where there is room for 240: leave out a part"},
 		{"never", []Option{WithCount("duration > 1ms")}, "its calls cannot be counted: that is done when they return, and it has no return"},

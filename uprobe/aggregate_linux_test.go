@@ -184,6 +184,7 @@ func TestAggregateRedacted(t *testing.T) {
 	for fn, exprs := range map[string][]string{
 		"hidden":  {"v.Name", "v.Name[2]", "len(v.Name)", `v.Name == "a"`, "k[0]", "len(k)", "list[0][1]", "h.Text", "cap(c.Keys)"},
 		"generic": {"x", "len(x)", "x[0]", "y.Name"},
+		"gives":   {"len(authToken)", "result0", "result0[0]", `authToken == "a"`, "vault.Name", "len(out)", "out", "result2[1]"},
 	} {
 		for _, e := range exprs {
 			for what, opt := range map[string]Option{"count": WithCount("pid", e), "histogram": WithHistogram(e, Log2())} {

@@ -93,7 +93,7 @@ func TestAggregateErrors(t *testing.T) {
 		{"-hist n:linear:5:0:1", "must end behind its beginning"},
 		{"-hist s", "what is counted by size is an integer"},
 		{"-count-by p", "a key is an integer, a bool or a string; this is *main.point"},
-		{"-count-by nn", "no parameter nn"},
+		{"-count-by nn", "no parameter or result nn"},
 		{"-count-by 1", "a constant"},
 		{"-count-by n -stack", "use -count-by stack, or -hist with -by stack"},
 		{"-count-by n -pprof f", "-pprof with -count-by"},

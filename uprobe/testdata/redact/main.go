@@ -183,6 +183,13 @@ func hidden(h hider, v *Vault, k Key, list []Key, c *config) { sink = k }
 //go:noinline
 func plain(user string, n int) { sink = n }
 
+// gives has results that are redacted by name, by type, and in its instance.
+//
+//go:noinline
+func gives[T any](user string, v T) (authToken string, vault *Vault, out T, n int) {
+	return user, nil, v, len(user)
+}
+
 func call(name string) error {
 	needles = nil
 	switch name {
@@ -234,6 +241,8 @@ func call(name string) error {
 		generic(public, Key(secret()), []Key{Key(secret())}, &Vault{secret(), number()})
 	case "hidden":
 		hidden(hider{password{secret()}}, &Vault{secret(), number()}, Key(secret()), []Key{Key(secret())}, &config{User: public})
+	case "gives":
+		gives(public, Key(secret()))
 	case "plain":
 		plain(public, 4)
 	default:
