@@ -231,10 +231,7 @@ func (b *executable) placed(h *hosted, name string, sites *site.Sites, pl codePl
 	if f.g.Kind != probegen.GNone {
 		f.plan.Goroutine = b.gOffsets().goid
 	}
-	if o.limits.Stack > 0 || f.keyedByStack() {
-		// The walk begins with the frame of a function at its entry.
-		f.noStack = "lines and inlined calls have no stack yet"
-	}
+	b.findStack(f, h.Func, h.d, o)
 	b.planStack(f, o)
 	if f.countedAtReturn() && !o.inspect {
 		return nil, f.notCounted()

@@ -35,12 +35,14 @@ type Frame struct {
 	Func string
 	// File is the path of the source file as the compiler was given it, and Line the
 	// line of the call: in the first frame that of the function's declaration, or
-	// before Go 1.20 of its first instruction. They are "" and 0 if nothing tells
-	// them.
+	// before Go 1.20 of its first instruction; of a line that is traced that, and of an
+	// inlined call the line of its first instruction. They are "" and 0 if nothing
+	// tells them.
 	File string
 	Line int
 	// PC is the return address as the binary states it, or outside the binary as it
-	// is in the process. In the first frame it is the address of the function.
+	// is in the process. In the first frame it is the address of the function, or of
+	// the place within it that is traced.
 	PC uint64
 	// Inlined says that the function was inlined into that of the next frame.
 	Inlined bool

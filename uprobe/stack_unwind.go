@@ -49,7 +49,7 @@ type unwinding struct {
 
 // resolve looks up the words.
 func (u *unwinding) resolve() {
-	callee := u.fn.name
+	callee := u.fn.host()
 	for _, w := range u.words {
 		pc, _ := capture.StackPC(w)
 		injected := interrupts[callee]
@@ -129,8 +129,8 @@ func (f *Func) symbolize(st *callStack, outside func(pc uint64) Frame) Stack {
 func (f *Func) unwind(st *callStack, outside func(pc uint64) Frame) Stack {
 	u := unwinding{fn: f, words: st.words, arm64: f.arch == abi.ARM64}
 	u.resolve()
-	s := Stack{frames: []Frame{f.firstFrame()}}
-	callee, last := f.name, ""
+	s := Stack{frames: f.firstFrames()}
+	callee, last := s.frames[len(s.frames)-1].Func, ""
 	for i, w := range u.words {
 		pc, _ := capture.StackPC(w)
 		l := u.lines[i]

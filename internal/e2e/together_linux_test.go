@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -47,13 +48,20 @@ func TestTogether(t *testing.T) {
 	optimised, plain := fixture.Build(t, src), fixture.Build(t, src, "-gcflags=all=-N -l")
 	t.Run("stack", func(t *testing.T) {
 		for fn, path := range map[string]string{"main.go:13": plain, "main.clamp": optimised} {
+			want := map[string]string{"main.go:13": "main.work 13 ", "main.clamp": "main.clamp 4 main.work 12 "}[fn] + "main.main.func1 23 runtime.goexit"
 			var calls int
 			tr := trace(t, path, []string{fn}, func(c *uprobe.Call) {
 				calls++
-				why, absent := c.Stack().Absent()
 				by := c.Creation().By
-				if !absent || !strings.Contains(why, "inlined calls have no stack") || by.Func != "main.main" || by.Line != 21 {
-					t.Errorf("%s: stack %v, created by %+v", fn, c.Stack(), by)
+				text := ""
+				for _, f := range c.Stack().Frames() {
+					text += f.Func
+					if f.Func != "runtime.goexit" {
+						text += fmt.Sprintf(" %d ", f.Line)
+					}
+				}
+				if text != want || c.Stack().End() != "" || by.Func != "main.main" || by.Line != 21 {
+					t.Errorf("%s: stack %s, want %s; created by %+v", fn, text, want, by)
 				}
 			}, uprobe.WithInlined(), uprobe.WithStack(8))
 			if out, err := exec.Command(path).CombinedOutput(); err != nil {
@@ -65,8 +73,8 @@ func TestTogether(t *testing.T) {
 				t.Errorf("%s: %d calls", fn, calls)
 			}
 			for _, f := range tr.Funcs() {
-				if f.NoStack() == "" {
-					t.Errorf("%s has stacks", f)
+				if f.NoStack() != "" {
+					t.Errorf("%s has no stacks: %s", f, f.NoStack())
 				}
 			}
 		}
@@ -98,9 +106,9 @@ func TestTogether(t *testing.T) {
 			t.Errorf("%v, want %s", err, name)
 		}
 	}
-	_, err := uprobe.Trace(optimised, "main.work", nil, uprobe.WithCount("i"), uprobe.WithCondition("duration > 1ms"))
+	_, err := uprobe.Trace(optimised, "main.clamp", nil, uprobe.WithInlined(), uprobe.WithCount("v"), uprobe.WithCondition("duration > 1ms"))
 	var e *uprobe.ExprError
-	if !errors.As(err, &e) || e.NeedsResults || !strings.Contains(err.Error(), "counted by what is known at their entry") {
+	if !errors.As(err, &e) || e.NeedsResults || !strings.Contains(err.Error(), "no return of its own") {
 		t.Errorf("%v", err)
 	}
 	_, err = uprobe.Trace(optimised, "main.work", nil, uprobe.WithCount("i"), uprobe.WithStack(4))
