@@ -139,7 +139,7 @@ func (b *executable) inlinedSpots(pattern string, o *options) ([]spot, error) {
 	hosts := map[symbols.VirtAddr]*copyHost{}
 	spots := make([]spot, 0, len(copies))
 	for _, c := range copies {
-		pl := codePlace{inlined: []Inlining{{Caller: c.Caller, File: c.File, Line: c.Line}}}
+		pl := codePlace{inlined: []Inlining{{Caller: c.Caller, File: c.File, Line: c.Line}}, depth: c.Depth + 1}
 		spots = append(spots, spot{name: c.Name, addr: c.Ranges[0].Low, place: pl, make: func() (*Func, error) {
 			h := hosts[c.Entry]
 			if h == nil {

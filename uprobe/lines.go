@@ -195,7 +195,7 @@ func (h *lineHost) spot(r lineRow) (spot, bool, error) {
 			return spot{}, false, err
 		}
 	}
-	pl := codePlace{file: h.file, line: h.line, inlined: inlinings(calls)}
+	pl := codePlace{file: h.file, line: h.line, inlined: inlinings(calls), depth: len(calls)}
 	name := h.Name
 	if len(calls) > 0 {
 		name = calls[len(calls)-1].Name

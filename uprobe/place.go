@@ -24,6 +24,9 @@ type codePlace struct {
 	// inlined is where the code was inlined, the innermost call first; empty if it
 	// was not.
 	inlined []Inlining
+	// depth is how many inlined calls it is in: of an inlined call that is traced,
+	// inlined has the innermost alone.
+	depth int
 }
 
 // Inlining is a call in whose place the compiler has put the body of the function

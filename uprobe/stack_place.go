@@ -15,38 +15,27 @@ func (f *Func) firstFrames() []Frame {
 	if f.place == nil {
 		return []Frame{f.firstFrame()}
 	}
-	pc := uint64(f.sites.Entry.Addr)
-	n := len(f.place.inlined)
-	first := Frame{Func: frameName(f.name), File: f.place.file, Line: f.place.line, PC: pc, Inlined: n > 0}
-	// The instruction may be one of a further call, which begins there and was inlined
-	// as well.
+	pl, pc := f.place, uint64(f.sites.Entry.Addr)
+	first := Frame{Func: frameName(f.name), File: pl.file, Line: pl.line, PC: pc, Inlined: pl.depth > 0}
 	l := f.names.line(pc)
-	at := 0
-	if l != nil {
-		at = len(l.frames) - n - 1
+	if l == nil || len(l.frames) <= pl.depth {
+		if pl.depth > 0 {
+			first.Missing = "nothing tells what it was inlined into"
+		}
+		return []Frame{first}
 	}
-	known := l != nil && at >= 0
-	if known && f.place.file == "" {
-		first.File, first.Line = l.frames[at].File, l.frames[at].Line
+	// The instruction may be one of a further call, which begins there and was inlined
+	// as well: of that there is no frame yet.
+	begun := len(l.frames) - pl.depth - 1
+	own := l.frames[begun:]
+	if first.entry = own[0].entry; pl.file == "" {
+		first.File, first.Line = own[0].File, own[0].Line
 	}
 	frames := []Frame{first}
-	for i, c := range f.place.inlined {
-		if known && l.wrapper[at+1+i] {
-			continue
+	for i, f := range own[1:] {
+		if f.PC = pc; !l.wrapper[begun+1+i] {
+			frames = append(frames, f)
 		}
-		frames = append(frames, Frame{Func: frameName(c.Caller), File: c.File, Line: c.Line, PC: pc, Inlined: i < n-1})
-	}
-	if last := &frames[len(frames)-1]; !last.Inlined {
-		last.entry = uint64(f.entry)
 	}
 	return frames
-}
-
-// host is the name of the function whose code is traced, which others may have been
-// inlined into.
-func (f *Func) host() string {
-	if f.place == nil || len(f.place.inlined) == 0 {
-		return f.name
-	}
-	return f.place.inlined[len(f.place.inlined)-1].Caller
 }

@@ -47,9 +47,8 @@ type unwinding struct {
 	arm64    bool
 }
 
-// resolve looks up the words.
-func (u *unwinding) resolve() {
-	callee := u.fn.host()
+// resolve looks up the words. callee is the function whose return address is the first.
+func (u *unwinding) resolve(callee string) {
 	for _, w := range u.words {
 		pc, _ := capture.StackPC(w)
 		injected := interrupts[callee]
@@ -128,9 +127,9 @@ func (f *Func) symbolize(st *callStack, outside func(pc uint64) Frame) Stack {
 
 func (f *Func) unwind(st *callStack, outside func(pc uint64) Frame) Stack {
 	u := unwinding{fn: f, words: st.words, arm64: f.arch == abi.ARM64}
-	u.resolve()
 	s := Stack{frames: f.firstFrames()}
 	callee, last := s.frames[len(s.frames)-1].Func, ""
+	u.resolve(callee)
 	for i, w := range u.words {
 		pc, _ := capture.StackPC(w)
 		l := u.lines[i]
