@@ -239,7 +239,7 @@ func (a *Aggregate) Summary() string {
 //
 // A part of a key that has no value is {"expr":…,"absent":"reason"}, a string that was cut
 // has "cut":true. A frame is {"func":…,"file":…,"line":…}, a stack a list of frames, with "end":"reason"
-// beside it if there are more. Durations have "unit":"ns". Calls without a value are "absent":1,"absent_why":["reason"], those
+// beside it if there are more. Durations have "unit":"ns", lines "file" and "line". Calls without a value are "absent":1,"absent_why":["reason"], those
 // of other keys have "other":true.
 func (a *Aggregate) MarshalJSON() ([]byte, error) {
 	type part struct {
@@ -265,6 +265,8 @@ func (a *Aggregate) MarshalJSON() ([]byte, error) {
 	}
 	out := struct {
 		Func  string `json:"func"`
+		File  string `json:"file,omitempty"`
+		Line  int    `json:"line,omitempty"`
 		Key   []part `json:"key,omitempty"`
 		Other bool   `json:"other,omitempty"`
 		Count uint64 `json:"count"`
@@ -277,6 +279,7 @@ func (a *Aggregate) MarshalJSON() ([]byte, error) {
 	}{
 		Func: a.Func.Name(), Other: a.Other, Count: a.Count, Value: a.value.text, Absent: a.Absent, AbsentWhy: a.AbsentWhy,
 	}
+	out.File, out.Line = a.Func.Line()
 	if a.IsDuration() {
 		out.Unit = "ns"
 	}

@@ -17,7 +17,7 @@ import (
 // frame takes one short read. A stack is sent once, and again only where it changes,
 // so that calls that come the same way cost little more than following it. Frames are given
 // names when they are asked for. Where there is no stack, or no whole one, it says
-// why. It needs Linux 5.17.
+// why. The stack of a line, or of an inlined call, begins there. It needs Linux 5.17.
 func WithStack(depth int) Option {
 	return func(o *options) error {
 		if depth < 1 || depth > capture.MaxStack {

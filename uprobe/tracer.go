@@ -54,7 +54,8 @@ type Tracer struct {
 // Stats are the counts of a tracer. Calls = Delivered + Aggregated + Lost + Filtered + Sampled +
 // Limited + Beyond + Paused + Open + Abandoned: every call is in one of them, but for
 // calls that are still in the buffer, which are in none yet. Open and Abandoned are 0
-// without [WithResults] and durations that are counted.
+// without [WithResults], and unless calls are counted when they return: see
+// [WithHistogram].
 type Stats struct {
 	// Calls is the number of calls that were seen.
 	Calls uint64

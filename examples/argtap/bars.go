@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -51,7 +52,7 @@ func (b *board) render(all []uprobe.Aggregate, width int) (lines []string) {
 		slices.SortStableFunc(all, func(a, b uprobe.Aggregate) int { return cmp.Compare(b.Count, a.Count) })
 		var bars []bar
 		for i := range all {
-			bars = append(bars, bar{label: all[i].Func.Name(), n: all[i].Count})
+			bars = append(bars, bar{label: placeText(all[i].Func), n: all[i].Count})
 		}
 		b.bars(bars, width, add)
 		return lines
@@ -69,13 +70,13 @@ func (b *board) render(all []uprobe.Aggregate, width int) (lines []string) {
 			for i := range rows {
 				bars = append(bars, bar{keyText(&rows[i]), rows[i].Count, keyFrames(&rows[i])})
 			}
-			add(cyan, f.Name())
+			add(cyan, placeText(f))
 			b.bars(bars, width, add)
 			continue
 		}
 		for i := range rows {
 			a := &rows[i]
-			title := f.Name()
+			title := placeText(f)
 			if k := keyText(a); k != "" {
 				title += " " + k
 			}
@@ -125,6 +126,18 @@ func (b *board) bars(bars []bar, width int, add func(colour, text string)) {
 			add("", l)
 		}
 	}
+}
+
+// placeText returns what is counted: a function, a line of one, or one where it was
+// inlined.
+func placeText(f *uprobe.Func) string {
+	if file, line := f.Line(); line > 0 {
+		return fmt.Sprintf("%s:%d %s", path.Base(file), line, f.Name())
+	}
+	if in, ok := f.Inlined(); ok {
+		return f.Name() + " inlined in " + in.String()
+	}
+	return f.Name()
 }
 
 // keyText returns the key of a row as people read it, but for stacks.

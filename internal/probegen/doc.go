@@ -69,9 +69,14 @@
 // found by its key in a hash, and made there by a copy of a row of zeros; if the hash
 // is full, or there is no key, it is the function's own in an array. Threads may
 // preempt one another on a CPU, so all is added atomically, and extremes are compared
-// and exchanged; where that is not to be had, no program is preempted. For a duration
-// the key waits in [MapOpen] from the entry to the return, and a call that is found
-// there in the place of another is counted ([Overtaken]), as no record tells of it.
+// and exchanged; where that is not to be had, no program is preempted. For a duration,
+// and for all else that is known at the return only, the key waits in [MapOpen], with
+// what the return needs of the entry, and a call that is found there in the place of
+// another is counted ([Overtaken]), as no record tells of it. What the return's
+// conditions keep out is counted as [Filtered] then.
+//
+// A stack is in a key by its ID in [MapStacks], where the tracer finds its frames: no
+// record has to arrive for them.
 //
 // # What is erased
 //
@@ -114,7 +119,7 @@
 //	    and comparison, and
 //	    addition that returns the old sum
 //	    on arm64, where the compiler came later          5.18
-//	stacks: bpf_loop, atomic exchange                    5.17  Plan.StackDepth 0
+//	stacks: bpf_loop, atomic exchange                    5.17  Plan.StackDepth 0, no [KeyStack]
 //	Options.Sleepable: bpf_copy_from_user in uprobes     6.0   leave it out
 //	GThread: task_struct in the kernel's type data             Options.ThreadBase 0
 //
