@@ -21,7 +21,8 @@ import (
 // The parts of the key, at most four, are expressions as in [WithCapture] that are
 // integers, bools or strings, of which the first 64 bytes count. Results, by their
 // names or as result0 and so on, and "duration" may be in them, as in [WithCondition].
-// These words are parts, too, unless a parameter has that name:
+// These words are parts, too, unless a parameter has that name (a result that has it is
+// result0 and so on):
 //
 //	goroutine  the ID of the goroutine, 0 on a system stack
 //	parent     that of the goroutine that started it, 0 if the runtime did; since Go 1.21
