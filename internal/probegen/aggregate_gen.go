@@ -224,7 +224,10 @@ func (g *gen) overtaken(none string) {
 // aggregateReturn counts the call that returns, if its conditions are met.
 func (g *gen) aggregateReturn(f *Func) {
 	a, at := f.Aggregate, f.Aggregate.openAt(g.opts.Kept)
-	none, emitNone := g.findOpen(f)
+	g.openKey(f, g.lost(LossLater)) // it may be that of a call that is open
+	g.note("which call returns?")
+	none, emitNone := g.unmatched()
+	g.findOpen(f, none)
 	fields := []int16{}
 	if a.AtReturn {
 		fields = append(fields, OpenBias)
