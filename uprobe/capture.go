@@ -55,7 +55,8 @@ func WithCapture(exprs ...string) Option {
 // they are counted in [Stats].Filtered. A condition that has no value in a call
 // is not met, nor is one whose memory cannot be read. It cannot look into maps. Of
 // several conditions all must be met. The condition must make sense for each
-// function that is traced, as with WithCapture.
+// function that is traced, as with WithCapture. What it may name of the return with
+// [WithResults] it also may with [WithCount] and [WithHistogram], but for panics.
 func WithCondition(condition string) Option {
 	return func(o *options) error {
 		o.conds = append(o.conds, condition)

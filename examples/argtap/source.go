@@ -27,8 +27,9 @@ func (s *source) register(fs *flag.FlagSet) {
 	fs.Var(&s.captures, "capture", "capture the value of `EXPR`, in Go over the parameters, instead of the\n"+
 		"parameters, as 'r.URL.Path' or 'len(body)'; may be repeated")
 	fs.StringVar(&s.where, "where", "", "only calls for which `EXPR` is true, a condition in Go over the parameters,\n"+
-		"as 'n > 1000 && r.Method == \"GET\"'; with -results also over results by name\n"+
-		"or as result0, duration and panicked: 'err != nil || duration > 10ms';\n"+
+		"as 'n > 1000 && r.Method == \"GET\"'; with -results, -count-by or -hist also over\n"+
+		"results by name or as result0, duration and panicked:\n"+
+		"'err != nil || duration > 10ms';\n"+
 		"the others are counted as filtered")
 	fs.StringVar(&s.debugFile, "debug-file", "", "read debug information from `FILE`")
 	fs.Var(&s.redact, "redact", "redact what is called `NAME` too: parameters and fields in whose names\n"+
