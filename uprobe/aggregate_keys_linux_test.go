@@ -131,14 +131,14 @@ func TestAggregateKeysInEveryWay(t *testing.T) {
 		}
 		t.Logf("%d of %d calls found no memory for their stack", busy, 2*calls)
 		// One stack of each function, however many threads have found it missing at once.
-		if s := tr.Stats(); s.Aggregated != 2*calls || s.Calls != s.Aggregated || len(counts) != 2*threads || !old && len(stacks) != 2 || busy > calls/2 {
+		if s := tr.Stats(); s.Aggregated != 2*calls || s.Calls != s.Aggregated || s.LostStacks != busy || len(counts) != 2*threads || !old && len(stacks) != 2 || busy > calls/2 {
 			t.Errorf("%d goroutines, %d stacks, %d calls without: %+v", len(counts), len(stacks), busy, s)
 		}
 	})
 }
 
-// TestAggregateStacksFull: stacks that there is no room for are counted, under the
-// reason.
+// TestAggregateStacksFull: calls by stacks that there is no room for are counted, under
+// the reason.
 func TestAggregateStacksFull(t *testing.T) {
 	for id, want := range map[uint64]string{
 		0: noStackBusy, 2: noStackGoroutine, 3: noStackUnread, 4: "no room for further stacks", 1 << 40: "could not be read",
@@ -146,6 +146,39 @@ func TestAggregateStacksFull(t *testing.T) {
 		if why := noStackKey(id); !strings.Contains(why, want) {
 			t.Errorf("%d: %s", id, why)
 		}
+	}
+	needRoot(t)
+	if c := probeCapabilities(); !c.loops || !c.atomics {
+		t.Log("the kernel has no loops")
+		return
+	}
+	target := startCaps(t, buildFixture(t, "caps"))
+	full := func(o *options) error { o.stackRoom = 1; return nil }
+	tr, err := Trace(target.path, crowds[0], nil, WithCount("stack"), WithFuncs(crowds[1]), full)
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	target.do(fmt.Sprint("race ", threads))
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := tr.Aggregates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const calls = threads * perThread
+	var stacks, lost uint64
+	for i := range rows {
+		if s, ok := rows[i].Key[0].Value.(Stack); ok {
+			if stacks += rows[i].Count; s.Frames()[0].Func != rows[i].Func.Name() || s.End() != "" {
+				t.Errorf("%s", s)
+			}
+		} else if lost += rows[i].Count; !strings.Contains(rows[i].Key[0].Absent, "no room") && rows[i].Key[0].Absent != noStackBusy {
+			t.Errorf("%s", &rows[i])
+		}
+	}
+	if s := tr.Stats(); stacks+lost != 2*calls || lost < calls || stacks == 0 || s.LostStacks != lost || s.Aggregated != 2*calls {
+		t.Errorf("%d calls with a stack, %d without: %+v", stacks, lost, s)
 	}
 }
 

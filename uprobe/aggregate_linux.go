@@ -126,7 +126,11 @@ func (k *kernel) countAggregates(c *kernelCounts) {
 		k.opts.log.Warn("what was counted cannot be read", "err", c.rowsErr)
 	}
 	for i := range c.rows {
-		c.funcs[c.rows[i].fn].Aggregated += c.rows[i].all()
+		y := &c.rows[i]
+		c.funcs[y.fn].Aggregated += y.all()
+		if k.aggregates.funcs[y.fn].lacksStack(y.key) {
+			c.lostStacks += y.all()
+		}
 	}
 	if k.open == nil {
 		return

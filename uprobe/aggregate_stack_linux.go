@@ -55,13 +55,22 @@ func (k *kernel) readStackMap() error {
 
 // stackID returns the ID of the stack in a key, 0 if there is none.
 func (f *Func) stackID(key []byte) uint64 {
-	if key == nil {
-		return 0
-	}
+	id, _ := f.stackOf(key)
+	return id
+}
+
+// lacksStack reports whether there was no memory or no room for the stack in a key.
+func (f *Func) lacksStack(key []byte) bool {
+	id, ok := f.stackOf(key)
+	return ok && (id == capture.StackNone || id == capture.StackFull)
+}
+
+// stackOf returns what a key has of a stack, and whether it has one as a part.
+func (f *Func) stackOf(key []byte) (id uint64, ok bool) {
 	for i, p := range f.aggregated.program.Key {
-		if p.Expr == nil && p.Kind == probegen.KeyStack {
-			return binary.LittleEndian.Uint64(key[f.aggregated.program.Layout.Offset(i):])
+		if key != nil && p.Expr == nil && p.Kind == probegen.KeyStack {
+			return binary.LittleEndian.Uint64(key[f.aggregated.program.Layout.Offset(i):]), true
 		}
 	}
-	return 0
+	return 0, false
 }

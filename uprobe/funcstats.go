@@ -62,6 +62,8 @@ type kernelCounts struct {
 	// rows are what calls are counted by, rowsErr is why some are missing.
 	rows    []tally
 	rowsErr error
+	// lostStacks are those of calls that are counted without one.
+	lostStacks uint64
 }
 
 // Stats returns the counts up to now. After the tracer has ended they are
@@ -77,7 +79,7 @@ func (t *Tracer) Stats() Stats {
 		t.tallies[i].addTo(&s)
 	}
 	s.LostMalformed += t.malformed.Load()
-	s.Unbound, s.LostStacks = t.unbound.Load(), t.lostStacks.Load()
+	s.Unbound, s.LostStacks = t.unbound.Load(), t.lostStacks.Load()+c.lostStacks
 	s.sum()
 	return s
 }

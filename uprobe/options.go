@@ -66,6 +66,8 @@ type options struct {
 	first  bool // probe the first instruction; for measurements
 	// lack names kernel features to do without; for tests.
 	lack []string
+	// stackRoom is how many stacks there is room for, 0 for the default; for tests.
+	stackRoom int
 
 	given     []givenSignature
 	debugFile string

@@ -34,6 +34,9 @@ func (k *kernel) needStacks(funcs []*Func) (err error) {
 		if k.opts.aggregate != nil {
 			room = max(room, min(k.opts.maxKeys, keyMemory/key))
 		}
+		if k.opts.stackRoom > 0 {
+			room = k.opts.stackRoom
+		}
 		return ebpf.NewMap(&ebpf.MapSpec{
 			Name: "argtap_stacks", Type: ebpf.Hash, KeySize: uint32(key), ValueSize: 8, MaxEntries: uint32(room),
 		})

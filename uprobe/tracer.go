@@ -118,8 +118,8 @@ type Stats struct {
 	// argument that the func of [Bind] takes was absent, so that it was not called.
 	Unbound uint64
 	// LostStacks is the number of calls without the stack that [WithStack] asked for,
-	// because the ring buffer was full or no memory was free. They are in the other
-	// counts, too.
+	// or by which they are counted, because the ring buffer was full, no memory was free,
+	// or there was no room for another. They are in the other counts, too.
 	LostStacks uint64
 }
 

@@ -192,7 +192,7 @@ func testAggregateParallel(t *testing.T, path string) {
 		}
 		whole[n] += a.Count
 	}
-	if s := tr.Stats(); len(whole) != 32 || all != 32*calls || s.Aggregated != all || s.Calls != all || busy > calls {
+	if s := tr.Stats(); len(whole) != 32 || all != 32*calls || s.Aggregated != all || s.Calls != all || s.LostStacks != busy || busy > calls {
 		t.Errorf("%d calls from %d depths, %d without a stack, %+v", all, len(whole), busy, s)
 	}
 }
