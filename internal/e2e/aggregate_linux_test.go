@@ -265,7 +265,7 @@ func (c *aggregateCase) row(a *uprobe.Aggregate, key string, calls []counted) er
 			return fmt.Errorf("from %d to %d, want from %v to %v", low, high, limits[0], limits[1])
 		}
 	}
-	if c.value == nil || c.fn == "generic" {
+	if c.value == nil || c.fn == "generic" || n == 0 {
 		return nil
 	}
 	if a.Sum().Cmp(sum) != 0 || bigInt(a.Min()).Cmp(least) != 0 || bigInt(a.Max()).Cmp(most) != 0 {
