@@ -59,7 +59,7 @@ func WithCount(by ...string) Option {
 //
 // Calls in which the value is absent are counted apart, with the reasons. Durations are
 // those of [Call.Duration], in nanoseconds. They, and results, need the probes of
-// [WithResults]: the calls are counted when they return, under the key that they had at
+// [WithResults]: the calls are counted when they return, by what the arguments were at
 // their entry, and a function of which no results can be captured cannot be traced so.
 // A call that is left by a panic does not return: it is in [Stats].Abandoned, or as long
 // as that is not known in Open. So no condition may ask for such calls.

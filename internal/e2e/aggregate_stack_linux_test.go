@@ -10,6 +10,9 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
+// identity is a key of all that tells who calls.
+var identity = []string{"stack", "goroutine", "parent", "creator"}
+
 // TestAggregateStacks compares what is counted by stacks, creators, parents and
 // goroutines with the calls of testdata/stack, each of which the program tells: every
 // call is counted once, under its own stack.
@@ -20,7 +23,6 @@ func TestAggregateStacks(t *testing.T) {
 		return
 	}
 	src := stackSource(t)
-	identity := []string{"stack", "goroutine", "parent", "creator"}
 	for name, flags := range map[string][]string{"default": nil, "unoptimised": {"-gcflags=all=-N -l"}, "pie": {"-buildmode=pie"}} {
 		t.Run(name, func(t *testing.T) {
 			path := fixture.Build(t, src, flags...)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/argtap/argtap/uprobe"
 )
 
 // prebuiltVar is a directory with fixture programs that were built elsewhere, for
@@ -47,6 +49,10 @@ func TestPrebuilt(t *testing.T) {
 				compareWalk(t, path, minor)
 			case "stack":
 				testStack(t, path, 64, minor)
+				if minor >= 21 { // which have the parent's ID
+					testAggregateStacks(t, path, 32, uprobe.WithCount(identity...))
+				}
+				testStackPlaces(t, path, minor, false)
 			case "generic":
 				compareGeneric(t, path, minor < 22)
 			default:

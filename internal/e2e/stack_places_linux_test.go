@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,6 +13,9 @@ import (
 	"github.com/argtap/argtap/internal/fixture"
 	"github.com/argtap/argtap/uprobe"
 )
+
+//go:embed testdata/stack/main.go
+var stackText string
 
 // callingLines are lines of testdata/stack each of which calls one function that tells
 // its stack, once a pass.
@@ -52,13 +56,9 @@ func TestStackPlaces(t *testing.T) {
 // testStackPlaces traces a program that a minor release of Go built, and its inlined
 // calls if it has the same of them as the runtime tells.
 func testStackPlaces(t *testing.T, path string, minor int, inlined bool) {
-	text, err := os.ReadFile(filepath.Join("testdata", "stack", "main.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var patterns []string
 	lines := map[int]bool{}
-	for i, l := range strings.Split(string(text), "\n") {
+	for i, l := range strings.Split(stackText, "\n") {
 		if slices.Contains(callingLines, strings.TrimSpace(l)) {
 			patterns = append(patterns, fmt.Sprintf("main.go:%d", i+1))
 			lines[i+1] = true
