@@ -12,12 +12,9 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/argtap/argtap/internal/fixture"
 )
 
 // kernelsVar lists the kernels to boot, "5.10/amd64,6.1/arm64"; "all" is every
@@ -81,7 +78,9 @@ func TestKernels(t *testing.T) {
 			}
 			t.Run("uprobe", func(t *testing.T) { testUprobe(t, k) })
 			t.Run("programs", func(t *testing.T) { testPrograms(t, k) })
-			t.Run("values", func(t *testing.T) { testValues(t, k) })
+			for _, set := range []string{"values", "calls"} {
+				t.Run(set, func(t *testing.T) { testPrebuilt(t, k, set) })
+			}
 		})
 	}
 }
@@ -234,29 +233,21 @@ func testPrograms(t *testing.T, k *Kernel) {
 	runTests(t, k, "../probegen", "^TestVerifier", nil)
 }
 
-// testValues traces programs of which all values are compared with what they
-// print, built by an old release and by the newest; and whole calls of one that does
-// everything at once that is hard on a tracer.
-func testValues(t *testing.T, k *Kernel) {
+// releasesVar lists the releases of Go that build the programs of testPrebuilt.
+const releasesVar = "ARGTAP_RELEASES"
+
+// testPrebuilt traces programs of which all is compared with what they print, by
+// package e2e, built by an old release and by the newest: a set of its TestPrebuilt.
+func testPrebuilt(t *testing.T, k *Kernel, set string) {
+	releases := os.Getenv(releasesVar)
+	if releases == "" {
+		releases = "1.16.15,1.27.4"
+	}
 	dir := t.TempDir()
-	for minor, release := range map[int]string{16: "1.16.15", 27: "1.27.4"} {
-		for program, since := range map[string]int{"containers": 0, "walk": 0, "generic": 18, "storm": 19} {
-			if minor < since {
-				continue
-			}
-			src := fixture.Dir(t, "../e2e/testdata/"+program)
-			if program != "storm" {
-				maps.Copy(src, fixture.Dir(t, "../e2e/testdata/shape"))
-			}
-			for name := range src { // such as join_20.go
-				_, from, _ := strings.Cut(strings.TrimSuffix(name, ".go"), "_")
-				if n, err := strconv.Atoi(from); err == nil && n > minor {
-					delete(src, name)
-				}
-			}
-			built := fixture.BuildWith(t, fixture.Toolchain{Release: release, Arch: k.Arch}, src)
-			fixture.Copy(t, built, dir, fmt.Sprint(program, "-", minor))
-		}
+	cmd := exec.Command("go", "test", "-count=1", "-run=^TestPrebuild$", "../e2e")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("ARGTAP_PREBUILD=%s:%s:%s:%s", k.Arch, set, releases, dir))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
 	runTests(t, k, "../e2e", "^TestPrebuilt$", map[string]string{"programs": dir}, "ARGTAP_PREBUILT=/run/vm/programs")
 }
