@@ -54,6 +54,11 @@ var prebuilts = map[string]prebuilt{
 	"results_noopt": prebuiltResults(unoptimised),
 	"panics":        prebuiltPanics(nil),
 	"panics_noopt":  prebuiltPanics(unoptimised),
+	"random": {set: "calls", since: 22, source: func(t *testing.T, minor int) fixture.Source {
+		return randomResults(uint64(minor)).Source
+	}, test: func(t *testing.T, path string, minor int) {
+		testRandomResults(t, path, randomResults(uint64(minor)))
+	}},
 	"wrappers": {set: "calls", source: wrapperSource, test: func(t *testing.T, path string, minor int) {
 		for _, whole := range []bool{false, true} {
 			testWrappers(t, path, minor, whole)
