@@ -11,10 +11,14 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/argtap/argtap/internal/matrix"
 )
 
 // kernelsVar lists the kernels to boot, "5.10/amd64,6.1/arm64"; "all" is every
@@ -78,7 +82,7 @@ func TestKernels(t *testing.T) {
 			}
 			t.Run("uprobe", func(t *testing.T) { testUprobe(t, k) })
 			t.Run("programs", func(t *testing.T) { testPrograms(t, k) })
-			for _, set := range []string{"values", "calls"} {
+			for _, set := range []string{"values", "calls", "unoptimised"} {
 				t.Run(set, func(t *testing.T) { testPrebuilt(t, k, set) })
 			}
 		})
@@ -189,8 +193,8 @@ func testEnd(t *testing.T, k *Kernel) {
 }
 
 // runTests runs tests of another package in a guest, and requires that some of
-// them passed and none was skipped.
-func runTests(t *testing.T, k *Kernel, pkg, pattern string, files map[string]string, env ...string) {
+// them passed and none was skipped. It returns their output.
+func runTests(t *testing.T, k *Kernel, pkg, pattern string, files map[string]string, env ...string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "package.test")
 	goBuild(t, k.Arch, "test", "-c", "-o", bin, pkg)
@@ -218,6 +222,7 @@ func runTests(t *testing.T, k *Kernel, pkg, pattern string, files map[string]str
 			t.Log(text)
 		}
 	}
+	return out.String()
 }
 
 // testUprobe runs the tests of package uprobe about what kernels can do.
@@ -249,5 +254,45 @@ func testPrebuilt(t *testing.T, k *Kernel, set string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
-	runTests(t, k, "../e2e", "^TestPrebuilt$", map[string]string{"programs": dir}, "ARGTAP_PREBUILT=/run/vm/programs")
+	out := runTests(t, k, "../e2e", "^TestPrebuilt$", map[string]string{"programs": dir}, "ARGTAP_PREBUILT=/run/vm/programs")
+	lines := compared(t, k, releases, out)
+	if len(lines) == 0 {
+		t.Error("nothing was compared")
+	}
+	if os.Getenv(recordVar) != "1" || t.Failed() {
+		return
+	}
+	if err := matrix.RecordCompared("../../docs/kernels.jsonl", lines); err != nil {
+		t.Error(err)
+	}
+}
+
+// recordVar has how many calls were compared recorded, for the table in README.md.
+const recordVar = "ARGTAP_RECORD"
+
+// attribute is what TestPrebuilt tells of a program: how many calls it compared.
+var attribute = regexp.MustCompile(`(?m)^=== ATTR +TestPrebuilt/(\w+)-(\d+)\S* compared (\d+)$`)
+
+// compared is how many calls of each program were compared.
+func compared(t *testing.T, k *Kernel, releases, out string) (lines []matrix.Compared) {
+	kernel := strings.Join(strings.SplitN(k.Release, ".", 3)[:2], ".")
+	for _, m := range attribute.FindAllStringSubmatch(out, -1) {
+		c := matrix.Compared{Kernel: kernel, Arch: k.Arch, Program: m[1]}
+		for release := range strings.SplitSeq(releases, ",") {
+			if strings.HasPrefix(release, "1."+m[2]+".") {
+				c.Release = release
+			}
+		}
+		n, err := strconv.Atoi(m[3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := func(o matrix.Compared) bool { return o.Release == c.Release && o.Program == c.Program }
+		i := slices.IndexFunc(lines, same)
+		if i < 0 {
+			i, lines = len(lines), append(lines, c)
+		}
+		lines[i].Calls += n
+	}
+	return lines
 }
