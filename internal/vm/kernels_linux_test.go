@@ -296,3 +296,15 @@ func compared(t *testing.T, k *Kernel, releases, out string) (lines []matrix.Com
 	}
 	return lines
 }
+
+// TestCompared reads what a test tells.
+func TestCompared(t *testing.T) {
+	out := "=== RUN   TestPrebuilt/panics_noopt-16\n=== ATTR  TestPrebuilt/panics_noopt-16 compared 3000\n    x.go:1: some text\n" +
+		"=== ATTR  TestPrebuilt/aggregates-27/too_many compared 2\n=== ATTR  TestPrebuilt/aggregates-27/fib compared 40\n" +
+		"=== ATTR  TestOther/aggregates-27 compared 5\n"
+	got := compared(t, &Kernel{Release: "6.12.9-cloud", Arch: "arm64"}, "1.16.15,1.27.4", out)
+	want := []matrix.Compared{{"6.12", "arm64", "1.16.15", "panics_noopt", 3000}, {"6.12", "arm64", "1.27.4", "aggregates", 42}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
