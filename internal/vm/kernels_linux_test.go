@@ -303,7 +303,10 @@ func TestCompared(t *testing.T) {
 		"=== ATTR  TestPrebuilt/aggregates-27/too_many compared 2\n=== ATTR  TestPrebuilt/aggregates-27/fib compared 40\n" +
 		"=== ATTR  TestOther/aggregates-27 compared 5\n"
 	got := compared(t, &Kernel{Release: "6.12.9-cloud", Arch: "arm64"}, "1.16.15,1.27.4", out)
-	want := []matrix.Compared{{"6.12", "arm64", "1.16.15", "panics_noopt", 3000}, {"6.12", "arm64", "1.27.4", "aggregates", 42}}
+	want := []matrix.Compared{
+		{Kernel: "6.12", Arch: "arm64", Release: "1.16.15", Program: "panics_noopt", Calls: 3000},
+		{Kernel: "6.12", Arch: "arm64", Release: "1.27.4", Program: "aggregates", Calls: 42},
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
