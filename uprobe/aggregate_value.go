@@ -109,7 +109,8 @@ func (i Int) big() *big.Int {
 	if i.unsigned {
 		return new(big.Int).SetUint64(i.bits)
 	}
-	return big.NewInt(int64(i.bits))
+	// Not big.NewInt, whose sign some versions of QEMU get wrong: see internal/vm.
+	return new(big.Int).SetInt64(int64(i.bits))
 }
 
 // String returns the integer in decimal.

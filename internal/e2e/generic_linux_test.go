@@ -131,6 +131,7 @@ func compareGeneric(t *testing.T, path string, doubts bool) {
 			}
 		}
 	}
+	compared(t, len(want))
 	if failed > 10 {
 		t.Errorf("%d of %d calls in all", failed, len(want))
 	}

@@ -110,6 +110,7 @@ func testInlined(t *testing.T, l *fixture.Lines, path string) (calls, shown int)
 			}
 		}
 	}
+	compared(t, calls)
 	t.Logf("%d calls in %d places, %d left out, %d arguments shown, absent: %v", calls, len(traced), len(tr.LeftOut()), shown, absent)
 	return calls, shown
 }

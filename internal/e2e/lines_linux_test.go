@@ -90,7 +90,7 @@ func toldOf(out []byte) map[string][][]string {
 func compareLines(t *testing.T, l *fixture.Lines, want map[string][][]string, got map[string][]lineHit, exact bool) (shown int, absent map[string]int) {
 	t.Helper()
 	absent = map[string]int{}
-	bad := 0
+	bad, hits := 0, 0
 	for tag, m := range l.Marks {
 		if m.Bare {
 			continue
@@ -116,6 +116,7 @@ func compareLines(t *testing.T, l *fixture.Lines, want map[string][][]string, go
 			if !exact && len(h.why) == len(h.vals) {
 				continue // the compiler may do a part of a statement too early
 			}
+			hits++
 			if !slices.ContainsFunc(among, match) {
 				if bad++; bad < 12 {
 					t.Errorf("%s:%d (%s) in %s: hit %d: %v %v: no pass of %v is so: %v", m.File, m.Line, tag, m.Func, n, h.vals, h.why, m.Vars, among[:min(len(among), 4)])
@@ -134,6 +135,7 @@ func compareLines(t *testing.T, l *fixture.Lines, want map[string][][]string, go
 	if bad >= 12 {
 		t.Errorf("and %d more", bad-11)
 	}
+	compared(t, hits)
 	return shown, absent
 }
 

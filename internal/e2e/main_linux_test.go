@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -97,6 +98,12 @@ func (r *recorder) get(t *testing.T) []fixture.Call {
 		t.Errorf("a call's JSON: %v", err)
 	}
 	return r.calls
+}
+
+// compared tells how many calls a test compared: the table of kernels is made of it.
+func compared(t *testing.T, calls int) {
+	t.Helper()
+	t.Attr("compared", strconv.Itoa(calls))
 }
 
 // trace traces functions and closes the tracer when the test ends.

@@ -180,6 +180,11 @@ func testReturns(t *testing.T, path string, texts map[string][]string) {
 			testReturnCondition(t, path, fn, i, texts[fn][i], in, lines, outcomes)
 		}
 	}
+	calls := 0
+	for _, n := range outcomes {
+		calls += n
+	}
+	compared(t, calls)
 	t.Logf("%v", outcomes)
 	for _, o := range []string{"met", "not met", "panicked, met", "panicked, not met"} {
 		if outcomes[o] == 0 {

@@ -182,6 +182,7 @@ func testStack(t *testing.T, path string, depth, minor int, opts ...uprobe.Optio
 			t.Errorf("%s:\n got %s\nwant %s", why, showStack(g), showStack(w))
 		}
 	}
+	compared(t, len(want))
 	t.Logf("%d calls: %v", len(want), counts)
 	for i, c := range kept {
 		if text := c.Stack().String() + c.Creation().String(); text != texts[i] {

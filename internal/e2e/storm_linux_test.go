@@ -120,6 +120,7 @@ func testStorm(t *testing.T, path string, duration time.Duration, goroutines int
 	if s.panicked == 0 || s.wrong != 0 {
 		t.Errorf("%d panicked, %d are wrong", s.panicked, s.wrong)
 	}
+	compared(t, int(st.Delivered))
 	t.Logf("%+v; %d panicked, %+v", end, s.panicked, st)
 }
 

@@ -63,6 +63,11 @@ func sameCall(got, want string, minor int) bool {
 		want = strings.Replace(want, "F:1.5", "F:<register not readable>", 1)
 	}
 	g, w := strings.Split(got, "\t"), strings.Split(want, "\t")
+	for i := range min(len(g), len(w)) {
+		if slices.ContainsFunc(lacking(), func(why string) bool { return strings.Contains(g[i], "<"+why+">") }) {
+			w[i] = g[i]
+		}
+	}
 	if minor == 11 || minor == 17 { // of which little is described
 		const missing = "<the debug information may leave out a value before it>"
 		if n := len(g) - 1; n > 0 && g[n] == missing && g[n-1] == "=" {
@@ -144,5 +149,6 @@ func testWrappers(t *testing.T, path string, minor int, whole bool) {
 	if len(got) != len(want) {
 		t.Errorf("%d calls, want %d", len(got), len(want))
 	}
+	compared(t, len(want))
 	t.Logf("%d calls, by the wrapper that they came through: %v", len(want), vias)
 }

@@ -34,4 +34,11 @@
 //	go run ./internal/matrix/cmd table
 //
 // which a test of this package requires to have been run.
+//
+// The matrix compares arguments. What else there is of a call, its results, panics,
+// stack and so on, the tests of package e2e compare, and those of package vm do so on
+// other kernels. How many calls that were is in docs/kernels.jsonl, a [Compared] a
+// line, and in the same table:
+//
+//	ARGTAP_KERNELS=6.1/arm64,5.10/amd64 ARGTAP_RECORD=1 go test -timeout 1h -run Kernels ./internal/vm
 package matrix

@@ -72,6 +72,33 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestRecordCompared replaces and sorts lines.
+func TestRecordCompared(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "compared")
+	for _, list := range [][]Compared{
+		{{"6.12", "arm64", "1.27.4", "results", 1}, {"6.1", "arm64", "1.27.4", "results", 2}, {"6.12", "amd64", "1.27.4", "results", 3}},
+		{{"6.12", "arm64", "1.27.4", "results", 4}, {"6.12", "arm64", "1.9.7", "results", 5}, {"6.12", "arm64", "1.27.4", "panics", 6}},
+	} {
+		if err := RecordCompared(name, list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := ReadCompared(name)
+	var calls []int
+	for _, c := range list {
+		calls = append(calls, c.Calls)
+	}
+	if want := []int{2, 3, 5, 6, 4}; err != nil || !reflect.DeepEqual(calls, want) {
+		t.Errorf("order %v, want %v, %v", calls, want, err)
+	}
+	if err := os.WriteFile(name, []byte("{}\n{\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadCompared(name); err == nil {
+		t.Error("half a line is no error")
+	}
+}
+
 // TestOK says which results are good.
 func TestOK(t *testing.T) {
 	for _, tt := range []struct {
@@ -103,13 +130,17 @@ func TestTable(t *testing.T) {
 	impossible.Impossible, impossible.Values = "it is too old", 0
 	not.Not = map[string]int{"no signature": 3}
 	got := Table([]Result{wrong, impossible, not, r("1.16.15", "amd64", "default", "6.18"), r("1.16.15", "arm64", "default", "6.1"),
-		r("1.16.15", "386", "default", "6.18"), r("1.16.15", "386", "pie", "6.18"), r("1.16.15", "amd64", "default", "5.10")})
+		r("1.16.15", "386", "default", "6.18"), r("1.16.15", "386", "pie", "6.18"), r("1.16.15", "amd64", "default", "5.10")}, []Compared{
+		{"6.1", "arm64", "1.27.4", "results", 1000}, {"6.1", "arm64", "1.27.4", "random", 234}, {"5.10", "arm64", "1.16.15", "storm", 7},
+		{"6.1", "amd64", "1.27.4", "lines", 8}, {"6.1", "amd64", "1.11.13", "walk", 8}})
 	for _, want := range []string{
 		"| Go | default | stripped | pie | trimpath | 386 |\n",
 		"| 1.16.15 | 3\u202f000 | 3\u202f000<sup>1</sup> |  | –<sup>2</sup> | 6\u202f000 |\n",
 		"| 1.17.13 |  |  | **7 wrong** |  |  |\n",
 		"| Linux | 1.16.15 |\n|---|--:|\n| 5.10 amd64 | 3\u202f000 |\n| 6.1 arm64 | 3\u202f000 |\n",
 		"1. some functions are not traced: no signature\n2. it is too old\n",
+		"of programs of Go 1.16.15, 1.27.4:\n\n| Linux | results | panics |",
+		"| 5.10 arm64 | | | | | | | | | 7 |\n| 6.1 amd64 | | | | | | | 8 | | |\n| 6.1 arm64 | 1\u202f234 | | | | | | | | |\n",
 		"values: 21\u202f007, of them **wrong: 7; missing calls: 0, extra calls: 0**",
 	} {
 		if !strings.Contains(got, want) {
@@ -145,14 +176,18 @@ func TestTableFresh(t *testing.T) {
 			t.Errorf("%v on %s: %d wrong, %d missing, %d extra, failed %q", r.Cell, r.Kernel, r.Wrong, r.Missing, r.Extra, r.Failed)
 		}
 	}
+	compared, err := ReadCompared(filepath.Join(root, "docs", "kernels.jsonl"))
+	if err != nil || len(compared) == 0 {
+		t.Fatalf("no calls were compared on other kernels: %v", err)
+	}
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want, err := Insert(string(text), Table(results)); err != nil || string(text) != want {
+	if want, err := Insert(string(text), Table(results, compared)); err != nil || string(text) != want {
 		t.Errorf("README.md is stale: run go run ./internal/matrix/cmd table (%v)", err)
 	}
-	if n := strings.Count(Table(results), "\n"); n > 50 {
+	if n := strings.Count(Table(results, compared), "\n"); n > 60 {
 		t.Errorf("the table has %d lines", n)
 	}
 }

@@ -27,7 +27,7 @@ func Insert(text, table string) (string, error) {
 }
 
 // Table makes the table for people: what works where.
-func Table(results []Result) string {
+func Table(results []Result, compared []Compared) string {
 	var b strings.Builder
 	results = slices.SortedStableFunc(slices.Values(results), order)
 	main := mainKernel(results)
@@ -75,6 +75,7 @@ func Table(results []Result) string {
 			return keep(other, func(r Result) bool { return on(r) == row && r.Release == col })
 		}, &notes))
 	}
+	b.WriteString(KernelTable(compared))
 	b.WriteString(notes.text())
 	return b.String()
 }

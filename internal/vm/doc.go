@@ -25,6 +25,11 @@
 // packages qemu-system-x86 and qemu-system-arm), and Go, with which the guest's
 // first program is compiled.
 //
+// What is emulated is not perfect. QEMU 7.2 loses the flags of an x86 instruction
+// SETcc whose store faults, as the first access to a page of memory does: in guests
+// for amd64 about one of 3000 numbers that big.NewInt makes of a negative one is
+// positive. What tests compute is therefore to be compared with care.
+//
 // # For people
 //
 // The command vmrun does the same:

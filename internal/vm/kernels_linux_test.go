@@ -11,13 +11,14 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/argtap/argtap/internal/fixture"
+	"github.com/argtap/argtap/internal/matrix"
 )
 
 // kernelsVar lists the kernels to boot, "5.10/amd64,6.1/arm64"; "all" is every
@@ -81,7 +82,9 @@ func TestKernels(t *testing.T) {
 			}
 			t.Run("uprobe", func(t *testing.T) { testUprobe(t, k) })
 			t.Run("programs", func(t *testing.T) { testPrograms(t, k) })
-			t.Run("values", func(t *testing.T) { testValues(t, k) })
+			for _, set := range []string{"values", "calls", "unoptimised"} {
+				t.Run(set, func(t *testing.T) { testPrebuilt(t, k, set) })
+			}
 		})
 	}
 }
@@ -190,8 +193,8 @@ func testEnd(t *testing.T, k *Kernel) {
 }
 
 // runTests runs tests of another package in a guest, and requires that some of
-// them passed and none was skipped.
-func runTests(t *testing.T, k *Kernel, pkg, pattern string, files map[string]string, env ...string) {
+// them passed and none was skipped. It returns their output.
+func runTests(t *testing.T, k *Kernel, pkg, pattern string, files map[string]string, env ...string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "package.test")
 	goBuild(t, k.Arch, "test", "-c", "-o", bin, pkg)
@@ -219,6 +222,7 @@ func runTests(t *testing.T, k *Kernel, pkg, pattern string, files map[string]str
 			t.Log(text)
 		}
 	}
+	return out.String()
 }
 
 // testUprobe runs the tests of package uprobe about what kernels can do.
@@ -234,29 +238,76 @@ func testPrograms(t *testing.T, k *Kernel) {
 	runTests(t, k, "../probegen", "^TestVerifier", nil)
 }
 
-// testValues traces programs of which all values are compared with what they
-// print, built by an old release and by the newest; and whole calls of one that does
-// everything at once that is hard on a tracer.
-func testValues(t *testing.T, k *Kernel) {
-	dir := t.TempDir()
-	for minor, release := range map[int]string{16: "1.16.15", 27: "1.27.4"} {
-		for program, since := range map[string]int{"containers": 0, "walk": 0, "generic": 18, "storm": 19} {
-			if minor < since {
-				continue
-			}
-			src := fixture.Dir(t, "../e2e/testdata/"+program)
-			if program != "storm" {
-				maps.Copy(src, fixture.Dir(t, "../e2e/testdata/shape"))
-			}
-			for name := range src { // such as join_20.go
-				_, from, _ := strings.Cut(strings.TrimSuffix(name, ".go"), "_")
-				if n, err := strconv.Atoi(from); err == nil && n > minor {
-					delete(src, name)
-				}
-			}
-			built := fixture.BuildWith(t, fixture.Toolchain{Release: release, Arch: k.Arch}, src)
-			fixture.Copy(t, built, dir, fmt.Sprint(program, "-", minor))
-		}
+// releasesVar lists the releases of Go that build the programs of testPrebuilt.
+const releasesVar = "ARGTAP_RELEASES"
+
+// testPrebuilt traces programs of which all is compared with what they print, by
+// package e2e, built by an old release and by the newest: a set of its TestPrebuilt.
+func testPrebuilt(t *testing.T, k *Kernel, set string) {
+	releases := os.Getenv(releasesVar)
+	if releases == "" {
+		releases = "1.16.15,1.27.4"
 	}
-	runTests(t, k, "../e2e", "^TestPrebuilt$", map[string]string{"programs": dir}, "ARGTAP_PREBUILT=/run/vm/programs")
+	dir := t.TempDir()
+	cmd := exec.Command("go", "test", "-count=1", "-run=^TestPrebuild$", "../e2e")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("ARGTAP_PREBUILD=%s:%s:%s:%s", k.Arch, set, releases, dir))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+	out := runTests(t, k, "../e2e", "^TestPrebuilt$", map[string]string{"programs": dir}, "ARGTAP_PREBUILT=/run/vm/programs")
+	lines := compared(t, k, releases, out)
+	if len(lines) == 0 {
+		t.Error("nothing was compared")
+	}
+	if os.Getenv(recordVar) != "1" || t.Failed() {
+		return
+	}
+	if err := matrix.RecordCompared("../../docs/kernels.jsonl", lines); err != nil {
+		t.Error(err)
+	}
+}
+
+// recordVar has how many calls were compared recorded, for the table in README.md.
+const recordVar = "ARGTAP_RECORD"
+
+// attribute is what TestPrebuilt tells of a program: how many calls it compared.
+var attribute = regexp.MustCompile(`(?m)^=== ATTR +TestPrebuilt/(\w+)-(\d+)\S* compared (\d+)$`)
+
+// compared is how many calls of each program were compared.
+func compared(t *testing.T, k *Kernel, releases, out string) (lines []matrix.Compared) {
+	kernel := strings.Join(strings.SplitN(k.Release, ".", 3)[:2], ".")
+	for _, m := range attribute.FindAllStringSubmatch(out, -1) {
+		c := matrix.Compared{Kernel: kernel, Arch: k.Arch, Program: m[1]}
+		for release := range strings.SplitSeq(releases, ",") {
+			if strings.HasPrefix(release, "1."+m[2]+".") {
+				c.Release = release
+			}
+		}
+		n, err := strconv.Atoi(m[3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := func(o matrix.Compared) bool { return o.Release == c.Release && o.Program == c.Program }
+		i := slices.IndexFunc(lines, same)
+		if i < 0 {
+			i, lines = len(lines), append(lines, c)
+		}
+		lines[i].Calls += n
+	}
+	return lines
+}
+
+// TestCompared reads what a test tells.
+func TestCompared(t *testing.T) {
+	out := "=== RUN   TestPrebuilt/panics_noopt-16\n=== ATTR  TestPrebuilt/panics_noopt-16 compared 3000\n    x.go:1: some text\n" +
+		"=== ATTR  TestPrebuilt/aggregates-27/too_many compared 2\n=== ATTR  TestPrebuilt/aggregates-27/fib compared 40\n" +
+		"=== ATTR  TestOther/aggregates-27 compared 5\n"
+	got := compared(t, &Kernel{Release: "6.12.9-cloud", Arch: "arm64"}, "1.16.15,1.27.4", out)
+	want := []matrix.Compared{
+		{Kernel: "6.12", Arch: "arm64", Release: "1.16.15", Program: "panics_noopt", Calls: 3000},
+		{Kernel: "6.12", Arch: "arm64", Release: "1.27.4", Program: "aggregates", Calls: 42},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
 }

@@ -30,8 +30,8 @@ func main() {
 
 // settings are what the flags of all commands set.
 type settings struct {
-	out, record, results, kernels string
-	programs, funcs, parallel     int
+	out, record, results, compared, kernels string
+	programs, funcs, parallel               int
 }
 
 func run(args []string) error {
@@ -68,6 +68,7 @@ func run(args []string) error {
 		flags.StringVar(&s.out, "o", "", "directory for the bundle")
 	case "table":
 		flags.StringVar(&s.results, "results", "docs/matrix.jsonl", "results to make the table of")
+		flags.StringVar(&s.compared, "compared", "docs/kernels.jsonl", "what else was compared on other kernels")
 		flags.StringVar(&s.out, "o", "README.md", "file with markers, between which the table goes")
 	case "vm":
 		flags.StringVar(&s.kernels, "kernels", "", "kernels, as 5.10,6.1")
@@ -174,11 +175,15 @@ func table(s *settings, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.results, err)
 	}
+	compared, err := matrix.ReadCompared(s.compared)
+	if err != nil {
+		return err
+	}
 	old, err := os.ReadFile(s.out)
 	if err != nil {
 		return err
 	}
-	text, err := matrix.Insert(string(old), matrix.Table(results))
+	text, err := matrix.Insert(string(old), matrix.Table(results, compared))
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.out, err)
 	}
