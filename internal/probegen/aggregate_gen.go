@@ -155,7 +155,7 @@ func (g *gen) value(f *Func) {
 // return never came, is counted.
 func (g *gen) openKeyed(f *Func) {
 	a := f.Aggregate
-	g.openKey(f, g.lost(LossBusy))
+	g.openKey(f, g.lost(LossUnread))
 	g.note("the call is open")
 	at := a.openAt()
 	g.emit(
