@@ -59,7 +59,7 @@ type Captured struct {
 func (d *Data) Closure(fn symbols.Func, depth int) (*Closure, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c, err := d.readClosure(fn, min(max(depth, 0), maxDepth))
+	c, err := d.readClosure(fn, hopsFor(depth))
 	if err != nil {
 		return nil, fmt.Errorf("func %s: %w", fn.Name, err)
 	}

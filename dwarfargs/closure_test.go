@@ -122,3 +122,36 @@ func checkClosure(t *testing.T, f *symbols.File, d *Data, line []string, minor i
 	}
 	return found
 }
+
+// TestClosuresWhole: where all that pointers lead to is wanted, each type is there
+// once, and not once for each number of hops up to some limit.
+func TestClosuresWhole(t *testing.T) {
+	f, d := open(t, random.Build(t, random.Dir(t, "testdata/closures")))
+	var fns []symbols.Func
+	for fn, err := range f.Funcs() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		fns = append(fns, fn)
+	}
+	n := 0
+	if err := d.Closures(fns, Whole, func(fn symbols.Func, c *Closure) { n += len(c.Vars) }); err != nil || n < 19 {
+		t.Fatalf("%d variables, %v", n, err)
+	}
+	for k := range d.types {
+		if k.hops != Whole {
+			t.Fatalf("the type at %#x was read to %d hops", k.off, k.hops)
+		}
+	}
+	types := len(d.types)
+	for _, fn := range fns {
+		if strings.HasPrefix(fn.Name, "main.") && strings.Contains(fn.Name, ".func") {
+			if _, err := d.Closure(fn, Whole); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if len(d.types) != types {
+		t.Errorf("%d types, then %d", types, len(d.types))
+	}
+}

@@ -16,7 +16,7 @@ func (d *Data) Closures(fns []symbols.Func, depth int, found func(symbols.Func, 
 	defer d.hurry()()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	depth = min(max(depth, 0), maxDepth)
+	depth = hopsFor(depth)
 	receivers := make(map[string]int)
 	for _, fn := range fns {
 		if recv, _, ok := methodValueOf(fn.Name); ok {

@@ -249,7 +249,7 @@ func (k *kernel) attachBundle(at []attachPoint, b bundle) error {
 	later := b[0].Role != probegen.RoleEntry
 	k.addProgram(p, later)
 	for _, g := range k.groups(b) {
-		if err := k.attachGroup(at, p, g, later); err != nil {
+		if err := k.attachGroup(at, p, g); err != nil {
 			return err
 		}
 	}
@@ -257,7 +257,7 @@ func (k *kernel) attachBundle(at []attachPoint, b bundle) error {
 }
 
 // attachGroup attaches the program to the sites of a part of a bundle.
-func (k *kernel) attachGroup(at []attachPoint, p *ebpf.Program, b bundle, later bool) error {
+func (k *kernel) attachGroup(at []attachPoint, p *ebpf.Program, b bundle) error {
 	var offsets, cookies []uint64
 	for _, s := range b {
 		// The back edges first: an announcement without an entry probe does
@@ -272,7 +272,7 @@ func (k *kernel) attachGroup(at []attachPoint, p *ebpf.Program, b bundle, later 
 			cookies = append(cookies, uint64(s.Cookie))
 		}
 	}
-	return k.attachSites(at, p, offsets, cookies, &b[0], later)
+	return k.attachSites(at, p, offsets, cookies, &b[0], b[0].stage())
 }
 
 // attachRepeats attaches the programs of a function's back edges.
@@ -292,7 +292,7 @@ func (k *kernel) attachRepeats(at []attachPoint, s entrySite) error {
 			return err
 		}
 		k.addProgram(p, false)
-		if err := k.attachSites(at, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, &s, false); err != nil {
+		if err := k.attachSites(at, p, []uint64{uint64(off)}, []uint64{uint64(s.Cookie)}, &s, stageAnnounce); err != nil {
 			return err
 		}
 	}
@@ -301,23 +301,23 @@ func (k *kernel) attachRepeats(at []attachPoint, s entrySite) error {
 
 // attachSites attaches a program to sites, in their order, in each of the places. The
 // first site is that of which s is.
-func (k *kernel) attachSites(at []attachPoint, p *ebpf.Program, offsets, cookies []uint64, s *entrySite, later bool) error {
+func (k *kernel) attachSites(at []attachPoint, p *ebpf.Program, offsets, cookies []uint64, s *entrySite, stage linkStage) error {
 	for _, a := range at {
-		if err := k.attachIn(a, p, offsets, cookies, s, later); err != nil {
+		if err := k.attachIn(a, p, offsets, cookies, s, stage); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (k *kernel) attachIn(at attachPoint, p *ebpf.Program, offsets, cookies []uint64, s *entrySite, later bool) error {
+func (k *kernel) attachIn(at attachPoint, p *ebpf.Program, offsets, cookies []uint64, s *entrySite, stage linkStage) error {
 	if k.multi {
 		o := &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies, PID: uint32(at.pid)}
 		l, err := at.ex.UprobeMulti(nil, p, o)
 		if err != nil {
 			return k.attachError(s.Name, at.explain(err))
 		}
-		k.addLink(l, later, k.owner(s))
+		k.addLink(l, stage, k.owner(s))
 		return nil
 	}
 	for i, off := range offsets {
@@ -331,7 +331,7 @@ func (k *kernel) attachIn(at attachPoint, p *ebpf.Program, offsets, cookies []ui
 		if err != nil {
 			return k.attachError(s.Name, at.explain(perfError(err)))
 		}
-		k.addLink(l, later, k.owner(s))
+		k.addLink(l, stage, k.owner(s))
 	}
 	return nil
 }
@@ -346,18 +346,6 @@ func perfError(err error) error {
 		return fmt.Errorf("%w: uprobes, which a kernel built with CONFIG_UPROBE_EVENTS has: %v", ErrKernel, err)
 	}
 	return err
-}
-
-func (k *kernel) addLink(l link.Link, later bool, owner *Func) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if owner != nil {
-		k.own(owner, l, later)
-	} else if later {
-		k.laterLinks = append(k.laterLinks, l)
-	} else {
-		k.links = append(k.links, l)
-	}
 }
 
 func (k *kernel) addProgram(p *ebpf.Program, later bool) {

@@ -17,7 +17,7 @@ import (
 	"github.com/argtap/argtap/internal/capture"
 )
 
-// benchTarget is a running program that measures its own calls.
+// benchTarget is a running program that measures what its own calls cost it.
 type benchTarget struct {
 	tb   testing.TB
 	path string
@@ -45,7 +45,9 @@ func startBench(tb testing.TB, fixture string) *benchTarget {
 	return &benchTarget{tb, path, in, bufio.NewScanner(out)}
 }
 
-// run has the target call a function n times, and returns ns per call.
+// run has the target call a function n times, and returns ns of its processor time per
+// call. Wall time would count what else runs on the machine: of two variants measured in
+// turns, either came out as twice the other when the machine was busy.
 func (b *benchTarget) run(name string, n int) float64 {
 	fmt.Fprintln(b.in, name, n)
 	if !b.out.Scan() {

@@ -15,7 +15,8 @@ import (
 )
 
 // traceOnce, in the environment, makes the test binary a program that traces
-// one function of a file, and ends as soon as the probe is in place.
+// one function of a file, and ends as soon as the probe is in place: "FILE|FUNC", or
+// "FILE|FUNC|results".
 const traceOnce = "ARGTAP_TRACE_ONCE"
 
 func init() {
@@ -23,8 +24,12 @@ func init() {
 	if !ok {
 		return
 	}
+	var opts []Option
+	if fn, ok = strings.CutSuffix(fn, "|results"); ok {
+		opts = append(opts, WithResults())
+	}
 	start := time.Now()
-	t, err := Trace(path, fn, func(*Call) {})
+	t, err := Trace(path, fn, func(*Call) {}, opts...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -35,18 +40,20 @@ func init() {
 
 // BenchmarkStart measures a whole process that attaches to one function of an
 // 80 MB program, from its start to the probe in place, beside perf probe -V
-// and, where the benchmark can build it, Delve's load.
+// and, where the benchmark can build it, Delve's load; and what it takes more for
+// whole calls of a function without arguments, of which the values of panics may be
+// of any type.
 //
 //	go test -run '^$' -bench Start ./uprobe
 func BenchmarkStart(b *testing.B) {
 	caddy := fixture.FromProxy(b, "github.com/caddyserver/caddy/v2@v2.11.9", "github.com/caddyserver/caddy/v2/cmd/caddy")
 	dlv := fixture.FromProxy(b, "github.com/go-delve/delve@v1.27.2", "github.com/go-delve/delve/cmd/dlv")
 	const fn = "net/http.(*conn).serve"
-	var attach, perf, delve []float64
+	var attach, plain, results, perf, delve []float64
 	var peak int64
-	for range 9 {
+	once := func(to *[]float64, what string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), traceOnce+"="+caddy+"|"+fn)
+		cmd.Env = append(os.Environ(), traceOnce+"="+caddy+"|"+what)
 		out, err := cmd.Output()
 		if err != nil {
 			b.Fatalf("%v: %s", err, out)
@@ -56,8 +63,13 @@ func BenchmarkStart(b *testing.B) {
 		if _, err := fmt.Sscan(string(out), &ms, &n); err != nil || n != 1 {
 			b.Fatalf("%q: %v", out, err)
 		}
-		attach = append(attach, ms)
-		peak = max(peak, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+		*to = append(*to, ms)
+		return cmd
+	}
+	for range 9 {
+		peak = max(peak, once(&attach, fn).ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+		once(&plain, "main.main")
+		once(&results, "main.main|results")
 
 		start := time.Now()
 		exec.Command("perf", "probe", "-x", caddy, "-V", fn).Run() // its verdict does not matter here
@@ -76,6 +88,8 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(median(attach), "ms-attached")
 	b.ReportMetric(float64(peak)/1024, "MB-peak")
+	b.ReportMetric(median(plain), "ms-plain")
+	b.ReportMetric(median(results), "ms-results")
 	b.ReportMetric(median(perf), "ms-perf-probe")
 	b.ReportMetric(median(delve), "ms-delve")
 }

@@ -166,6 +166,9 @@ func (e *evaluation) element(n *expr.Node, x Value) Value {
 	if r != abi.Present {
 		return absent(n.Type, r)
 	}
+	if x.negative() {
+		return absent(n.Type, abi.Implausible)
+	}
 	if i >= uint64(x.length(1)) {
 		return absent(n.Type, abi.IndexOutOfRange)
 	}
@@ -252,6 +255,9 @@ func (e *evaluation) slice(n *expr.Node, x Value) Value {
 	none := func(r abi.Reason) Value { return absent(n.Type, r) }
 	if x.typ.Kind == abi.Array {
 		return none(abi.NotFollowed)
+	}
+	if x.negative() {
+		return none(abi.Implausible)
 	}
 	length, end := uint64(x.length(1)), uint64(x.length(1))
 	if x.typ.Kind == abi.Slice {
@@ -400,12 +406,16 @@ func (e *evaluation) length(n *expr.Node) (uint64, abi.Reason) {
 			return uint64(v.Cap()), abi.Present
 		}
 		return uint64(v.Len()), abi.Present
-	case abi.Slice:
-		if n.Op == expr.Cap {
-			return uint64(v.length(2)), abi.Present
-		}
 	}
-	return uint64(v.length(1)), abi.Present
+	word := int64(1)
+	if n.Op == expr.Cap && n.X.Type.Kind == abi.Slice {
+		word = 2
+	}
+	x := v.length(word)
+	if x < 0 {
+		return 0, abi.Implausible
+	}
+	return uint64(x), abi.Present
 }
 
 // textAddr is where the bytes of a string are that compute compares.
@@ -429,6 +439,7 @@ var evalReasons = map[expr.Absence]abi.Reason{
 	expr.NilDereference: abi.NilPointer, expr.IndexOutOfRange: abi.IndexOutOfRange, expr.SliceOutOfRange: abi.SliceOutOfRange,
 	expr.OtherType: abi.OtherType, expr.DivisionByZero: abi.DivisionByZero, expr.NegativeShift: abi.NegativeShift,
 	expr.NotResident: abi.Cut, // the bytes of a string that were not captured
+	expr.Implausible: abi.Implausible,
 }
 
 // compute lets the interpreter of package expr apply an operation to its

@@ -65,7 +65,7 @@ func (k *kernel) counts() kernelCounts {
 			for j := range cpus {
 				n := &cpus[j]
 				s.add(&Stats{
-					LostRing: n[probegen.LossRing], LostBusy: n[probegen.LossBusy],
+					LostRing: n[probegen.LossRing], LostBusy: n[probegen.LossBusy], LostUnread: n[probegen.LossUnread],
 					Filtered: n[probegen.Filtered], Limited: n[probegen.Limited],
 					Beyond: n[probegen.Beyond], Paused: n[probegen.Paused],
 					Sampled:  k.opts.throttle.SampledOut(n[probegen.Seen]),

@@ -203,9 +203,6 @@ func (k *kernel) taken() []uint64 {
 	return taken
 }
 
-// funcLinks are the links of one function, in the order in which they were made.
-type funcLinks struct{ entries, returns []link.Link }
-
 // owner returns whose links the sites of a function are kept as: nil unless they are
 // removed before those of others.
 func (k *kernel) owner(s *entrySite) *Func {
@@ -215,57 +212,45 @@ func (k *kernel) owner(s *entrySite) *Func {
 	return s.fn
 }
 
-// groups returns the parts of a bundle that have links of their own.
+// groups returns the parts of a bundle that have links of their own, in the order in
+// which they are to be attached.
 func (k *kernel) groups(b bundle) (groups []bundle) {
-	for i := range b {
-		if i == 0 || k.owner(&b[i]) != k.owner(&b[i-1]) {
-			groups = append(groups, nil)
+	for len(b) > 0 {
+		var announcing, others bundle
+		n := 0
+		for ; n < len(b) && k.owner(&b[n]) == k.owner(&b[0]); n++ {
+			if b[n].stage() == stageAnnounce {
+				announcing = append(announcing, b[n])
+			} else {
+				others = append(others, b[n])
+			}
 		}
-		last := &groups[len(groups)-1]
-		*last = append(*last, b[i])
+		for _, g := range []bundle{announcing, others} {
+			if len(g) > 0 {
+				groups = append(groups, g)
+			}
+		}
+		b = b[n:]
 	}
 	return groups
 }
 
-// own keeps a link of a function. The kernel must be locked.
-func (k *kernel) own(f *Func, l link.Link, later bool) {
-	if k.funcLinks == nil {
-		k.funcLinks = map[*Func]*funcLinks{}
-	}
-	links := k.funcLinks[f]
-	if links == nil {
-		links = &funcLinks{}
-		k.funcLinks[f] = links
-	}
-	if later {
-		links.returns = append(links.returns, l)
-	} else {
-		links.entries = append(links.entries, l)
-	}
-}
-
 // detachEntries removes what a function's calls are seen to begin by. No program of
-// it runs any more when it returns. The entry goes before what announces that it is
-// not to be counted.
-func (k *kernel) detachEntries(f *Func) {
-	k.mu.Lock()
-	var links []link.Link
-	if l := k.funcLinks[f]; l != nil {
-		links, l.entries = l.entries, nil
-	}
-	k.mu.Unlock()
-	for _, l := range slices.Backward(links) {
-		k.closeLinks([]link.Link{l})
-	}
-}
+// it runs any more when it returns.
+func (k *kernel) detachEntries(f *Func) { k.detachStages(f, stageEntry, stageAnnounce) }
 
 // detachReturns removes the probes of a function's returns.
-func (k *kernel) detachReturns(f *Func) {
-	k.mu.Lock()
-	var links []link.Link
-	if l := k.funcLinks[f]; l != nil {
-		links, l.returns = l.returns, nil
+func (k *kernel) detachReturns(f *Func) { k.detachStages(f, stageLater, stageLater) }
+
+// detachStages removes a function's links of stages from first to last.
+func (k *kernel) detachStages(f *Func, first, last linkStage) {
+	for stage := first; stage <= last; stage++ {
+		k.mu.Lock()
+		var links []link.Link
+		if l := k.funcLinks[f]; l != nil {
+			links, l[stage] = l[stage], nil
+		}
+		k.mu.Unlock()
+		k.closeLinks(links)
 	}
-	k.mu.Unlock()
-	k.closeLinks(links)
 }

@@ -104,6 +104,7 @@ func (t *Tracer) FuncStats() []FuncStats {
 func (s *Stats) add(o *Stats) {
 	s.LostRing += o.LostRing
 	s.LostBusy += o.LostBusy
+	s.LostUnread += o.LostUnread
 	s.Filtered += o.Filtered
 	s.Sampled += o.Sampled
 	s.Limited += o.Limited
@@ -124,6 +125,6 @@ func (s *Stats) addAggregated(o *Stats) {
 
 // sum sets the sums.
 func (s *Stats) sum() {
-	s.Lost = s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed + s.LostOpen + s.LostReturn
+	s.Lost = s.LostRing + s.LostBusy + s.LostUnread + s.LostMissed + s.LostMalformed + s.LostOpen + s.LostReturn
 	s.Calls = s.Delivered + s.Aggregated + s.Lost + s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused + s.Open + s.Abandoned
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
@@ -48,12 +47,10 @@ type kernel struct {
 	laterProgs []*ebpf.Program
 	startProg  *ebpf.Program // see attachStart
 
-	mu sync.Mutex
-	// links are those of entries, laterLinks those of what comes after: they must
-	// be there as long as one of the former is.
-	links, laterLinks []link.Link
+	mu    sync.Mutex
+	links stagedLinks
 	// funcLinks are those of functions that have their own: see owner.
-	funcLinks map[*Func]*funcLinks
+	funcLinks map[*Func]*stagedLinks
 	// last are the counts when the maps were closed.
 	last *kernelCounts
 
@@ -203,40 +200,6 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		return nil, loadError(name, err)
 	}
 	return p, nil
-}
-
-// closers is how many links are closed at the same time: each occupies a
-// thread.
-const closers = 64
-
-// detach removes all probes. Each removal waits until no program runs any
-// more, those that are removed together wait no longer than one.
-func (k *kernel) detach() {
-	k.mu.Lock()
-	links, later := k.links, k.laterLinks
-	k.links, k.laterLinks = nil, nil
-	for _, l := range k.funcLinks {
-		links, later = append(links, l.entries...), append(later, l.returns...)
-	}
-	k.funcLinks = nil
-	k.mu.Unlock()
-	k.closeLinks(links)
-	k.closeLinks(later)
-}
-
-func (k *kernel) closeLinks(links []link.Link) {
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, closers)
-	for _, l := range links {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := l.Close(); err != nil {
-				k.opts.log.Warn("cannot detach a probe", "err", err)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 func (k *kernel) flush() {

@@ -36,13 +36,6 @@ type Limits struct {
 	Record int
 }
 
-// capture returns the limits of a plan.
-func (l Limits) capture() capture.Limits {
-	return capture.Limits{
-		String: l.String, Elems: l.Elems, Bytes: l.Bytes, Depth: l.Depth, Objects: l.Objects, Record: l.Record,
-	}
-}
-
 const (
 	defaultBuffer = 16 << 20
 	defaultDelay  = 5 * time.Millisecond
@@ -58,6 +51,7 @@ type options struct {
 	funcs  []string
 	ctx    context.Context
 	limits capture.Limits
+	depth  int // see WithDepth; 0 if it was not given
 	redact []string
 	buffer int
 	delay  time.Duration
@@ -105,6 +99,9 @@ func newOptions(opts []Option) (*options, error) {
 		if err := opt(o); err != nil {
 			return nil, err
 		}
+	}
+	if o.depth != 0 {
+		o.limits.Depth = o.depth
 	}
 	if err := o.checkAggregate(); err != nil {
 		return nil, err
@@ -201,23 +198,33 @@ func WithContext(ctx context.Context) Option {
 	}
 }
 
-// WithLimits bounds what is captured of each call.
+// WithLimits bounds what is captured of each call. Fields that are zero leave a limit
+// as another option sets it, whichever of them comes first. Given several times, the
+// last one that sets a field counts; but [WithDepth] counts in any case.
 func WithLimits(l Limits) Option {
 	return func(o *options) error {
-		stack := o.limits.Stack // of WithStack
-		o.limits = l.capture()
-		o.limits.Stack = stack
+		for _, f := range []struct {
+			to *int
+			n  int
+		}{
+			{&o.limits.String, l.String}, {&o.limits.Elems, l.Elems}, {&o.limits.Bytes, l.Bytes},
+			{&o.limits.Depth, l.Depth}, {&o.limits.Objects, l.Objects}, {&o.limits.Record, l.Record},
+		} {
+			if f.n != 0 {
+				*f.to = f.n
+			}
+		}
 		return nil
 	}
 }
 
-// WithDepth sets the number of pointers that are followed one after another, and
-// leaves the other limits as they are: see [Limits].
+// WithDepth sets the number of pointers that are followed one after another, 0 for
+// none, and leaves the other limits as they are: see [Limits]. It goes before the
+// Depth of [WithLimits], in whatever order they are given.
 func WithDepth(n int) Option {
 	return func(o *options) error {
-		o.limits.Depth = n
-		if n == 0 {
-			o.limits.Depth = -1
+		if o.depth = n; n == 0 {
+			o.depth = -1
 		}
 		return nil
 	}

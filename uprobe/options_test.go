@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,34 @@ func TestOptions(t *testing.T) {
 	}
 	if o, err := newOptions([]Option{WithLogger(nil)}); err != nil || o.log == nil {
 		t.Errorf("no logger: %+v, %v", o, err)
+	}
+}
+
+// TestLimitOptions: options that set limits leave those of others alone, in any order.
+func TestLimitOptions(t *testing.T) {
+	for _, tt := range []struct {
+		opts []Option
+		want capture.Limits
+	}{
+		{[]Option{WithDepth(5), WithLimits(Limits{Elems: 9}), WithStack(7)}, capture.Limits{Depth: 5, Elems: 9, Stack: 7}},
+		{[]Option{WithDepth(0), WithLimits(Limits{Elems: 9, Depth: 2})}, capture.Limits{Depth: -1, Elems: 9}},
+		{[]Option{WithLimits(Limits{Depth: 2}), WithLimits(Limits{String: 3})}, capture.Limits{Depth: 2, String: 3}},
+	} {
+		for range 2 {
+			slices.Reverse(tt.opts)
+			o, err := newOptions(append(slices.Clone(tt.opts), WithoutRedaction()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.limits != tt.want {
+				t.Errorf("limits %+v, want %+v", o.limits, tt.want)
+			}
+		}
+	}
+	// Of the same option the last one counts.
+	o, err := newOptions([]Option{WithLimits(Limits{Elems: 1, String: 2}), WithLimits(Limits{Elems: 3})})
+	if err != nil || o.limits.Elems != 3 || o.limits.String != 2 {
+		t.Errorf("%+v, %v", o.limits, err)
 	}
 }
 

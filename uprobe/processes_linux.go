@@ -80,7 +80,7 @@ func (k *kernel) attachStart(at []attachPoint, b *executable) error {
 		return err
 	}
 	k.startProg = p
-	err = k.attachSites(at, p, []uint64{uint64(off)}, []uint64{0}, &s, true)
+	err = k.attachSites(at, p, []uint64{uint64(off)}, []uint64{0}, &s, stageLater)
 	const enotsupp = unix.Errno(524) // which the kernel should keep to itself
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, enotsupp) {
 		k.opts.log.Info("processes are found by their first calls", "why", err)

@@ -411,3 +411,10 @@ var archNames = map[string]*abi.Arch{"amd64": abi.AMD64, "arm64": abi.ARM64, "38
 // pointers386 changes text such that the addresses in it are those of a process
 // with pointers of four bytes.
 var pointers386 = strings.NewReplacer("0xc0001", "0x1")
+
+// capture returns the limits of a plan.
+func (l Limits) capture() capture.Limits {
+	return capture.Limits{
+		String: l.String, Elems: l.Elems, Bytes: l.Bytes, Depth: l.Depth, Objects: l.Objects, Record: l.Record,
+	}
+}

@@ -29,7 +29,7 @@ func added(t *testing.T, tr *Tracer, calls uint64, delivered map[string]uint64) 
 	var sum Stats
 	for _, s := range tr.FuncStats() {
 		all = append(all, s)
-		if n := s.Delivered + s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed + s.LostOpen + s.LostReturn +
+		if n := s.Delivered + s.LostRing + s.LostBusy + s.LostUnread + s.LostMissed + s.LostMalformed + s.LostOpen + s.LostReturn +
 			s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused + s.Open + s.Abandoned + s.Aggregated; n != s.Calls {
 			t.Errorf("%s: %+v add up to %d", s.Func.Name(), s.Stats, n)
 		}

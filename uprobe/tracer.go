@@ -74,6 +74,10 @@ type Stats struct {
 	// threads were interrupted while they built theirs on the same CPU, or no
 	// room to remember that a goroutine's stack was growing.
 	LostBusy uint64
+	// LostUnread calls are those of which it could not be read what tells their
+	// goroutine, or what leads to the receiver of a method through a wrapper: whether
+	// such a hit is a call at all, or which one returns, is not known.
+	LostUnread uint64
 	// LostMissed hits did not run the program, by the kernel's count, because
 	// another program was running on the same CPU.
 	// Before Linux 6.0 the kernel does not count the hits that it passes over
@@ -85,7 +89,7 @@ type Stats struct {
 	// 256 MiB of arguments.
 	LostOpen uint64
 	// LostReturn calls have perhaps returned, but the record was lost, as LostRing,
-	// LostBusy or LostMissed says of entries.
+	// LostBusy, LostUnread or LostMissed says of entries.
 	LostReturn uint64
 	// Filtered is the number of calls that a condition kept back, at the entry or at
 	// the return.

@@ -144,6 +144,12 @@ func (v Value) length(i int64) int64 {
 	return int64(v.word(i))
 }
 
+// negative reports whether the length or capacity of a string or slice, which is
+// present, is: then it is no Go value.
+func (v Value) negative() bool {
+	return v.length(1) < 0 || v.typ.Kind == abi.Slice && v.length(2) < 0
+}
+
 // Bool returns the value of a bool. A byte that is neither 0 nor 1 is no bool
 // and reported as absent.
 func (v Value) Bool() (value, ok bool) {

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"flag"
+	"fmt"
 	"os"
 	"slices"
 
 	"github.com/argtap/argtap/symbols"
+	"github.com/argtap/argtap/uprobe"
 )
 
 // list prints the names of the functions of a binary, or of those that match a
@@ -25,6 +27,9 @@ func list(args []string) error {
 	}
 	if *inlined {
 		return listInlined(fs.Arg(0), fs.Arg(1))
+	}
+	if uprobe.IsLine(fs.Arg(1)) {
+		return fmt.Errorf("%s is a line, and list prints functions: argtap inspect shows what is traced of it", fs.Arg(1))
 	}
 	f, err := symbols.Open(fs.Arg(0))
 	if err != nil {

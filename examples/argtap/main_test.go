@@ -129,6 +129,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"lits"}, `unknown command "lits"`},
 		{[]string{"list"}, "no BINARY"},
 		{[]string{"list", bin, "a", "b"}, "more than one PATTERN"},
+		{[]string{"list", bin, "main.go:12"}, "main.go:12 is a line, and list prints functions"},
 		{[]string{"list", "-json", bin}, "-json"},
 		{[]string{"inspect"}, "no BINARY"},
 		{[]string{"inspect", bin}, "no FUNC"},

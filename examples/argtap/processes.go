@@ -39,19 +39,22 @@ func (w *whose) add(text string) error {
 }
 
 // binary takes the path of the binary off the arguments. It is left out where a
-// process is given and the first argument is neither spelled as a path nor that of a
-// file.
+// process is given and the first argument is neither that of a file nor spelled as a
+// path, but for that of a line.
 func (w *whose) binary(args []string) (path string, funcs []string) {
 	if len(w.pids) == 0 {
 		return args[0], args[1:]
+	}
+	if st, err := os.Stat(args[0]); err == nil && !st.IsDir() {
+		return args[0], args[1:]
+	}
+	if uprobe.IsLine(args[0]) {
+		return "", args // "/src/app/main.go:123" is a path, but of no binary
 	}
 	for _, prefix := range []string{"/", "./", "../"} {
 		if strings.HasPrefix(args[0], prefix) {
 			return args[0], args[1:]
 		}
-	}
-	if st, err := os.Stat(args[0]); err == nil && !st.IsDir() {
-		return args[0], args[1:]
 	}
 	return "", args
 }

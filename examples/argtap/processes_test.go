@@ -16,6 +16,9 @@ func TestWhoseBinary(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "app"), nil, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "odd.go:1"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Mkdir(filepath.Join(dir, "main.f"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +33,10 @@ func TestWhoseBinary(t *testing.T) {
 		{[]string{"main.f"}, ""},
 		{[]string{"main.f", "main.g"}, ""},
 		{[]string{"net/http.(*conn).serve"}, ""},
+		{[]string{"main.go:12"}, ""},
+		{[]string{"/src/app/main.go:12", "main.f"}, ""},
+		{[]string{"/main.go:x", "main.f"}, "/main.go:x"},
+		{[]string{"./odd.go:1", "main.f"}, "./odd.go:1"}, // the name of a file
 	} {
 		w := whose{pids: []int{7}}
 		want := tt.args

@@ -130,7 +130,7 @@ func (s *sink) summary(st uprobe.Stats) {
 		name string
 		n    uint64
 	}{
-		{"aggregated", st.Aggregated}, {"lost_ring", st.LostRing}, {"lost_busy", st.LostBusy}, {"lost_missed", st.LostMissed},
+		{"aggregated", st.Aggregated}, {"lost_ring", st.LostRing}, {"lost_busy", st.LostBusy}, {"lost_unread", st.LostUnread}, {"lost_missed", st.LostMissed},
 		{"lost_malformed", st.LostMalformed}, {"lost_open", st.LostOpen}, {"lost_return", st.LostReturn},
 		{"sampled", st.Sampled}, {"limited", st.Limited}, {"beyond", st.Beyond}, {"paused", st.Paused},
 		{"open", st.Open}, {"abandoned", st.Abandoned}, {"unmatched", st.Unmatched}, {"lost_stacks", st.LostStacks}, {"after_limit", s.beyond},

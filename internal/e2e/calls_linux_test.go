@@ -298,7 +298,7 @@ func TestLoss(t *testing.T) {
 	if s.Calls != 100000 || s.Delivered+s.Lost != s.Calls || s.Delivered != delivered {
 		t.Errorf("stats %+v, want 100000 calls and %d delivered", s, delivered)
 	}
-	if s.Lost == 0 || s.LostRing+s.LostBusy+s.LostMissed+s.LostMalformed != s.Lost || s.LostMalformed != 0 {
+	if s.Lost == 0 || s.LostRing+s.LostBusy+s.LostUnread+s.LostMissed+s.LostMalformed != s.Lost || s.LostMalformed != 0 {
 		t.Errorf("stats %+v: the loss does not add up", s)
 	}
 	if last == -1 {

@@ -15,7 +15,7 @@ import (
 func addsUp(t *testing.T, s uprobe.Stats, calls int) {
 	t.Helper()
 	if s.Calls != uint64(calls) || s.Calls != s.Delivered+s.Lost+s.Filtered+s.Open+s.Abandoned ||
-		s.Lost != s.LostRing+s.LostBusy+s.LostMissed+s.LostMalformed+s.LostOpen+s.LostReturn {
+		s.Lost != s.LostRing+s.LostBusy+s.LostUnread+s.LostMissed+s.LostMalformed+s.LostOpen+s.LostReturn {
 		t.Errorf("stats %+v do not add up to %d calls", s, calls)
 	}
 }

@@ -147,6 +147,6 @@ func TestResultsLimits(t *testing.T) {
 
 // sumOf is the sum of what may become of a call.
 func sumOf(s uprobe.Stats) uint64 {
-	return s.Delivered + s.LostRing + s.LostBusy + s.LostMissed + s.LostMalformed + s.LostOpen + s.LostReturn +
+	return s.Delivered + s.LostRing + s.LostBusy + s.LostUnread + s.LostMissed + s.LostMalformed + s.LostOpen + s.LostReturn +
 		s.Filtered + s.Sampled + s.Limited + s.Beyond + s.Paused + s.Open + s.Abandoned
 }

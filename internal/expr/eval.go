@@ -34,11 +34,13 @@ const (
 	NoParameter
 	// TooLarge: the value has more bytes than [Eval] returns.
 	TooLarge
+	// Implausible: a string or slice has a negative length or capacity.
+	Implausible
 )
 
 var absences = [...]string{
 	"present", "nil pointer", "index out of range", "slice bounds out of range", "another dynamic type", "division by zero",
-	"negative shift count", "not resident", "parameter not available", "too large",
+	"negative shift count", "not resident", "parameter not available", "too large", "implausible",
 }
 
 // String returns the reason in words.
@@ -251,7 +253,7 @@ func (m *machine) place(n *Node) (Place, Absence) {
 		at.Addr += i * uint64(n.Type.Size)
 		return at, Present
 	case Elem:
-		h, why := m.header(n.X)
+		h, why := m.sound(n.X)
 		if why != Present {
 			return none, why
 		}
@@ -334,6 +336,18 @@ func (m *machine) header(n *Node) (header, Absence) {
 	return m.headerAt(at, n.Type)
 }
 
+// sound returns the value of a string or slice that is to be looked into.
+func (m *machine) sound(n *Node) (header, Absence) {
+	h, why := m.header(n)
+	if why == Present && (m.negative(h.length) || m.negative(h.capacity)) {
+		why = Implausible
+	}
+	return h, why
+}
+
+// negative reports whether a word is, as an int of the target.
+func (m *machine) negative(word uint64) bool { return word>>(8*m.arch.PtrSize-1)&1 != 0 }
+
 func (m *machine) headerAt(at Place, t *abi.Type) (h header, why Absence) {
 	size := m.arch.PtrSize
 	addr, why := m.word(at, 0, size)
@@ -354,7 +368,7 @@ func (m *machine) slice(n *Node) (h header, why Absence) {
 		h.data, why = m.place(n.X)
 		h.length, h.capacity = uint64(n.N), uint64(n.N)
 	default:
-		h, why = m.header(n.X)
+		h, why = m.sound(n.X)
 	}
 	if n.Type.Kind == abi.Slice {
 		elem = n.Type.Elem.Size

@@ -58,6 +58,9 @@ func TestEval(t *testing.T) {
 	add("none", ints, words(0, 0, 0))
 	add("wild", ints, words(0x10, 3, 3))
 	add("bad", ints, words(0x100, 9, 4))
+	add("torn1", ints, words(0x100, 1<<63|5, 4))
+	add("torn2", ints, words(0x100, 1, ^uint64(0)))
+	add("tornText", str, words(0x400, ^uint64(0)))
 	add("err", errorT, words(0x200, 0x300))
 	add("noErr", errorT, words(0, 0))
 	add("wildErr", errorT, words(0x10, 0x300))
@@ -94,6 +97,17 @@ func TestEval(t *testing.T) {
 		{"wild[1]", nil, NotResident},
 		{"bad[8]", nil, NotResident},
 		{"bad[:]", nil, SliceOutOfRange},
+		{"len(torn1)", nil, Implausible},
+		{"cap(torn1)", words(4), Present},
+		{"torn1[0]", nil, Implausible},
+		{"torn1[:0]", nil, Implausible},
+		{"torn1 == nil", []byte{0}, Present},
+		{"len(torn2)", words(1), Present},
+		{"cap(torn2)", nil, Implausible},
+		{"torn2[0]", nil, Implausible},
+		{"len(tornText) > 3", nil, Implausible},
+		{`tornText != "abc"`, nil, Implausible},
+		{"tornText[1:] == \"\"", nil, Implausible},
 		{"err.(*fs.PathError).Path == \"abc\"", []byte{1}, Present},
 		{"err.(*fs.PathError).Path < \"abcd\"", []byte{1}, Present},
 		{"err.(*fs.PathError).Path >= \"ab\"", []byte{1}, Present},

@@ -169,10 +169,14 @@ func (m *machine) length(n *Node) (uint64, Absence) {
 		return extend(x, n.Type), why
 	}
 	h, why := m.header(n.X)
+	x := h.length
 	if n.Op == Cap {
-		return h.capacity, why
+		x = h.capacity
 	}
-	return h.length, why
+	if why == Present && m.negative(x) {
+		why = Implausible
+	}
+	return x, why
 }
 
 // isNil looks at the first word of a value.
@@ -271,11 +275,11 @@ func holds(op Op, order int) bool {
 // is asked and the lengths differ nothing else is read, and never more than the
 // shorter of the two.
 func (m *machine) compareStrings(n *Node) (int, Absence) {
-	x, why := m.header(n.X)
+	x, why := m.sound(n.X)
 	if why != Present {
 		return 0, why
 	}
-	y, why := m.header(n.Y)
+	y, why := m.sound(n.Y)
 	if why != Present {
 		return 0, why
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
-	"github.com/argtap/argtap/internal/expr"
 )
 
 // aggregate counts the call whose entry was hit, or remembers it as open.
@@ -107,15 +106,7 @@ func (x *compiler) keyPart(to int16) {
 
 // number makes regValue the value, an integer.
 func (x *compiler) number() {
-	n := x.c.Root
-	x.scalar(n)
-	for n.Op == expr.As {
-		n = n.X
-	}
-	if n.Op == expr.Len || n.Op == expr.Cap {
-		// The words of a header are extended as if they had no sign.
-		x.extend(regValue, n.Type.Size, signed(n.Type))
-	}
+	x.scalar(x.c.Root)
 }
 
 // computed generates an expression; where it has no value, R0 is the reason and
@@ -160,7 +151,7 @@ func (g *gen) value(f *Func) {
 // return never came, is counted.
 func (g *gen) openKeyed(f *Func) {
 	a := f.Aggregate
-	g.openKey(f, g.lost(LossBusy))
+	g.openKey(f, g.lost(LossUnread))
 	g.note("the call is open")
 	at := a.openAt(g.opts.Kept)
 	g.emit(

@@ -354,6 +354,9 @@ func (h *hit) keyPart(e *expr.Expr, params [][]byte, site uint64) ([]byte, abi.R
 		copy(words[0][:h.arch.PtrSize], v.Bytes)
 		copy(words[1][:h.arch.PtrSize], v.Bytes[h.arch.PtrSize:])
 		size := binary.LittleEndian.Uint64(words[1][:])
+		if size>>(8*h.arch.PtrSize-1) != 0 {
+			return word(0), abi.Implausible
+		}
 		text := make([]byte, min(size, probegen.KeyString))
 		if !h.mem.Read(binary.LittleEndian.Uint64(words[0][:]), text, h.wait) {
 			return word(0), abi.NotResident

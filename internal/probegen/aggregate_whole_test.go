@@ -189,7 +189,7 @@ func testAggregateDurations(t *testing.T, a *abi.Arch) {
 				wantLosses[probegen.LossLater]++
 				noG++
 			case blind:
-				wantLosses[probegen.LossBusy]++
+				wantLosses[probegen.LossUnread]++
 				noG++
 			case f.Role == probegen.RoleReturn && (!there || old.fn != f.ID):
 				wantLosses[probegen.Unmatched]++
@@ -251,7 +251,7 @@ func testAggregateDurations(t *testing.T, a *abi.Arch) {
 				t.Fatalf("seed %d: %d calls of %d were overtaken, want %d", seed, got, id, gone[id])
 			}
 		}
-		sum := inRows + uint64(len(isOpen)) + wantLosses[probegen.Overtaken] + wantLosses[probegen.LossBusy] + wantLosses[probegen.LossOpen] +
+		sum := inRows + uint64(len(isOpen)) + wantLosses[probegen.Overtaken] + wantLosses[probegen.LossUnread] + wantLosses[probegen.LossOpen] +
 			wantLosses[int(probegen.Limited)] + wantLosses[int(probegen.Beyond)]
 		for cpu := range uint32(simCPUs) {
 			for _, f := range entries {

@@ -295,8 +295,8 @@ func testGrown(t *testing.T, a *abi.Arch, threadBase int, intErrors bool) {
 	k.spoil = func(h *hit) { h.fsBase = 0 }
 	k.want("no g before morestack", grow(1, 100), 0)
 	k.want("no g", entry(1, 100), 0)
-	if n := losses(k.m, probegen.LossBusy); n != 2 {
-		t.Errorf("%d lost, want 2", n)
+	if n, busy := losses(k.m, probegen.LossUnread), losses(k.m, probegen.LossBusy); n != 2 || busy != 0 {
+		t.Errorf("%d lost unread and %d busy, want 2 and 0", n, busy)
 	}
 }
 

@@ -79,6 +79,7 @@ var reasons = map[expr.Absence]abi.Reason{
 	expr.Present: abi.Present, expr.NilDereference: abi.NilPointer, expr.IndexOutOfRange: abi.IndexOutOfRange,
 	expr.SliceOutOfRange: abi.SliceOutOfRange, expr.OtherType: abi.OtherType, expr.DivisionByZero: abi.DivisionByZero,
 	expr.NegativeShift: abi.NegativeShift, expr.NotResident: abi.NotResident,
+	expr.Implausible: abi.Implausible,
 }
 
 // TestExprs runs programs with random expressions on random registers and
@@ -201,7 +202,7 @@ func testExprs(t *testing.T, a *abi.Arch) {
 			t.Errorf("no expression that ended with: %s", r)
 		}
 	}
-	if ends[abi.Present] < total/5 {
+	if ends[abi.Present] < total/6 {
 		t.Error("the expressions are of no use")
 	}
 }

@@ -1,6 +1,8 @@
 package probegen
 
 import (
+	"math"
+
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/argtap/argtap/abi"
@@ -278,7 +280,8 @@ func (x *compiler) address(s spot, size int64) {
 }
 
 // header puts a string or slice on the stack: three words of 8 bytes with the
-// address, the length, and for slices the capacity.
+// address, the length, and for slices the capacity. One that is negative is no Go
+// value, and has none.
 func (x *compiler) header(n *expr.Node) int16 {
 	for n.Op == expr.As {
 		n = n.X
@@ -304,10 +307,17 @@ func (x *compiler) header(n *expr.Node) int16 {
 	if s.param < 0 {
 		x.read(asm.RFP, at, s.off, words*word)
 		if word == 8 {
+			for i := range words - 1 {
+				x.fetch(asm.R1, at+8*int16(1+i))
+				x.sound(asm.R1)
+			}
 			return at
 		}
 		for i := range words {
 			x.emit(asm.LoadMem(asm.R1+asm.Register(i), asm.RFP, at+int16(word*i), asm.Word))
+			if i > 0 {
+				x.sound(asm.R1 + asm.Register(i))
+			}
 		}
 		for i := range words {
 			x.emit(asm.StoreMem(asm.RFP, at+int16(8*i), asm.R1+asm.Register(i), asm.DWord))
@@ -316,9 +326,22 @@ func (x *compiler) header(n *expr.Node) int16 {
 	}
 	for i := range words {
 		x.load(spot{s.param, s.off + i*word}, word, false)
+		if i > 0 {
+			x.sound(regValue)
+		}
 		x.emit(asm.StoreMem(asm.RFP, at+int16(8*i), regValue, asm.DWord))
 	}
 	return at
+}
+
+// sound fails if a length or capacity, in a register, is negative.
+func (x *compiler) sound(r asm.Register) {
+	no := x.failure(abi.Implausible)
+	if x.small() {
+		x.emit(asm.JGT.Imm(r, math.MaxInt32, no))
+	} else {
+		x.emit(asm.JSLT.Imm(r, 0, no))
+	}
 }
 
 // slice puts what a slice expression makes on the stack, as header does.

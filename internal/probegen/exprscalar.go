@@ -195,6 +195,7 @@ func (x *compiler) length(n *expr.Node) {
 	if h.IsPlace() {
 		s := x.place(h)
 		x.load(spot{s.param, s.off + words*word}, word, false)
+		x.sound(regValue)
 	} else {
 		at := x.header(n.X)
 		x.fetch(regValue, at+int16(8*words))

@@ -50,7 +50,7 @@ func (g *gen) markKey(f *Func, sp bool) {
 		g.threadG(f, keyG)
 		g.note("key: g, process and function")
 		g.emit(
-			asm.JNE.Imm(asm.R0, 0, g.lost(LossBusy)),
+			asm.JNE.Imm(asm.R0, 0, g.lost(LossUnread)),
 			asm.Mov.Imm(asm.R1, 0),
 		)
 	}

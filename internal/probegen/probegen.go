@@ -43,7 +43,7 @@ const (
 // MapLosses.
 const (
 	LossRing = iota // the ring buffer was full
-	LossBusy        // no scratch area was free, there was no room for a mark, or its goroutine is not known
+	LossBusy        // no scratch area was free, or there was no room for a mark
 	// Filtered is no loss: [Func.Where] was not met.
 	Filtered
 	LossOpen // MapOpen was full
@@ -63,6 +63,8 @@ const (
 	// Overtaken is not what becomes of a hit, but of a call of the function that was
 	// open to an [Aggregate] when another took its place: it has not returned.
 	Overtaken
+	// LossUnread: what tells the goroutine, or leads to the receiver, could not be read.
+	LossUnread
 	lossCount
 )
 

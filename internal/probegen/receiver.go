@@ -91,7 +91,7 @@ func (g *gen) pointerAt(f *Func, disp int64, word int32) {
 		g.emit(asm.Mov.Reg(asm.R3, regAddr))
 		read(asm.FnCopyFromUser)
 	}
-	g.emit(asm.JNE.Imm(asm.R0, 0, g.lost(LossBusy)))
+	g.emit(asm.JNE.Imm(asm.R0, 0, g.lost(LossUnread)))
 	if g.opts.Sleepable {
 		g.label(ok)
 	}

@@ -55,8 +55,8 @@ func TestReceiver(t *testing.T) {
 					t.Fatalf("%s: %v", tt.name, err)
 				}
 				got := m.Ring.Take()
-				if len(got) != tt.sent || losses(m, probegen.LossBusy) != tt.lost {
-					t.Errorf("%s, frame %t: %d records, %d lost, want %d, %d", tt.name, frame, len(got), losses(m, probegen.LossBusy), tt.sent, tt.lost)
+				if len(got) != tt.sent || losses(m, probegen.LossUnread) != tt.lost {
+					t.Errorf("%s, frame %t: %d records, %d lost, want %d, %d", tt.name, frame, len(got), losses(m, probegen.LossUnread), tt.sent, tt.lost)
 					continue
 				}
 				if tt.sent > 0 {

@@ -136,7 +136,7 @@ func (g *gen) openKey(f *Func, failed string) {
 // open remembers the call, in place of one whose return never came. It leaves the
 // time in regAddr.
 func (g *gen) open(f *Func) {
-	g.openKey(f, g.lost(LossBusy))
+	g.openKey(f, g.lost(LossUnread))
 	g.note("the call is open")
 	value := func(field int16, r asm.Register) {
 		g.emit(asm.StoreMem(asm.RFP, g.openValue()+field, r, asm.DWord))

@@ -201,7 +201,7 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 				cause = probegen.LossLater
 				noG++
 			case blind:
-				cause = probegen.LossBusy
+				cause = probegen.LossUnread
 				noG++
 			case f.Role == probegen.RoleReturn && (!isOpen || old.fn != f.ID):
 				cause = probegen.Unmatched

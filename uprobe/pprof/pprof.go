@@ -52,15 +52,32 @@ func New() *Profile {
 // has the label "end".
 func (p *Profile) Add(c *uprobe.Call) {
 	s := c.Stack()
-	frames := s.Frames()
+	o := call{fn: c.Name(), entry: uint64(c.Func().Entry()), frames: s.Frames(), end: s.End(), at: c.Time()}
+	o.absent, _ = s.Absent()
+	o.took, o.timed = c.Duration()
+	p.add(o)
+}
+
+// call is what a profile has of a call. A stack that is absent says why.
+type call struct {
+	fn          string
+	entry       uint64 // of fn
+	frames      []uprobe.Frame
+	absent, end string // see uprobe.Stack
+	at          time.Time
+	took        time.Duration
+	timed       bool // took is known
+}
+
+func (p *Profile) add(c call) {
+	frames := c.frames
 	labels := map[string][]string{}
-	if why, absent := s.Absent(); absent {
-		frames = []uprobe.Frame{{Func: c.Name(), PC: uint64(c.Func().Entry())}}
-		labels["stack"] = []string{why}
-	} else if end := s.End(); end != "" {
-		labels["end"] = []string{end}
+	if c.absent != "" {
+		frames = []uprobe.Frame{{Func: c.fn, PC: c.entry}}
+		labels["stack"] = []string{c.absent}
+	} else if c.end != "" {
+		labels["end"] = []string{c.end}
 	}
-	took, timed := c.Duration()
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,16 +107,15 @@ func (p *Profile) Add(c *uprobe.Call) {
 		p.p.Sample = append(p.p.Sample, sample)
 	}
 	sample.Value[0]++
-	if timed {
-		sample.Value[1] += int64(took)
+	if c.timed {
+		sample.Value[1] += int64(c.took)
 		p.timed = true
 	}
-	at := c.Time()
-	if p.first.IsZero() || at.Before(p.first) {
-		p.first = at
+	if p.first.IsZero() || c.at.Before(p.first) {
+		p.first = c.at
 	}
-	if at.After(p.last) {
-		p.last = at
+	if c.at.After(p.last) {
+		p.last = c.at
 	}
 }
 
