@@ -226,10 +226,27 @@ type small struct {
 
 // throw panics, if not too many panics are under way.
 func (t *task) throw() {
-	if len(t.panics) == maxPanics || len(t.stack) < 2 {
-		return
+	p := t.thrown(11)
+	if p != nil {
+		panic(p.value)
 	}
-	k, n := t.random(11), t.random(1000)
+}
+
+// own returns what a function is to panic with itself, nil if it is not to.
+func (t *task) own() *thrown {
+	if t.random(6) > 0 {
+		return nil
+	}
+	return t.thrown(9)
+}
+
+// thrown begins a panic of one of so many kinds, if not too many are under way. Those
+// of the last kinds it panics with itself.
+func (t *task) thrown(kinds int) *thrown {
+	if len(t.panics) == maxPanics || len(t.stack) < 2 {
+		return nil
+	}
+	k, n := t.random(kinds), t.random(1000)
 	p := &thrown{at: len(t.stack)}
 	switch k {
 	case 0:
@@ -259,7 +276,7 @@ func (t *task) throw() {
 		wrong(k, n)
 	}
 	t.panics = append(t.panics, p)
-	panic(p.value)
+	return p
 }
 
 //go:noinline
@@ -304,6 +321,9 @@ func single(k, id int) (res int, s string) {
 		t.after(c)
 	}()
 	res, s = -id, "named"
+	if p := t.own(); p != nil {
+		panic(p.value)
+	}
 	res = t.body(id)
 	return res, "returned"
 }
@@ -324,6 +344,9 @@ func loops(k, id int) (s string, res int, w [2]int) {
 		}()
 	}
 	s = "set"
+	if p := t.own(); p != nil {
+		panic(p.value)
+	}
 	res = t.body(id)
 	return "end", res, w
 }
@@ -350,6 +373,9 @@ func (p *node) method(k, id int) (res int, err error) {
 		defer t.later(c)
 	}
 	res = 1
+	if p := t.own(); p != nil {
+		panic(p.value)
+	}
 	return t.body(id) + p.n, nil
 }
 
@@ -376,6 +402,9 @@ func many(k, id int) {
 	defer burn(2)
 	defer t.later(c)
 	defer burn(40)
+	if p := t.own(); p != nil {
+		panic(p.value)
+	}
 	t.body(id)
 }
 
