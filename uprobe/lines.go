@@ -314,7 +314,7 @@ func (h *lineHost) atEntry(pl codePlace) (*Func, error) {
 	if h.d.keepsG(h.b.arch) {
 		live = append(live, h.b.arch.G)
 	}
-	sites, err := site.FindIn(h.b.arch, h.code, h.Entry, live, h.b.file.ReadOnlyAt)
+	sites, err := site.FindIn(h.b.arch, h.code, h.Entry, live, h.b.file.ConstantAt)
 	if err != nil {
 		return nil, err
 	}
