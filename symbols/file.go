@@ -34,6 +34,7 @@ type File struct {
 	segments []Segment // PT_LOAD, in the file's order
 	noteSegs []extent  // PT_NOTE
 	dynamic  extent    // PT_DYNAMIC
+	relro    extent    // addresses that the loader alone writes (PT_GNU_RELRO)
 	sections []header
 
 	// What is read once, when it is needed.

@@ -155,6 +155,52 @@ func TestReadOnlyAt(t *testing.T) {
 	}
 }
 
+// TestConstantAt reads words that the loader writes, of which debug/elf tells what it
+// writes there.
+func TestConstantAt(t *testing.T) {
+	f := pie.open(t)
+	want, err := elf.Open(pie.path(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer want.Close()
+	constants, data, rela := want.Section(".data.rel.ro"), want.Section(".data"), want.Section(".rela")
+	entries, err := rela.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	within := func(s *elf.Section, a uint64) bool { return a >= s.Addr && a-s.Addr < s.Size }
+	for _, header := range []extent{f.relro, {}} { // there is none in files of Go before 1.22
+		f.relro = header
+		var read, refused int
+		for e := entries; len(e) >= 24 && (read < 100 || refused < 100); e = e[24:] {
+			a, buf := want.ByteOrder.Uint64(e), make([]byte, 8)
+			err := f.ConstantAt(VirtAddr(a), buf)
+			switch {
+			case want.ByteOrder.Uint32(e[8:]) != uint32(elf.R_X86_64_RELATIVE):
+			case within(constants, a):
+				read++
+				if addend := want.ByteOrder.Uint64(e[16:]); err != nil || want.ByteOrder.Uint64(buf) != addend {
+					t.Fatalf("ConstantAt(%#x) = % x, %v, want %#x", a, buf, err, addend)
+				}
+			case within(data, a):
+				refused++
+				if !errors.Is(err, ErrNotReadOnly) {
+					t.Fatalf("ConstantAt(%#x) in .data: %v", a, err)
+				}
+			}
+		}
+		if read < 100 || refused < 100 {
+			t.Errorf("only %d words of constants and %d of data are relocated", read, refused)
+		}
+	}
+	end := constants.Addr + constants.Size
+	f.relro = extent{}
+	if err := f.ConstantAt(VirtAddr(end-4), make([]byte, 8)); err == nil {
+		t.Error("ConstantAt reads behind the constants")
+	}
+}
+
 func TestTextRelocations(t *testing.T) {
 	im := small(image{typ: elf.ET_DYN})
 	im.sections = append(im.sections, sect{name: ".dynamic", typ: elf.SHT_DYNAMIC,

@@ -158,6 +158,8 @@ func (f *File) readProgramHeaders(t tables) error {
 			f.noteSegs = append(f.noteSegs, where)
 		case elf.PT_DYNAMIC:
 			f.dynamic = where
+		case elf.PT_GNU_RELRO:
+			f.relro = extent{addr, mem}
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package symbols
 import (
 	"cmp"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -260,6 +261,32 @@ func (f *File) DataAt(a VirtAddr, buf []byte) error {
 		return f.wrap("read data", err)
 	}
 	return nil
+}
+
+// ConstantAt is [File.ReadOnlyAt] with the constants that hold addresses: in
+// position-independent files, where the loader writes these, they are as by
+// [File.DataAt]. Such are the jump tables of switch statements. The error is
+// [ErrNotReadOnly] where the program itself may write.
+func (f *File) ConstantAt(a VirtAddr, buf []byte) error {
+	err := f.ReadOnlyAt(a, buf)
+	if !errors.Is(err, ErrNotReadOnly) || f.textrel() || !f.loaderOnly(a, uint64(len(buf))) {
+		return err
+	}
+	return f.DataAt(a, buf)
+}
+
+// loaderOnly reports whether nothing but the loader writes to so many bytes at a: by
+// the program headers, or by the section's name where a linker did not write that
+// header, as that of Go before 1.22.
+func (f *File) loaderOnly(a VirtAddr, size uint64) bool {
+	within := func(addr, n uint64) bool {
+		return uint64(a) >= addr && uint64(a)-addr <= n && size <= n-(uint64(a)-addr)
+	}
+	if within(f.relro.off, f.relro.size) {
+		return true
+	}
+	h := f.header(".data.rel.ro")
+	return h != nil && within(h.addr, h.stored.size)
 }
 
 // image is DataAt with an error that does not name the file.

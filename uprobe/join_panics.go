@@ -84,14 +84,14 @@ func (j *joiner) over(g *goroutine, c *openCall) {
 // left of its deferred calls: told by the return address and the size of the frame.
 //
 // What it recovered is the last panic: the runtime gives up the others that are
-// further down.
+// further down. The function's own is as deep as the call.
 func (j *joiner) recovered(g *goroutine, e *event) {
 	if n := len(g.calls); n > 0 && g.calls[n-1].fn.goesOn(symbols.VirtAddr(e.time), e.depth-g.calls[n-1].depth) {
 		c := &g.calls[n-1]
 		j.bytes -= c.caught.size() // it has recovered one before
 		c.caught, c.recovered = nil, true
 		for i, p := range slices.Backward(g.panics) {
-			if p.depth > e.depth {
+			if p.depth >= e.depth {
 				if p.begunIn(c) {
 					c.caught = p
 					g.panics = slices.Delete(g.panics, i, i+1)
@@ -100,7 +100,7 @@ func (j *joiner) recovered(g *goroutine, e *event) {
 			}
 		}
 	}
-	j.dropPanics(g, func(p *panicked) bool { return p.depth > e.depth })
+	j.dropPanics(g, func(p *panicked) bool { return p.depth >= e.depth })
 }
 
 // passed finds the panic that a call was left by, and reports whether there may be

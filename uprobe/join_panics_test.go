@@ -38,6 +38,14 @@ func TestJoinPanics(t *testing.T) {
 			x.goesOn(10, 6)
 			x.leave(1, 10, true)
 		}, []string{"panicked 20 by 40", "returned 10 recovered 40"}},
+		{"its own panic", func(x *joinTest) {
+			x.enter(1, 10)
+			x.enter(1, 20)
+			x.panics(26, 0, 0)
+			x.goesOn(20, 6)
+			x.leave(1, 20, true)
+			x.leave(1, 10, true)
+		}, []string{"returned 20 recovered 26", "returned 10"}},
 		{"recovered by a function that is not traced", func(x *joinTest) {
 			x.enter(1, 10)
 			x.enter(1, 30)

@@ -314,7 +314,7 @@ func (h *lineHost) atEntry(pl codePlace) (*Func, error) {
 	if h.d.keepsG(h.b.arch) {
 		live = append(live, h.b.arch.G)
 	}
-	sites, err := site.FindIn(h.b.arch, h.code, h.Entry, live, h.b.file.ReadOnlyAt)
+	sites, err := site.FindIn(h.b.arch, h.code, h.Entry, live, h.b.file.ConstantAt)
 	if err != nil {
 		return nil, err
 	}
@@ -359,24 +359,50 @@ func (h *lineHost) variables(pc symbols.VirtAddr, depth int) ([]variable, error)
 // unassigned reports whether an instruction may be part of the declaration of a
 // variable that takes several lines: debug information has the scope of variables
 // begin too early. Code of the line that declares it comes before what is behind the
-// declaration, and leads there again if it comes later, too, as that of a loop.
+// declaration, and leads there again if it comes later, too, as that of a loop; or
+// is where the loop ends.
 func (h *lineHost) unassigned(v *dwarfargs.Variable, pc symbols.VirtAddr) bool {
 	if v.IsParam || v.IsResult || v.Captured || v.Line == 0 {
 		return false
 	}
 	var first symbols.VirtAddr
+	var before, heads []symbols.VirtAddr
 	for _, r := range h.rows {
 		switch {
 		case r.Line != v.Line || r.File != h.file:
-		case r.PC <= pc:
+		case r.PC > pc:
 			if first == 0 {
-				first = max(r.PC, h.Entry)
+				return true
 			}
-		case first == 0, r.Stmt && !h.flow.Reaches(r.PC, pc, first):
-			return true
+			if !r.Stmt || h.flow.Reaches(r.PC, pc, first) {
+				continue
+			}
+			if heads == nil {
+				heads = h.heads(pc, first, before)
+			}
+			if len(heads) == 0 || h.flow.Reaches(pc, r.PC, append(heads, first)...) {
+				return true
+			}
+		case first == 0:
+			first = max(r.PC, h.Entry)
+		case r.PC > first:
+			before = append(before, r.PC)
 		}
 	}
 	return first == 0
+}
+
+// heads returns those of some instructions that are in a loop around an instruction of
+// which another is not part, as those of the condition of a for statement are not
+// executed again with its initialization.
+func (h *lineHost) heads(pc, first symbols.VirtAddr, of []symbols.VirtAddr) []symbols.VirtAddr {
+	heads := []symbols.VirtAddr{}
+	for _, a := range of {
+		if h.flow.Reaches(pc, a, first) && h.flow.Reaches(a, pc, first) {
+			heads = append(heads, a)
+		}
+	}
+	return heads
 }
 
 // inlinings returns where code was inlined, the innermost call first.

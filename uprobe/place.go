@@ -151,7 +151,7 @@ func (b *executable) host(s symbols.Func, o *options) (*hosted, error) {
 	if h.code, err = b.file.Code(s); err != nil {
 		return nil, err
 	}
-	if h.flow, err = site.NewFlow(b.arch, h.code, s.Entry, b.file.ReadOnlyAt); err != nil {
+	if h.flow, err = site.NewFlow(b.arch, h.code, s.Entry, b.file.ConstantAt); err != nil {
 		return nil, err
 	}
 	if h.t, err = b.file.Table(); err != nil {

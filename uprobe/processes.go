@@ -75,8 +75,8 @@ func (s ProcessState) String() string {
 }
 
 // ProcessEvent says that a process appears or ends. What it runs is looked up when it
-// appears; of one that is gone by then, Executable, Args, Started and Cgroup are
-// empty.
+// appears; of one that is gone by then, or of another user without CAP_SYS_PTRACE,
+// Executable, Args, Started and Cgroup are empty.
 type ProcessEvent struct {
 	State ProcessState
 	// Time is when that was seen.
@@ -108,7 +108,7 @@ func (e ProcessEvent) String() string {
 			b.WriteByte('s')
 		}
 	case e.Executable == "":
-		b.WriteString(": it ended before it could be looked at")
+		b.WriteString(": it cannot be looked at: it has ended, or CAP_SYS_PTRACE is missing")
 	default:
 		fmt.Fprintf(&b, ": %s", e.Executable)
 		for _, arg := range e.Args[min(1, len(e.Args)):] {

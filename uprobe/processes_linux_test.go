@@ -255,12 +255,12 @@ func TestBadProcessOptions(t *testing.T) {
 func TestProcessEventText(t *testing.T) {
 	e := ProcessEvent{State: ProcessStarted, PID: 7, Executable: "/app", Args: []string{"app", "-port", "8080"}}
 	for want, e := range map[string]ProcessEvent{
-		"process 7 started: /app -port 8080":                     e,
-		"process 7 found: it ended before it could be looked at": {State: ProcessFound, PID: 7},
-		"process 7 ended: 1 call":                                {State: ProcessEnded, PID: 7, Calls: 1},
-		"process 7 ended: 12 calls":                              {State: ProcessEnded, PID: 7, Calls: 12, Executable: "/app"},
-		"process 7 found: /app":                                  {State: ProcessFound, PID: 7, Executable: "/app"},
-		"process 7 ProcessState(9)":                              {State: 9, PID: 7, Executable: "x"},
+		"process 7 started: /app -port 8080":                                                  e,
+		"process 7 found: it cannot be looked at: it has ended, or CAP_SYS_PTRACE is missing": {State: ProcessFound, PID: 7},
+		"process 7 ended: 1 call":                                                             {State: ProcessEnded, PID: 7, Calls: 1},
+		"process 7 ended: 12 calls":                                                           {State: ProcessEnded, PID: 7, Calls: 12, Executable: "/app"},
+		"process 7 found: /app":                                                               {State: ProcessFound, PID: 7, Executable: "/app"},
+		"process 7 ProcessState(9)":                                                           {State: 9, PID: 7, Executable: "x"},
 	} {
 		if got := e.String(); !strings.HasPrefix(got, want) {
 			t.Errorf("%s, want %s", got, want)

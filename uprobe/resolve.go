@@ -412,7 +412,7 @@ func (b *executable) readable(l abi.Location) abi.Location {
 
 // place chooses the probe sites.
 func (b *executable) place(f *Func, s symbols.Func, code []byte, live []abi.Reg, o *options) error {
-	sites, err := site.FindIn(b.arch, code, s.Entry, live, b.file.ReadOnlyAt)
+	sites, err := site.FindIn(b.arch, code, s.Entry, live, b.file.ConstantAt)
 	if err != nil {
 		return err
 	}

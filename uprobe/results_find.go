@@ -95,7 +95,7 @@ func (b *executable) findResults(s symbols.Func, f *Func, d *description, code [
 	sites := f.sites
 	if o.first {
 		var err error
-		if sites, err = site.FindIn(b.arch, code, s.Entry, nil, b.file.ReadOnlyAt); err != nil {
+		if sites, err = site.FindIn(b.arch, code, s.Entry, nil, b.file.ConstantAt); err != nil {
 			return err
 		}
 	}

@@ -85,7 +85,7 @@ type Stats struct {
 	LostMissed uint64
 	// LostMalformed records could not be decoded.
 	LostMalformed uint64
-	// LostOpen calls began when too many others had not returned yet: 131,072, or
+	// LostOpen calls began when too many others had not returned yet: at least 131,072, or
 	// 256 MiB of arguments.
 	LostOpen uint64
 	// LostReturn calls have perhaps returned, but the record was lost, as LostRing,

@@ -30,7 +30,34 @@ func of(n int) int {
 	return x + len(y)
 }
 
-func main() { println(of(2)) }
+//go:noinline
+func loops(n int) (r int) {
+	switch n {
+	case 2:
+		r = 1
+	default:
+		for j := range n {
+			r = f(r, 1)
+			r += j
+		}
+	}
+	for k := f(
+		n, 1); k > 0; k-- {
+		for m := 0; m < f(k, m); m += f(
+			1,
+			2) {
+			if r > 3 {
+				break
+			}
+			z := f(
+				f(k, 1), m)
+			r += z
+		}
+	}
+	return r
+}
+
+func main() { println(of(2), loops(3)) }
 `
 
 // TestInitializers: a variable has no value in the lines of its own initializer, where
@@ -40,6 +67,9 @@ func TestInitializers(t *testing.T) {
 	for line, want := range map[int]map[string]bool{ // whether the variable has a value
 		9: {"n": true, "x": false}, 10: {"x": false}, 12: {"x": true, "y": false},
 		14: {"x": true, "y": true}, 16: {"x": true, "y": true, "i": true, "z": false}, 17: {"i": true, "z": true}, 19: {"x": true, "y": true},
+		// The code with which a loop ends is of its first line, too.
+		29: {"j": true}, 30: {"j": true}, 35: {"k": true}, 38: {"k": true, "m": true}, 39: {"k": true, "m": true},
+		42: {"k": true, "m": true, "z": false}, 43: {"k": true, "m": true, "z": true},
 	} {
 		funcs, err := uprobe.Inspect(path, fmt.Sprintf("main.go:%d", line))
 		if err != nil || len(funcs) == 0 {

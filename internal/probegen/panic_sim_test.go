@@ -118,7 +118,7 @@ var panicRoles = []probegen.Role{probegen.RolePanic, probegen.RoleFatal, probege
 
 // TestPanics hits the functions of the runtime that tell of panics at several
 // depths, and requires that each recovery is told once, by the first frame that is
-// further up than the last panic, also of panics one within another; which panic is
+// not further down than the last panic, also of panics one within another; which panic is
 // under way when another begins; and where the function returns to that goes on.
 func TestPanics(t *testing.T) {
 	for _, tt := range []struct {
@@ -162,12 +162,21 @@ func testPanics(t *testing.T, w *panicWorld) {
 		{goroutine: 1, role: 0, depth: 560, tells: true, record: 440, frame: 300, defers: 1},
 		{goroutine: 1, role: 0, depth: 720, tells: true, record: 600, frame: 504, defers: 5},
 		{goroutine: 1, role: 0, depth: 880, tells: true, record: 760, frame: 648, defers: 15},
-		{goroutine: 1, role: 3, depth: 880}, // the frame of the panic itself
+		{goroutine: 1, role: 3, depth: 888}, // further down
 		{goroutine: 1, role: 3, depth: 752, tells: true},
-		{goroutine: 1, role: 3, depth: 720},
+		{goroutine: 1, role: 3, depth: 728},
 		{goroutine: 1, role: 3, depth: 496, tells: true},
 		{goroutine: 1, role: 3, depth: 392, tells: true},
 		{goroutine: 1, role: 3, depth: 8},
+		// The function recovers that has itself panicked, alone and around another.
+		{goroutine: 1, role: 0, depth: 400, tells: true},
+		{goroutine: 1, role: 3, depth: 408},
+		{goroutine: 1, role: 3, depth: 400, tells: true},
+		{goroutine: 1, role: 3, depth: 16},
+		{goroutine: 1, role: 0, depth: 400, tells: true},
+		{goroutine: 1, role: 0, depth: 560, tells: true, record: 440, frame: 392},
+		{goroutine: 1, role: 3, depth: 400, tells: true},
+		{goroutine: 1, role: 3, depth: 16},
 		// Five: the first is forgotten.
 		{goroutine: 2, role: 0, depth: 80, tells: true},
 		{goroutine: 2, role: 0, depth: 160, tells: true, record: 88, frame: 48},

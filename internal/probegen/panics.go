@@ -102,23 +102,24 @@ func (g *gen) popPanic() {
 	)
 }
 
-// unwound ends the program unless the goroutine has panicked further down the
-// stack, and forgets that. It leaves in regAddr where the function goes on.
+// unwound ends the program unless the goroutine has panicked further down the stack
+// or in the very function that goes on, whose call of the panic was as deep, and
+// forgets that. It leaves in regAddr where the function goes on.
 func (g *gen) unwound(f *Func) {
-	g.note("has it panicked, further down?")
+	g.note("has it panicked, here or further down?")
 	g.emit(asm.LoadMem(regAddr, asm.RFP, openKey+OpenDepth, asm.DWord))
 	g.lookUpPanics()
 	g.emit(
 		asm.JEq.Imm(asm.R0, 0, "exit"),
 		asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
-		asm.JGE.Reg(regAddr, asm.R1, "exit"),
+		asm.JGT.Reg(regAddr, asm.R1, "exit"),
 	)
 	popped, left := g.fresh("popped"), g.fresh("left")
 	for i := range openPanics {
 		if i > 0 {
 			g.emit(
 				asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
-				asm.JLE.Reg(asm.R1, regAddr, popped),
+				asm.JLT.Reg(asm.R1, regAddr, popped),
 			)
 		}
 		g.popPanic()

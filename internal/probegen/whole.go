@@ -45,7 +45,7 @@ const (
 	RoleFatal
 	RoleExit
 	// RoleUnwound records a call behind which the goroutine's panic was recovered:
-	// the first one, since a hit of RolePanic, that is further up the stack.
+	// the first one, since a hit of RolePanic, that is as far up the stack or further.
 	RoleUnwound
 	// roleFiltered is RoleReturn where a condition is not met.
 	roleFiltered

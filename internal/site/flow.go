@@ -159,15 +159,23 @@ func (w *Flow) meets(from []int32, stop int32, goal func(int32) bool) bool {
 }
 
 // Reaches reports whether control may come from one instruction to another without
-// passing a third. It is true if one of them is not known.
-func (w *Flow) Reaches(from, to, avoiding symbols.VirtAddr) bool {
+// passing others. It is true if one of them is not known.
+func (w *Flow) Reaches(from, to symbols.VirtAddr, avoiding ...symbols.VirtAddr) bool {
 	f, ok := w.at(from)
 	t, known := w.at(to)
-	a, stops := w.at(avoiding)
-	if !ok || !known || !stops {
+	if !ok || !known {
 		return true
 	}
-	return w.meets([]int32{f}, a, func(i int32) bool { return i == t })
+	stops := map[int32]bool{}
+	for _, a := range avoiding {
+		i, ok := w.at(a)
+		if !ok {
+			return true
+		}
+		stops[i] = true
+	}
+	pass := func(i int32) bool { return !stops[i] }
+	return !w.reach([]int32{f}, -1, pass, func(i int32) bool { return stops[i] || i != t })
 }
 
 // InlinedSite returns the instruction that is executed once for each execution of

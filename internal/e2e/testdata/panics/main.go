@@ -226,10 +226,27 @@ type small struct {
 
 // throw panics, if not too many panics are under way.
 func (t *task) throw() {
-	if len(t.panics) == maxPanics || len(t.stack) < 2 {
-		return
+	p := t.thrown(11)
+	if p != nil {
+		panic(p.value)
 	}
-	k, n := t.random(11), t.random(1000)
+}
+
+// own returns what a function is to panic with itself, nil if it is not to.
+func (t *task) own() *thrown {
+	if t.random(6) > 0 {
+		return nil
+	}
+	return t.thrown(9)
+}
+
+// thrown begins a panic of one of so many kinds, if not too many are under way. Those
+// of the last kinds it panics with itself.
+func (t *task) thrown(kinds int) *thrown {
+	if len(t.panics) == maxPanics || len(t.stack) < 2 {
+		return nil
+	}
+	k, n := t.random(kinds), t.random(1000)
 	p := &thrown{at: len(t.stack)}
 	switch k {
 	case 0:
@@ -259,7 +276,7 @@ func (t *task) throw() {
 		wrong(k, n)
 	}
 	t.panics = append(t.panics, p)
-	panic(p.value)
+	return p
 }
 
 //go:noinline
@@ -285,10 +302,30 @@ func burn(kb int) int {
 	return 0
 }
 
+// plain has a jump table.
+//
 //go:noinline
 func plain(k, id int) int {
 	t := all[k]
 	t.enter(id, "plain")
+	switch id % 8 {
+	case 0:
+		return t.body(id + 5)
+	case 1:
+		return t.body(id - 1)
+	case 2:
+		return t.body(2*id) + 1
+	case 3:
+		return t.body(3) * 4
+	case 4:
+		return t.body(id) + t.body(7)
+	case 5:
+		return t.body(id+7) - id
+	case 6:
+		return -t.body(id + 9)
+	case 7:
+		return t.body(id &^ 3)
+	}
 	return t.body(id)
 }
 
@@ -304,6 +341,9 @@ func single(k, id int) (res int, s string) {
 		t.after(c)
 	}()
 	res, s = -id, "named"
+	if p := t.own(); p != nil {
+		panic(p.value)
+	}
 	res = t.body(id)
 	return res, "returned"
 }
@@ -324,6 +364,9 @@ func loops(k, id int) (s string, res int, w [2]int) {
 		}()
 	}
 	s = "set"
+	if p := t.own(); p != nil {
+		panic(p.value)
+	}
 	res = t.body(id)
 	return "end", res, w
 }
@@ -350,6 +393,9 @@ func (p *node) method(k, id int) (res int, err error) {
 		defer t.later(c)
 	}
 	res = 1
+	if p := t.own(); p != nil {
+		panic(p.value)
+	}
 	return t.body(id) + p.n, nil
 }
 
@@ -376,6 +422,9 @@ func many(k, id int) {
 	defer burn(2)
 	defer t.later(c)
 	defer burn(40)
+	if p := t.own(); p != nil {
+		panic(p.value)
+	}
 	t.body(id)
 }
 
