@@ -75,7 +75,8 @@ func TestAggregateKeysInEveryWay(t *testing.T) {
 	target := startCaps(t, buildFixture(t, "caps"))
 	const calls = threads * perThread
 	forEachWay(t, func(t *testing.T, lack []string) {
-		old := slices.ContainsFunc(lack, func(l string) bool { return l == "loops" || l == "atomics" })
+		caps := probeCapabilities().without(lack)
+		old := !caps.loops || !caps.atomics
 		by := []string{"creator", "parent", "goroutine"}
 		if !old {
 			by = append(by, "stack")
