@@ -38,7 +38,8 @@ type joiner struct {
 	entriesGone func(*Func) bool
 	// stolen are calls that are not open any more to the kernel, because another
 	// was taken for them.
-	stolen map[callID]bool
+	stolen     map[callID]bool
+	forgetting forgetting
 	// spoiled counts records of returns that could not be read.
 	spoiled uint64
 	spare   [][]byte
@@ -296,15 +297,6 @@ func (j *joiner) leave(g *goroutine, e *event) {
 	j.end(&c, how, nil)
 }
 
-// forget makes the kernel forget a call.
-func (j *joiner) forget(c *openCall) {
-	if other := j.calls.forget(c.callID); other != 0 {
-		id := c.callID
-		id.time = other
-		j.stolen[id] = true
-	}
-}
-
 func (j *joiner) pop(g *goroutine) openCall {
 	n := len(g.calls) - 1
 	c := g.calls[n]
@@ -333,6 +325,7 @@ func (j *joiner) end(c *openCall, how ending, result []byte) {
 // tick looks for processes that have ended. All records that were sent until the
 // tick before have been taken.
 func (j *joiner) tick() {
+	j.forgetOld()
 	for pid, p := range j.procs {
 		switch {
 		case p.dying, len(p.goroutines) == 0 && p.unused:
@@ -346,6 +339,8 @@ func (j *joiner) tick() {
 
 // finish ends all calls: no record comes any more.
 func (j *joiner) finish() {
+	j.forgetOld()
+	j.forgetOld()
 	for pid, p := range j.procs {
 		j.drop(pid, p)
 	}

@@ -17,6 +17,8 @@ type fakeKernel struct {
 	open   map[callID]uint64 // the time, by an ID without
 	ended  map[uint32]bool
 	passed bool
+	// meanwhile happens while the kernel is made to forget a call.
+	meanwhile func()
 }
 
 func place(id callID) callID { id.time = 0; return id }
@@ -27,7 +29,14 @@ func (k *fakeKernel) forget(id callID) uint64 {
 	if !k.isOpen(id) {
 		return 0
 	}
+	if k.meanwhile != nil {
+		k.meanwhile()
+	}
+	other := k.open[place(id)]
 	delete(k.open, place(id))
+	if other != id.time {
+		return other
+	}
 	return 0
 }
 

@@ -125,9 +125,12 @@ func KernelTable(lines []Compared) string {
 		}
 	}
 	list := slices.SortedFunc(maps.Keys(releases), compareNumbers)
+	text := strings.Join(list, ", ")
+	if len(list) > 4 {
+		text = fmt.Sprintf("%s to %s", list[0], list[len(list)-1])
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nCalls on other kernels of which more than the arguments was compared, and right, of programs of Go %s:\n\n",
-		strings.Join(list, ", "))
+	fmt.Fprintf(&b, "\nCalls on other kernels of which more than the arguments was compared, and right, of programs of Go %s:\n\n", text)
 	b.WriteString("| Linux")
 	for _, col := range comparedColumns {
 		b.WriteString(" | " + col.name)
