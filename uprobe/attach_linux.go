@@ -179,7 +179,8 @@ func (e *onceError) get() error {
 
 func (k *kernel) genOptions(b bundle) probegen.Options {
 	o := probegen.Options{
-		CPUs: k.cpus, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle, Kept: k.kept,
+		CPUs: k.cpus, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle,
+		Kept: k.kept, Slots: k.slots.number(),
 	}
 	k.selectProcesses(&o)
 	for i := range b {

@@ -33,6 +33,7 @@ type kernel struct {
 
 	calls, scratch, lossMap, repeats, grown *ebpf.Map
 	open, later                             *ebpf.Map // see needOpen
+	slots                                   *openSlots
 	walk, types, rows, dynamic              *ebpf.Map // see needWalkMaps
 	instances                               *ebpf.Map // see needInstances
 	kept                                    int       // words of values of open, see checkReturns
@@ -176,7 +177,7 @@ func (k *kernel) load(name string, ins asm.Instructions, sleepable bool) (*ebpf.
 		probegen.MapLosses: k.lossMap, probegen.MapRepeats: k.repeats, probegen.MapGrown: k.grown,
 		probegen.MapWalk: k.walk, probegen.MapTypes: k.types, probegen.MapRows: k.rows, probegen.MapDynamic: k.dynamic,
 		probegen.MapInstances: k.instances, probegen.MapGates: k.gates, probegen.MapBudget: k.budget,
-		probegen.MapOpen: k.open, probegen.MapLater: k.later, probegen.MapCgroup: k.cgroup.array(),
+		probegen.MapOpen: k.open, probegen.MapSlots: k.slots.bpf(), probegen.MapLater: k.later, probegen.MapCgroup: k.cgroup.array(),
 		probegen.MapStacks: k.stacks, probegen.MapStackArea: k.stackArea,
 		probegen.MapKeys: k.aggregates.keys, probegen.MapOther: k.aggregates.other, probegen.MapZero: k.aggregates.zero,
 	} {
@@ -230,6 +231,7 @@ func (k *kernel) close() {
 			m.Close()
 		}
 	}
+	k.slots.close()
 	k.aggregates.close()
 }
 

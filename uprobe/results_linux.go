@@ -26,6 +26,9 @@ func (k *kernel) needOpen(funcs []*Func) (err error) {
 	}); err != nil {
 		return kernelError("create the map of open calls", err)
 	}
+	if funcs[0].aggregate() == nil {
+		k.needSlots()
+	}
 	if k.later, err = ebpf.NewMap(&ebpf.MapSpec{
 		Name: "argtap_later", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1,
 	}); err != nil {
@@ -122,13 +125,16 @@ func openTime(v []byte) uint64 { return order.Uint64(v[probegen.OpenTime:]) }
 
 // isOpen implements openCalls.
 func (k *kernel) isOpen(id callID) bool {
+	if k.slots.has(id) {
+		return true
+	}
 	v := make([]byte, k.open.ValueSize())
 	return k.open.Lookup(id.key(), v) == nil && openTime(v) == id.time
 }
 
 // forget implements openCalls.
 func (k *kernel) forget(id callID) (other uint64) {
-	if !k.isOpen(id) {
+	if k.slots.forget(id) || !k.isOpen(id) {
 		return 0 // another has taken its place
 	}
 	// Meanwhile another may take it. Kernels before 5.14 cannot look again and
@@ -138,6 +144,7 @@ func (k *kernel) forget(id callID) (other uint64) {
 	if err := k.open.LookupAndDelete(id.key(), v); err != nil {
 		return 0
 	}
+	k.slots.removed(id)
 	if t := openTime(v); t != id.time {
 		return t
 	}

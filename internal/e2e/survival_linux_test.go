@@ -20,9 +20,19 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
-// survivalVar asks TestSurvivalFull to run: "full" is every suite of every
-// release. It takes most of an hour: docs/survival.md has the results.
+// survivalVar asks TestSurvivalFull to run every suite of every release: "full", or the
+// time that each test of it may take, as for [time.ParseDuration], in place of a
+// minute. It takes hours: docs/survival.md has the results.
 const survivalVar = "ARGTAP_SURVIVAL"
+
+// testTime is how long one test of the standard library may take with probes. One that
+// takes longer is ended with its process and told; the others run on in a new one.
+func testTime() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv(survivalVar)); err == nil {
+		return d
+	}
+	return time.Minute
+}
 
 // TestSurvival runs tests of the standard library while every function of
 // their package is traced, returns too: as many must pass as without, and every
@@ -40,7 +50,7 @@ func TestSurvival(t *testing.T) {
 
 // TestSurvivalFull does so with whole suites, built by several releases.
 func TestSurvivalFull(t *testing.T) {
-	if os.Getenv(survivalVar) != "full" {
+	if os.Getenv(survivalVar) == "" {
 		t.Logf("the whole suites run with %s=full", survivalVar)
 		return
 	}
@@ -151,43 +161,11 @@ func cmpOr(a, b string) string {
 	return b
 }
 
-var verdict = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): (\S+) \(`)
-
-// outcome is how a run of tests ended.
-type outcome struct {
-	tests map[string]string // PASS, FAIL or SKIP, of subtests too
-	took  time.Duration
-	err   error
-	out   []byte
-}
-
-func (o *outcome) count(how string) (n int) {
-	for _, v := range o.tests {
-		if v == how {
-			n++
-		}
-	}
-	return n
-}
-
-func (b *built) run(tests []string, timeout time.Duration) *outcome {
-	cmd := exec.Command(b.exe, "-test.short", "-test.v", fmt.Sprintf("-test.timeout=%v", timeout),
-		"-test.run", "^("+strings.Join(tests, "|")+")$")
-	cmd.Dir, cmd.Env = b.dir, b.env
-	start := time.Now()
-	out, err := cmd.CombinedOutput()
-	o := &outcome{tests: map[string]string{}, took: time.Since(start), err: err, out: out}
-	for _, m := range verdict.FindAllSubmatch(out, -1) {
-		o.tests[string(m[2])] = string(m[1])
-	}
-	return o
-}
-
 // survive runs the tests of a suite without and with probes.
 func (s *suite) survive(t *testing.T, tc fixture.Toolchain) {
 	b := s.build(t, tc)
 	tests := s.tests(t, b)
-	plain := b.run(tests, 5*time.Minute)
+	plain := b.run(t, tests)
 
 	var calls atomic.Uint64
 	var logged bytes.Buffer
@@ -225,7 +203,7 @@ func (s *suite) survive(t *testing.T, tc fixture.Toolchain) {
 	}
 	defer tr.Close()
 	attached := time.Since(start)
-	traced := b.run(tests, 10*time.Minute)
+	traced := b.run(t, tests)
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}
@@ -244,9 +222,9 @@ func (s *suite) survive(t *testing.T, tc fixture.Toolchain) {
 			results++
 		}
 	}
-	t.Logf("| %s | %s | %d (%d, %d) | %d %d %d | %d %d %d | %.1f s | %.1f s | %.1f |", cmpOr(tc.Release, "local"), s.pkg,
+	t.Logf("| %s | %s | %d (%d, %d) | %d %d %d | %d %d %d, %d overdue | %.1f s | %.1f s | %.1f |", cmpOr(tc.Release, "local"), s.pkg,
 		len(tr.Funcs()), results, len(tr.LeftOut()), plain.count("PASS"), plain.count("FAIL"), plain.count("SKIP"),
-		traced.count("PASS"), traced.count("FAIL"), traced.count("SKIP"),
+		traced.count("PASS"), traced.count("FAIL"), traced.count("SKIP"), len(traced.overdue),
 		plain.took.Seconds(), traced.took.Seconds(), traced.took.Seconds()/plain.took.Seconds())
 	t.Logf("attached in %v, %+v", attached, st)
 	for _, err := range tr.LeftOut() {
@@ -270,14 +248,21 @@ func (s *suite) compare(t *testing.T, plain, traced *outcome) {
 	}
 	all := maps.Clone(plain.tests)
 	maps.Copy(all, traced.tests)
+	for _, name := range slices.Concat(plain.overdue, traced.overdue) {
+		tell := t.Logf
+		if os.Getenv(survivalVar) == "" {
+			tell = t.Errorf
+		}
+		tell("%s takes more than %v: ended", name, testTime())
+		maps.DeleteFunc(all, func(test, _ string) bool { return topTest(test) == name })
+	}
 	bad := false
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		was, is := plain.tests[name], traced.tests[name]
 		if was == is {
 			continue
 		}
-		top, _, _ := strings.Cut(name, "/")
-		if e := excepted(s.slow, top); e != nil {
+		if e := excepted(s.slow, topTest(name)); e != nil {
 			t.Logf("%s: %q without, %q with probes: %s", name, was, is, e.why)
 			continue
 		}

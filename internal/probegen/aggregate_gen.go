@@ -207,7 +207,10 @@ func (g *gen) overtaken(none string) {
 // aggregateReturn counts the call that returns.
 func (g *gen) aggregateReturn(f *Func) {
 	a := f.Aggregate
-	none, emitNone := g.findOpen(f)
+	g.openKey(f, g.lost(LossLater)) // it may be that of a call that is open
+	g.note("which call returns?")
+	none, emitNone := g.unmatched()
+	g.findOpen(f, none)
 	for off := range int16(a.Layout.Size() / 8) {
 		g.emit(
 			asm.LoadMem(asm.R1, asm.R0, OpenSize+8*off, asm.DWord),

@@ -47,8 +47,9 @@
 //
 // # Whole calls
 //
-// The program of an entry remembers the call in a map ([MapOpen]) under process,
-// goroutine and depth of its frame, and that of a return finds it there, and says
+// The program of an entry remembers the call in a map ([MapOpen], with [MapSlots] in
+// front of it where the kernel has atomic exchange) under process, goroutine and depth
+// of its frame, and that of a return finds it there, and says
 // in its record which entry it belongs to. Whatever way a call takes of which the
 // entry is not recorded, it makes sure that nothing is left under its key: what was
 // there is a call that did not return, and the return would be taken for that one's.

@@ -65,6 +65,9 @@ func (g *gen) start(funcs []Func) error {
 	if g.opts.Sleepable && g.opts.NoAtomics {
 		return &UnsupportedError{Reason: "a program that may sleep needs atomic exchange"}
 	}
+	if n := g.opts.Slots; n != 0 && (n < 2 || n&(n-1) != 0 || g.opts.NoAtomics) {
+		return &UnsupportedError{Reason: fmt.Sprintf("%d slots, or no atomic exchange for them", n)}
+	}
 	if reason := g.opts.Limits.check(); reason != "" {
 		return &UnsupportedError{funcs[0].Name, reason}
 	}

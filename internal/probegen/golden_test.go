@@ -60,6 +60,9 @@ func about(o probegen.Options, funcs ...probegen.Func) string {
 	if o.ThreadBase != 0 {
 		fmt.Fprintf(&b, ", thread.fsbase at %d", o.ThreadBase)
 	}
+	if o.Slots != 0 {
+		fmt.Fprintf(&b, ", %d slots", o.Slots)
+	}
 	if o.NoAtomics {
 		b.WriteString(", no atomics")
 	}

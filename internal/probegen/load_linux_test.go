@@ -64,6 +64,7 @@ func newLoaderFor(t *testing.T, cpus int) *loader {
 		probegen.MapBudget:  {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: probegen.BudgetSize, MaxEntries: 1},
 		probegen.MapGrown:   {Type: ebpf.LRUHash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 64},
 		probegen.MapOpen:    {Type: ebpf.Hash, KeySize: probegen.OpenKeySize, ValueSize: probegen.OpenSize, MaxEntries: 64},
+		probegen.MapSlots:   {Type: ebpf.Array, KeySize: 4, ValueSize: uint32(loadSlots * probegen.SlotSize(probegen.MaxKept+1)), MaxEntries: 1},
 		probegen.MapLater:   {Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1},
 		probegen.MapRepeats: {Type: ebpf.Hash, KeySize: probegen.RepeatKeySize, ValueSize: 1, MaxEntries: 16},
 	} {
@@ -118,8 +119,15 @@ func (v variant) String() string {
 	return fmt.Sprintf("sleepable=%t,atomics=%t,loops=%t", v.sleepable, !v.noAtomics, !v.noLoops)
 }
 
+// loadSlots is how many slots there are where the kernel can have any.
+const loadSlots = 64
+
 func (v variant) options(l *loader) probegen.Options {
-	return probegen.Options{CPUs: l.cpus, Sleepable: v.sleepable, NoAtomics: v.noAtomics, ThreadBase: 4936, ThreadStack: l.multi, Limits: l.limits}
+	o := probegen.Options{CPUs: l.cpus, Sleepable: v.sleepable, NoAtomics: v.noAtomics, ThreadBase: 4936, ThreadStack: l.multi, Limits: l.limits}
+	if !v.noAtomics {
+		o.Slots = loadSlots
+	}
+	return o
 }
 
 // variants are those whose programs this kernel must load.

@@ -123,6 +123,9 @@ type Options struct {
 	// Kept is how many words the values of MapOpen have for what is kept of a call:
 	// the most that a function of the tracer needs ([Func.KeptWords]).
 	Kept int
+	// Slots is how many slots MapSlots has, a power of two, or 0 for none: then
+	// MapOpen alone has open calls. They need atomic exchange.
+	Slots int
 }
 
 // Cond is a condition on the flags register: a condition code of amd64 and 386

@@ -54,7 +54,7 @@ func TestGoldenReturned(t *testing.T) {
 	if n := entry.KeptWords(); n != 4 {
 		t.Errorf("%d words are kept", n)
 	}
-	o := probegen.Options{CPUs: 4, Sleepable: true, Kept: entry.KeptWords()}
+	o := probegen.Options{CPUs: 4, Sleepable: true, Kept: entry.KeptWords(), Slots: 16 << 10}
 	for name, f := range map[string]probegen.Func{"returned-entry": entry, "returned": leave} {
 		ins, err := probegen.Entry([]probegen.Func{f}, o)
 		golden(t, name, about(o, f), ins, err)

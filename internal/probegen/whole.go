@@ -143,12 +143,21 @@ func (g *gen) open(f *Func) {
 	g.bias(asm.R1, asm.R2, f)
 	value(OpenBias, asm.R1)
 	g.openDict(f)
+	if g.slotted(f) {
+		g.openSlot()
+		return
+	}
+	g.updateOpen(updateAny)
+	g.emit(asm.JNE.Imm32(asm.R0, 0, g.lost(LossOpen)))
+}
+
+// updateOpen stores the value on the stack in MapOpen.
+func (g *gen) updateOpen(flags int32) {
 	g.openMap()
 	g.emit(
 		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, int32(g.openValue())),
-		asm.Mov.Imm(asm.R4, updateAny),
+		asm.Mov.Imm(asm.R4, flags),
 		asm.FnMapUpdateElem.Call(),
-		asm.JNE.Imm32(asm.R0, 0, g.lost(LossOpen)),
 	)
 }
 
@@ -196,8 +205,7 @@ func (g *gen) undo() {
 	if u.f.Aggregate != nil {
 		g.whoseCall(u.name + "undone")
 	}
-	g.openMap()
-	g.emit(asm.FnMapDeleteElem.Call())
+	g.forgetOpen(u.f, u.name+"undone")
 	if u.f.Aggregate != nil {
 		g.emit(asm.JNE.Imm32(asm.R0, 0, u.name+"undone"))
 		g.overtaken(u.name + "undone")
@@ -251,13 +259,9 @@ func (g *gen) openMap() {
 	)
 }
 
-// findOpen makes the key and leaves in R0 what MapOpen has of the call that returns,
-// in regAddr when it began. Where there is none, control goes to none: emitNone,
-// called behind what is done with the call, generates that.
-func (g *gen) findOpen(f *Func) (none string, emitNone func()) {
-	g.openKey(f, g.lost(LossLater)) // it may be that of a call that is open
-	g.note("which call returns?")
-	none, emitNone = g.unmatched()
+// findOpen leaves in R0 what MapOpen has of the call that returns, in regAddr when it
+// began, or jumps to none.
+func (g *gen) findOpen(f *Func, none string) {
 	g.openMap()
 	g.emit(
 		asm.FnMapLookupElem.Call(),
@@ -266,22 +270,48 @@ func (g *gen) findOpen(f *Func) (none string, emitNone func()) {
 		asm.JNE.Imm(asm.R1, int32(f.ID), none),
 		asm.LoadMem(regAddr, asm.R0, OpenTime, asm.DWord),
 	)
-	return none, emitNone
 }
 
-// close finds the call that returns, and forgets it. It leaves what MapOpen had in
+// close finds the call that returns, and forgets it. It leaves what was known of it in
 // the place of the value.
 func (g *gen) close(f *Func) {
-	_, emitNone := g.findOpen(f)
-	for _, field := range g.closing(f) {
-		g.emit(
-			asm.LoadMem(asm.R1, asm.R0, field, asm.DWord),
-			asm.StoreMem(asm.RFP, g.openValue()+field, asm.R1, asm.DWord),
-		)
+	g.openKey(f, g.lost(LossLater)) // it may be that of a call that is open
+	g.note("which call returns?")
+	none, emitNone := g.unmatched()
+	defer emitNone()
+	value := func(from asm.Register) {
+		for _, field := range g.closing(f) {
+			g.emit(
+				asm.LoadMem(asm.R1, from, field, asm.DWord),
+				asm.StoreMem(asm.RFP, g.openValue()+field, asm.R1, asm.DWord),
+			)
+		}
 	}
-	g.openMap()
-	g.emit(asm.FnMapDeleteElem.Call())
-	emitNone()
+	if !g.slotted(f) {
+		g.findOpen(f, none)
+		value(asm.R0)
+		g.openMap()
+		g.emit(asm.FnMapDeleteElem.Call())
+		return
+	}
+	other, closed := g.fresh("other"), g.fresh("closed")
+	g.slot()
+	g.inSlot(other, none)
+	g.emit(
+		asm.LoadMem(asm.R1, asm.R2, OpenFunc, asm.DWord),
+		asm.JNE.Imm(asm.R1, int32(f.ID), none),
+		asm.Mov.Reg(regAddr, asm.R0),
+	)
+	value(asm.R2)
+	g.giveUpSlot(none)
+	g.emit(asm.Ja.Label(closed))
+	g.label(other)
+	g.emit(asm.StoreMem(asm.RFP, openG, asm.R2, asm.DWord))
+	g.findOpen(f, none)
+	value(asm.R0)
+	g.emit(asm.LoadMem(asm.R2, asm.RFP, openG, asm.DWord))
+	g.deleteSpilled(none)
+	g.label(closed)
 }
 
 // pair writes what joins entry and return to the record. The key may lie where the

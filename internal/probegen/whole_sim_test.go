@@ -81,6 +81,9 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 		if r.one(2) {
 			o.Limits = r.randomLimits()
 		}
+		if r.one(2) {
+			o.Slots = pick(r, 2, 4, 32)
+		}
 		if r.one(4) {
 			e, err := expr.Compile("1 > 2", &expr.Scope{Arch: a, Package: "main"})
 			if err != nil {
@@ -95,8 +98,8 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 			}
 		}
 		m := newMachine(1 << 20)
-		open := &bpfsim.Hash{KeySize: probegen.OpenKeySize, ValueSize: probegen.OpenSize, MaxEntries: 1 << 10}
-		m.Hashes[probegen.MapOpen] = open
+		table := newOpenTable(m, o.Slots)
+		open := table.hash
 		enter := load(t, entries, o)
 		var leave *bpfsim.Program
 		if a != abi.I386 {
@@ -192,6 +195,7 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 					keptBack[kept]++
 				}
 				delete(want, k)
+				table.leave(k)
 				cause = int(kept)
 			case blind && f.Role == probegen.RoleReturn:
 				cause = probegen.LossLater
@@ -204,6 +208,7 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 				unmatched++
 			case f.Role == probegen.RoleReturn:
 				delete(want, k)
+				table.leave(k)
 				h.entered = old.time
 				if m.Ring.Size == 8 {
 					cause = probegen.LossLater
@@ -215,7 +220,7 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 				}
 				want[k] = call{f.ID, h.time}
 				switch {
-				case !isOpen && len(open.Entries) >= open.MaxEntries:
+				case !table.enter(k):
 					cause = probegen.LossOpen
 					full++
 				case m.Ring.Size == 8:
@@ -224,6 +229,7 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 				}
 				if cause >= 0 {
 					delete(want, k)
+					table.leave(k)
 				}
 			}
 			if _, err := m.Run(prog); err != nil {
@@ -255,11 +261,15 @@ func testWholeCalls(t *testing.T, a *abi.Arch) {
 					paired++
 				}
 			}
-			if len(open.Entries) != len(want) {
-				fatal(fmt.Errorf("%d calls are open, want %d", len(open.Entries), len(want)))
+			calls, err := table.calls()
+			if err != nil {
+				fatal(err)
+			}
+			if len(calls) != len(want) {
+				fatal(fmt.Errorf("%d calls are open, want %d", len(calls), len(want)))
 			}
 			for k, c := range want {
-				v := open.Entries[k]
+				v := calls[k]
 				if len(v) == 0 || binary.LittleEndian.Uint64(v[probegen.OpenTime:]) != c.time ||
 					binary.LittleEndian.Uint64(v[probegen.OpenFunc:]) != uint64(c.fn) {
 					fatal(fmt.Errorf("open call %x, want %+v", v, c))
