@@ -21,6 +21,7 @@ import (
 type benchTarget struct {
 	tb   testing.TB
 	path string
+	pid  int
 	in   io.WriteCloser
 	out  *bufio.Scanner
 }
@@ -42,7 +43,7 @@ func startBench(tb testing.TB, fixture string) *benchTarget {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { in.Close(); cmd.Wait() })
-	return &benchTarget{tb, path, in, bufio.NewScanner(out)}
+	return &benchTarget{tb, path, cmd.Process.Pid, in, bufio.NewScanner(out)}
 }
 
 // run has the target call a function n times, and returns ns of its processor time per

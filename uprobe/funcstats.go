@@ -20,6 +20,7 @@ type funcTally struct {
 	// open are calls that the joiner has, openAtEnd those that it gave up as open.
 	open, openAtEnd                 atomic.Uint64
 	openFull, lostReturn, abandoned atomic.Uint64
+	exited                          atomic.Uint64 // of abandoned
 	// filtered are those that a condition of the return kept back, beyond those that
 	// it let pass when WithFirst wanted no more.
 	filtered, beyond atomic.Uint64
@@ -33,6 +34,7 @@ func (y *funcTally) addTo(s *Stats) {
 	s.LostReturn += y.lostReturn.Load()
 	s.Open += y.open.Load() + y.openAtEnd.Load()
 	s.Abandoned += y.abandoned.Load()
+	s.Exited += y.exited.Load()
 	s.Filtered += y.filtered.Load()
 	s.Beyond += y.beyond.Load()
 }
@@ -48,6 +50,9 @@ func (y *funcTally) ended(how ending) {
 		y.openFull.Add(1)
 	case endFiltered:
 		y.filtered.Add(1)
+	case endExited:
+		y.abandoned.Add(1)
+		y.exited.Add(1)
 	default:
 		y.abandoned.Add(1)
 	}

@@ -79,6 +79,8 @@ const (
 	endFull
 	// endFiltered: it has returned or panicked, and a condition is not met.
 	endFiltered
+	// endExited: its goroutine has ended by runtime.Goexit.
+	endExited
 )
 
 // callID tells calls apart.
@@ -238,9 +240,9 @@ func (j *joiner) later(data []byte, pair int) {
 	case capture.KindFatal, capture.KindExit:
 		// No function of the goroutine returns any more, but those that are
 		// deferred.
-		how := endPanicked
+		ended := endPanicked
 		if e.kind == capture.KindExit {
-			how = endAbandoned
+			ended = endExited
 		}
 		for n := len(g.calls); n > 0 && g.calls[n-1].depth >= e.depth; n-- {
 			j.leave(g, &e)
@@ -251,12 +253,22 @@ func (j *joiner) later(data []byte, pair int) {
 			if c.lost != e.lost+j.spoiled {
 				j.end(&c, endLost, nil)
 			} else {
-				g.passed(&c)
+				how, panicked := ended, g.passed(&c)
+				if how == endExited && (panicked || c.fn.sites.TailJumps > 0 || j.gone(&e) || j.calls.passedOver()) {
+					how = endAbandoned // it was perhaps left before
+				}
 				j.end(&c, how, nil)
 			}
 		}
 	}
 	j.retire(p, g, e.goroutine)
+}
+
+// gone reports whether probes may be missing that would have told what came before an
+// event.
+func (j *joiner) gone(e *event) bool {
+	end := j.ending()
+	return end != 0 && e.at >= end
 }
 
 // doubtful reports whether a return may be that of another call in the same place:

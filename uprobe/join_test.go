@@ -61,7 +61,7 @@ func newJoinTest() *joinTest {
 	x.fn = &Func{name: "main.f", sites: &site.Sites{}, plan: &capture.Plan{Pair: capture.HeaderSize}}
 	x.j.calls = x
 	x.j.ending = func() uint64 { return 0 }
-	names := []string{"returned", "panicked", "lost", "abandoned", "open", "full", "filtered"}
+	names := []string{"returned", "panicked", "lost", "abandoned", "open", "full", "filtered", "exited"}
 	x.j.deliver = func(c *openCall, how ending, _ []byte) {
 		x.got = append(x.got, fmt.Sprintf("%s %d", names[how], c.depth))
 	}
@@ -193,7 +193,28 @@ func TestJoin(t *testing.T) {
 			x.hit(capture.KindExit, 30)
 			x.enter(1, 50) // deferred
 			x.leave(1, 50, true)
-		}, []string{"abandoned", "returned 50"}},
+		}, []string{"exited", "returned 50"}},
+		{"the goroutine ends, after a tail jump", func(x *joinTest) {
+			x.fn.sites.TailJumps = 1
+			x.enter(1, 10)
+			x.hit(capture.KindExit, 30)
+		}, []string{"abandoned"}},
+		{"the goroutine ends, after a panic in one of two calls", func(x *joinTest) {
+			x.enter(1, 10)
+			x.hit(capture.KindPanic, 40)
+			x.enter(1, 20)
+			x.hit(capture.KindExit, 30)
+		}, []string{"exited", "abandoned"}},
+		{"the goroutine ends, probes are missing", func(x *joinTest) {
+			x.enter(1, 10)
+			x.j.ending = func() uint64 { return 1 }
+			x.hit(capture.KindExit, 30)
+		}, []string{"abandoned"}},
+		{"the goroutine ends, the kernel passed over a return", func(x *joinTest) {
+			x.enter(1, 10)
+			x.passed = true
+			x.hit(capture.KindExit, 30)
+		}, []string{"abandoned"}},
 		{"a tail jump", func(x *joinTest) {
 			x.fn.sites.TailJumps = 1
 			x.enter(1, 10)

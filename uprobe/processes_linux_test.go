@@ -47,7 +47,7 @@ func TestSeveralInEveryWay(t *testing.T) {
 
 // mountedCgroup returns a new cgroup of version 2 in a mount of its own, which are
 // removed when the test ends.
-func mountedCgroup(t *testing.T) string {
+func mountedCgroup(t testing.TB) string {
 	t.Helper()
 	mount, err := os.MkdirTemp("", "argtap-cgroup-")
 	if err != nil {
@@ -67,10 +67,18 @@ func mountedCgroup(t *testing.T) string {
 		}
 	})
 	dir := filepath.Join(mount, fmt.Sprintf("argtap-uprobe-test-%d", os.Getpid()))
+	makeCgroup(t, dir)
+	return dir
+}
+
+// makeCgroup makes a cgroup, which is removed when the test ends.
+func makeCgroup(t testing.TB, dir string) {
+	t.Helper()
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		var err error
 		for range 500 {
 			if err = os.Remove(dir); err == nil {
 				return
@@ -79,10 +87,9 @@ func mountedCgroup(t *testing.T) string {
 		}
 		t.Error(err)
 	})
-	return dir
 }
 
-func moveTo(t *testing.T, cgroup string, pid int) {
+func moveTo(t testing.TB, cgroup string, pid int) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(cgroup, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
 		t.Fatal(err)

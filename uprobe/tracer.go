@@ -114,6 +114,9 @@ type Stats struct {
 	// have panicked: because of runtime.Goexit, of a jump to another function in
 	// place of a return, or because their process replaced its program.
 	Abandoned uint64
+	// Exited is the number of those abandoned calls that runtime.Goexit is known to
+	// have ended. Calls that are counted in the kernel are not looked at so closely.
+	Exited uint64
 	// Unmatched is the number of returns of calls whose entry is not there: that
 	// began before the tracer, or were kept back or lost. They are in none of the
 	// other counts.

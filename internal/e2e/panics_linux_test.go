@@ -257,7 +257,7 @@ func main() {
 		}
 		s := tr.Stats()
 		addsUp(t, s, 4)
-		if text := strings.Join(got, ", "); text != want || s.Abandoned != 2 {
+		if text := strings.Join(got, ", "); text != want || s.Abandoned != 2 || s.Exited != 1 {
 			t.Errorf("%d: calls %q, want %q; stats %+v", n, text, want, s)
 		}
 	}

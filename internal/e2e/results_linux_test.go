@@ -125,7 +125,7 @@ func testResults(t *testing.T, path string, allowed ...string) {
 	if s.Calls != s.Delivered+s.Lost+s.Filtered+s.Open+s.Abandoned || s.Delivered != uint64(len(got)) || s.Lost != 0 {
 		t.Errorf("%d calls, stats %+v", len(got), s)
 	}
-	if s.Open+s.Abandoned != 4 {
+	if s.Open != 0 || s.Abandoned != 4 || s.Exited != 4 {
 		t.Errorf("stats %+v: 4 calls end by runtime.Goexit", s)
 	}
 	for _, f := range tr.Funcs() {
