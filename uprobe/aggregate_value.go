@@ -194,7 +194,7 @@ func (a *Aggregate) Format(value float64) string {
 // String returns the key and what was counted in one line:
 //
 //	main.serve "GET" true: 1204, mean 310, min 0, p50 290, p90 500, p99 990, max 1021
-func (a *Aggregate) String() string {
+func (a Aggregate) String() string {
 	var b strings.Builder
 	b.WriteString(a.Func.Name())
 	for _, k := range a.Key {
@@ -235,7 +235,7 @@ func (a *Aggregate) Summary() string {
 // A part of a key that has no value is {"expr":…,"absent":"reason"}, a string that was cut
 // has "cut":true. Durations have "unit":"ns". Calls without a value are "absent":1,"absent_why":["reason"], those
 // of other keys have "other":true.
-func (a *Aggregate) MarshalJSON() ([]byte, error) {
+func (a Aggregate) MarshalJSON() ([]byte, error) {
 	type part struct {
 		Expr   string `json:"expr"`
 		Value  any    `json:"value,omitempty"`
