@@ -200,7 +200,7 @@ func (a *Aggregate) Format(value float64) string {
 // String returns the key and what was counted in one line:
 //
 //	main.serve "GET" true: 1204, mean 310, min 0, p50 290, p90 500, p99 990, max 1021
-func (a *Aggregate) String() string {
+func (a Aggregate) String() string {
 	var b strings.Builder
 	b.WriteString(a.Func.Name())
 	for _, k := range a.Key {
@@ -242,7 +242,7 @@ func (a *Aggregate) Summary() string {
 // has "cut":true. A frame is {"func":…,"file":…,"line":…}, a stack a list of frames, with "end":"reason"
 // beside it if there are more. Durations have "unit":"ns", lines "file" and "line". Calls without a value are "absent":1,"absent_why":["reason"], those
 // of other keys have "other":true.
-func (a *Aggregate) MarshalJSON() ([]byte, error) {
+func (a Aggregate) MarshalJSON() ([]byte, error) {
 	type part struct {
 		Expr   string `json:"expr"`
 		Value  any    `json:"value,omitempty"`

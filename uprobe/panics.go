@@ -55,7 +55,7 @@ func (c *Call) PanicValue() (v Value, ok bool) {
 // that it called, and then returned. Its results are what the named results were by
 // then. A call that recovers a panic and is then left by another is not: it
 // [Call.Panicked]. One that recovers while more than four panics are under way, one
-// within another, may not be told from others.
+// within another, or while records are lost ([Stats].Lost), may not be told from others.
 func (c *Call) Recovered() bool { return c.thrown != nil && !c.unwound }
 
 // appendPanic appends the value of a panic.

@@ -181,7 +181,11 @@ func announce(r *request, t *uprobe.Tracer) {
 		what = fmt.Sprintf("%d functions", n)
 	}
 	fmt.Fprintf(os.Stderr, "argtap: tracing %s in %s\n", what, r.whose.describe(r.binary))
-	if left := t.LeftOut(); len(left) > 0 {
+	left, wrappers := leftOut(t)
+	if wrappers > 0 {
+		fmt.Fprintf(os.Stderr, "argtap: %d of the functions are wrappers of methods, traced as calls of these\n", wrappers)
+	}
+	if len(left) > 0 {
 		kinds := map[string]int{}
 		for _, err := range left {
 			_, kind := reason(err)
@@ -194,6 +198,24 @@ func announce(r *request, t *uprobe.Tracer) {
 		fmt.Fprintf(os.Stderr, "argtap: cannot trace %d of the functions: %s: \"argtap inspect\" tells more\n",
 			len(left), strings.Join(why, ", "))
 	}
+}
+
+// leftOut returns why functions cannot be traced, without the wrappers all of whose
+// calls are seen as calls of their methods, and the number of those.
+func leftOut(t *uprobe.Tracer) (left []error, wrappers int) {
+	traced := map[string]bool{}
+	for _, f := range t.Funcs() {
+		traced[f.Name()] = true
+	}
+	for _, err := range t.LeftOut() {
+		var of *uprobe.FuncError
+		if errors.Is(err, uprobe.ErrWrapper) && errors.As(err, &of) && !traced[of.Func] {
+			wrappers++
+		} else {
+			left = append(left, err)
+		}
+	}
+	return left, wrappers
 }
 
 // announceMissing says of which functions no results can be printed.

@@ -441,6 +441,16 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
+// TestLeftOutWrappers: of a wrapper it is not said that it cannot be traced, when all of
+// its calls are seen as those of its method.
+func TestLeftOutWrappers(t *testing.T) {
+	needTrace(t)
+	r := argtap(t, "trace", "-duration", "10ms", built.target, "reflect.*")
+	if !strings.Contains(r.stderr, " of the functions are wrappers of methods, traced as calls of these\n") || strings.Contains(r.stderr, "cannot trace") {
+		t.Error(r.stderr)
+	}
+}
+
 func TestTraceErrors(t *testing.T) {
 	needTrace(t)
 	other := exec.Command("sleep", "60")
