@@ -131,11 +131,16 @@ func testPanics(t *testing.T, path string, each int64, allowed ...string) {
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}
+	s := tr.Stats()
+	missing := uint64(0)
 	for _, w := range want {
 		hows[w.How]++
 		list := got[w.Goroutine]
-		if len(list) == 0 {
-			t.Fatalf("%+v was not delivered", w)
+		if !slices.ContainsFunc(list, func(g panicCall) bool { return g.ID == w.ID }) {
+			if missing++; missing > min(s.Lost, mayLose()) {
+				t.Fatalf("%+v was not delivered: %+v", w, s)
+			}
+			continue
 		}
 		got[w.Goroutine] = list[1:]
 		if g := list[0]; !samePanicCall(g, w, len(allowed) > 0) {
@@ -156,9 +161,8 @@ func testPanics(t *testing.T, path string, each int64, allowed ...string) {
 			t.Errorf("absent for %q", why)
 		}
 	}
-	s := tr.Stats()
 	addsUp(t, s, total)
-	if s.Delivered != uint64(len(want)) || hows["panicked"] < 100 || hows["recovered"] < 100 || hows["returned"] < 100 {
+	if s.Delivered+s.Lost != uint64(len(want)) || s.Lost != missing || hows["panicked"] < 100 || hows["recovered"] < 100 || hows["returned"] < 100 {
 		t.Errorf("%d calls, %v, stats %+v", total, hows, s)
 	}
 	compared(t, len(want))

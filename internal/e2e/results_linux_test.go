@@ -122,7 +122,7 @@ func testResults(t *testing.T, path string, allowed ...string) {
 		t.Error(err)
 	}
 	s := tr.Stats()
-	if s.Calls != s.Delivered+s.Lost+s.Filtered+s.Open+s.Abandoned || s.Delivered != uint64(len(got)) || s.Lost != 0 {
+	if s.Calls != s.Delivered+s.Lost+s.Filtered+s.Open+s.Abandoned || s.Delivered != uint64(len(got)) || s.Lost > mayLose() {
 		t.Errorf("%d calls, stats %+v", len(got), s)
 	}
 	if s.Open != 0 || s.Abandoned != 4 || s.Exited != 4 {
@@ -133,11 +133,12 @@ func testResults(t *testing.T, path string, allowed ...string) {
 			t.Errorf("%s: %s", f.Name(), why)
 		}
 	}
-	compareEnded(t, got, want, allowed)
+	compareEnded(t, got, want, allowed, int(s.Lost))
 }
 
-// compareEnded compares calls, those of each goroutine and function in order.
-func compareEnded(t *testing.T, got, want []ended, allowed []string) {
+// compareEnded compares calls, those of each goroutine and function in order, of
+// which some are lost.
+func compareEnded(t *testing.T, got, want []ended, allowed []string, lost int) {
 	t.Helper()
 	allowed = append(slices.Clip(allowed), lacking()...)
 	type key struct {
@@ -170,6 +171,10 @@ func compareEnded(t *testing.T, got, want []ended, allowed []string) {
 	bad := 0
 	for i, w := range want {
 		k := key{w.Func, w.Goroutine}
+		if lost > 0 && (len(sorted[k]) == 0 || sorted[k][0].How != w.How || !same(sorted[k][0].Args, w.Args) || !same(sorted[k][0].Results, w.Results)) {
+			lost--
+			continue
+		}
 		if len(sorted[k]) == 0 {
 			t.Errorf("call %d %+v was not delivered", i, w)
 			bad++

@@ -158,6 +158,8 @@ func TestReturnConditions(t *testing.T) {
 	}
 }
 
+// testReturns traces a program with one condition after the other; empty ones are
+// left out.
 func testReturns(t *testing.T, path string, texts map[string][]string) {
 	cmd := exec.Command(path)
 	cmd.Stderr = os.Stderr
@@ -177,6 +179,9 @@ func testReturns(t *testing.T, path string, texts map[string][]string) {
 	outcomes := map[string]int{}
 	for i := range texts["work"] {
 		for fn := range texts {
+			if texts[fn][i] == "" {
+				continue
+			}
 			testReturnCondition(t, path, fn, i, texts[fn][i], in, lines, outcomes)
 		}
 	}
