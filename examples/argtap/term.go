@@ -64,26 +64,32 @@ func (t *table) row(cells ...cell) {
 	t.rows = append(t.rows, cells)
 }
 
-// printable escapes control characters. Names come from binaries, which nobody
-// vouches for; they must not begin new lines or command the terminal.
+// printable escapes control characters, and bytes that are no text: some of these are
+// control characters to a terminal that is not set to UTF-8. Names come from binaries,
+// which nobody vouches for; they must not begin new lines or command the terminal.
 func printable(text string) string {
-	if strings.IndexFunc(text, unicode.IsControl) < 0 {
+	if utf8.ValidString(text) && strings.IndexFunc(text, unicode.IsControl) < 0 {
 		return text
 	}
 	var b strings.Builder
-	for _, r := range text {
-		if unicode.IsControl(r) {
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[0])
+		case unicode.IsControl(r):
 			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		} else {
+		default:
 			b.WriteRune(r)
 		}
+		text = text[n:]
 	}
 	return b.String()
 }
 
 // printableFrom is [printable] for what stands in b behind the first n bytes.
 func printableFrom(b []byte, n int) []byte {
-	if bytes.IndexFunc(b[n:], unicode.IsControl) < 0 {
+	if utf8.Valid(b[n:]) && bytes.IndexFunc(b[n:], unicode.IsControl) < 0 {
 		return b
 	}
 	return append(b[:n], printable(string(b[n:]))...)

@@ -12,7 +12,8 @@ func TestPrintable(t *testing.T) {
 		"main.\x1b[31m":            `main.\x1b[31m`,
 		"main.a\nmain.b\r\t\x7f":   `main.a\nmain.b\r\t\x7f`,
 		"main.\u009b2J":            `main.\u009b2J`,
-		"main.it's \"q\" \\ \xff'": "main.it's \"q\" \\ \xff'",
+		"main.it's \"q\" \\ \xff'": `main.it's "q" \ \xff'`,
+		"main.\x9b2J\ufffd":        "main.\\x9b2J\ufffd",
 	} {
 		if got := printable(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
