@@ -125,7 +125,8 @@ func testResults(t *testing.T, path string, allowed ...string) {
 	if s.Calls != s.Delivered+s.Lost+s.Filtered+s.Open+s.Abandoned || s.Delivered != uint64(len(got)) || s.Lost > mayLose() {
 		t.Errorf("%d calls, stats %+v", len(got), s)
 	}
-	if s.Open+s.Abandoned != 4 {
+	unseen := s.Open + s.Abandoned - 4
+	if s.Open+s.Abandoned < 4 || unseen > mayLose() {
 		t.Errorf("stats %+v: 4 calls end by runtime.Goexit", s)
 	}
 	for _, f := range tr.Funcs() {
@@ -133,7 +134,7 @@ func testResults(t *testing.T, path string, allowed ...string) {
 			t.Errorf("%s: %s", f.Name(), why)
 		}
 	}
-	compareEnded(t, got, want, allowed, int(s.Lost))
+	compareEnded(t, got, want, allowed, int(s.Lost+unseen))
 }
 
 // compareEnded compares calls, those of each goroutine and function in order, of
@@ -168,11 +169,12 @@ func compareEnded(t *testing.T, got, want []ended, allowed []string, lost int) {
 		}
 		return true
 	}
-	bad := 0
+	bad, gone := 0, 0
 	for i, w := range want {
 		k := key{w.Func, w.Goroutine}
 		if lost > 0 && (len(sorted[k]) == 0 || sorted[k][0].How != w.How || !same(sorted[k][0].Args, w.Args) || !same(sorted[k][0].Results, w.Results)) {
 			lost--
+			gone++
 			continue
 		}
 		if len(sorted[k]) == 0 {
@@ -206,6 +208,6 @@ func compareEnded(t *testing.T, got, want []ended, allowed []string, lost int) {
 			t.Errorf("%+v: there was no such call", g)
 		}
 	}
-	compared(t, len(want))
+	compared(t, len(want)-gone)
 	t.Logf("%d calls, %d values absent: %v", len(got), absent, reasons)
 }
