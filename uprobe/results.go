@@ -19,8 +19,9 @@ import (
 //
 // Each return instruction of the function is probed. On amd64 and 386 the kernel
 // single-steps it, which takes several times as long as the probe of the entry.
-// Functions whose results cannot be captured ([Func.NoResults]) are traced as
-// without this option.
+// Where nothing describes what a function returns, as in stripped binaries, there is
+// one result "?" of unknown type. Functions whose returns cannot be probed or joined
+// with the entry ([Func.NoResults]) are traced as without this option.
 //
 // A call that does not return is not delivered, but counted in [Stats]; unless it
 // is left by a panic. That shows when the panic is recovered or the program ends for
@@ -192,8 +193,8 @@ func (c *Call) endAttrs() (attrs []slog.Attr) {
 }
 
 // Results returns the results of the function in order. Their Location is where
-// they are when it returns. It is empty if nothing describes them, and of functions
-// that are traced without [WithResults].
+// they are when it returns. It is one "?" of unknown type if nothing describes them,
+// and empty of functions that are traced without [WithResults].
 func (f *Func) Results() []Param {
 	if f.result == nil {
 		return nil

@@ -40,8 +40,14 @@ func resultName(name string, i int) string {
 	return name
 }
 
-// missingResult stands for results that the debug information may leave out.
+// missingResult stands for results that the debug information may leave out, or that
+// nothing describes.
 const missingResult = "?"
+
+func missing(why abi.Reason) Param {
+	t := &abi.Type{Name: missingResult, Kind: abi.Uint8, Size: 1, Align: 1}
+	return Param{Name: missingResult, Type: t, Location: abi.Absent(t.Size, why), Source: "missing"}
+}
 
 // dwarfResults returns the results as the debug information describes them.
 func (b *executable) dwarfResults(f *dwarfargs.Func) ([]Param, error) {
@@ -56,10 +62,7 @@ func (b *executable) dwarfResults(f *dwarfargs.Func) ([]Param, error) {
 		})
 	}
 	if f.ResultsMissing {
-		t := &abi.Type{Name: missingResult, Kind: abi.Uint8, Size: 1, Align: 1}
-		results = append(results, Param{
-			Name: missingResult, Type: t, Location: abi.Absent(t.Size, abi.HiddenParameter), Source: "missing",
-		})
+		results = append(results, missing(abi.HiddenParameter))
 	}
 	return results, nil
 }
@@ -80,8 +83,11 @@ func (b *executable) findResults(s symbols.Func, f *Func, d *description, code [
 		// Expressions have what there is to know of the results.
 	case d.noResults != "":
 		f.noResults = d.noResults
+	case (d.results == nil || d.source == SourceNone) && b.inAssembly(s):
+		f.noResults = "nothing describes its results, as it is in assembly"
 	case d.results == nil || d.source == SourceNone:
-		f.noResults = "nothing describes its results"
+		// How long calls take and how they end is known all the same.
+		f.result.setResults([]Param{missing(abi.UnknownType)}, b, o)
 	default:
 		results, err := d.results()
 		if err != nil {

@@ -130,7 +130,7 @@ func (b *executable) describe(s symbols.Func, o *options) (*description, error) 
 	if assembly != nil {
 		return assembly, nil
 	}
-	return &description{source: SourceNone, noResults: "nothing describes its results", sig: &abi.Signature{}, goCode: !r.fn.Foreign, why: strings.Join(why, "; ")}, nil
+	return &description{source: SourceNone, sig: &abi.Signature{}, goCode: !r.fn.Foreign, why: strings.Join(why, "; ")}, nil
 }
 
 // fromDWARF describes a function by its debug information.
