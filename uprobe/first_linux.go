@@ -162,7 +162,7 @@ func (f *firsts) step() (all bool) {
 			// What the reader is at now was perhaps there before the last entry.
 			f.until[i] = reads + 2
 			all = false
-		case reads < f.until[i] || f.t.tallies[i].open.Load() > 0:
+		case reads < f.until[i] || f.anyOpen(i):
 			all = false
 		default:
 			f.t.kernel.detachEntries(fn)
@@ -171,6 +171,19 @@ func (f *firsts) step() (all bool) {
 		}
 	}
 	return all
+}
+
+// anyOpen reports whether calls of a function have not returned.
+func (f *firsts) anyOpen(i int) bool {
+	if f.t.funcs[i].aggregated == nil {
+		return f.t.tallies[i].open.Load() > 0
+	}
+	// No record tells of those that are counted.
+	open, err := f.t.kernel.openCalls()
+	if err != nil {
+		f.t.opts.log.Warn("the open calls cannot be read", "err", err)
+	}
+	return slices.ContainsFunc(open, func(c openAggregate) bool { return c.fn == uint32(i) })
 }
 
 // usedUp reports whether a function has had its calls.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/argtap/argtap/internal/fixture"
 	"github.com/argtap/argtap/uprobe"
@@ -186,6 +187,26 @@ func TestFirst(t *testing.T) {
 		}
 		if n, links := target.patched(), linksTo(t, path); n+links != 0 {
 			t.Errorf("%d bytes are changed, %d links", n, links)
+		}
+	})
+	t.Run("durations", func(t *testing.T) {
+		target := startFirst(t, path)
+		tr, err := uprobe.Trace(path, "main.waits", nil, uprobe.WithFirst(2), uprobe.WithHistogram("duration", uprobe.Log2()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tr.Close()
+		all := target.patched()
+		target.do("wait 7")
+		target.do("wait 8")
+		eventually(t, "the probe of the entry goes", func() bool { return target.patched() == all-1 })
+		time.Sleep(2500 * time.Millisecond) // the reader looks about each second
+		target.do("release")
+		if err := tr.Wait(); err != nil {
+			t.Error(err)
+		}
+		if s := tr.Stats(); s.Aggregated != 2 || s.Open != 0 || s.Calls != 2 {
+			t.Errorf("%+v", s)
 		}
 	})
 	t.Run("condition", func(t *testing.T) {
