@@ -92,7 +92,8 @@ type ProcessEvent struct {
 	Started time.Time
 	// Cgroup is its cgroup of version 2, as /proc/PID/cgroup names it.
 	Cgroup string
-	// Calls is the number of its calls that the handler was given up to now.
+	// Calls is the number of its calls that the handler was given up to now: 0 where
+	// calls are only counted ([WithCount]).
 	Calls uint64
 }
 
@@ -102,6 +103,7 @@ func (e ProcessEvent) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "process %d %s", e.PID, e.State)
 	switch {
+	case e.State == ProcessEnded && e.Calls == 0:
 	case e.State == ProcessEnded:
 		fmt.Fprintf(&b, ": %d call", e.Calls)
 		if e.Calls != 1 {
