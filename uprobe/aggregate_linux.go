@@ -154,7 +154,7 @@ func (k *kernel) countAggregates(c *kernelCounts) {
 // returnsLost reports whether calls that do not seem to return perhaps have.
 func (k *kernel) returnsLost() bool {
 	var lost uint64
-	return k.passedOverLocked() || k.later.Lookup(uint32(0), &lost) == nil && lost > 0
+	return k.missedLater() > 0 || k.later.Lookup(uint32(0), &lost) == nil && lost > 0
 }
 
 // openCalls are the calls that have not returned, as the kernel has them.

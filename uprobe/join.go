@@ -55,9 +55,9 @@ type openCalls interface {
 	// forget forgets an open call. If it forgets another one in the same place it
 	// returns that one's time.
 	forget(id callID) (other uint64)
-	// passedOver reports whether the kernel has ever not run a program of a
+	// passedOver reports whether the kernel has perhaps, since a time, not run a program of a
 	// return or a panic.
-	passedOver() bool
+	passedOver(since uint64) bool
 	// watch returns a function that reports whether the process has ended, and one
 	// that releases what it needs; nil if that cannot be found out.
 	watch(pid uint32) (ended func() bool, release func())
@@ -254,7 +254,7 @@ func (j *joiner) later(data []byte, pair int) {
 				j.end(&c, endLost, nil)
 			} else {
 				how, panicked := ended, g.passed(&c)
-				if how == endExited && (panicked || c.fn.sites.TailJumps > 0 || j.gone(&e) || j.calls.passedOver()) {
+				if how == endExited && (panicked || c.fn.sites.TailJumps > 0 || j.gone(&e) || j.calls.passedOver(c.time)) {
 					how = endAbandoned // it was perhaps left before
 				}
 				j.end(&c, how, nil)
@@ -280,7 +280,7 @@ func (j *joiner) doubtful(g *goroutine, c *openCall, e *event) bool {
 		return false
 	}
 	return slices.ContainsFunc(g.panics, func(p *panicked) bool { return p.begunIn(c) }) ||
-		c.lost != e.lost+j.spoiled || j.calls.passedOver()
+		c.lost != e.lost+j.spoiled || j.calls.passedOver(c.time)
 }
 
 // overtake ends the calls whose frames are at a depth or deeper: an event shows
@@ -301,7 +301,7 @@ func (j *joiner) leave(g *goroutine, e *event) {
 	switch end := j.ending(); {
 	case end != 0 && e.at >= end:
 		how = endOpen // when all were there
-	case c.lost != e.lost+j.spoiled, j.calls.passedOver():
+	case c.lost != e.lost+j.spoiled, j.calls.passedOver(c.time):
 		how = endLost
 	case c.fn.sites.TailJumps == 0 && g.passed(&c):
 		how = endPanicked
@@ -337,6 +337,7 @@ func (j *joiner) end(c *openCall, how ending, result []byte) {
 // tick looks for processes that have ended. All records that were sent until the
 // tick before have been taken.
 func (j *joiner) tick() {
+	j.calls.passedOver(0) // else it is known only when it is asked next
 	j.forgetOld()
 	for pid, p := range j.procs {
 		switch {

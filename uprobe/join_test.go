@@ -16,7 +16,7 @@ import (
 type fakeKernel struct {
 	open   map[callID]uint64 // the time, by an ID without
 	ended  map[uint32]bool
-	passed bool
+	passed uint64 // when it last passed over a program
 	// meanwhile happens while the kernel is made to forget a call.
 	meanwhile func()
 }
@@ -40,7 +40,7 @@ func (k *fakeKernel) forget(id callID) uint64 {
 	return 0
 }
 
-func (k *fakeKernel) passedOver() bool { return k.passed }
+func (k *fakeKernel) passedOver(since uint64) bool { return since < k.passed }
 
 func (k *fakeKernel) watch(pid uint32) (func() bool, func()) {
 	return func() bool { return k.ended[pid] }, nil
@@ -177,11 +177,20 @@ func TestJoin(t *testing.T) {
 		{"the kernel passed over a return, then a panic", func(x *joinTest) {
 			x.enter(1, 10)
 			x.enter(1, 20)
-			x.passed = true
+			x.passed = x.now + 1
 			x.hit(capture.KindPanic, 40)
 			x.enter(1, 10)
 			x.leave(1, 10, true)
 		}, []string{"lost", "lost", "returned 10"}},
+		{"the kernel passed over a return, then others", func(x *joinTest) {
+			x.enter(1, 10)
+			x.passed = x.now + 1
+			x.now++
+			x.enter(1, 20)
+			x.hit(capture.KindPanic, 40)
+			x.hit(capture.KindUnwound, 15)
+			x.enter(1, 10)
+		}, []string{"panicked 20", "lost", "open"}},
 		{"never recovered", func(x *joinTest) {
 			x.enter(1, 10)
 			x.enter(1, 20)
@@ -212,7 +221,7 @@ func TestJoin(t *testing.T) {
 		}, []string{"abandoned"}},
 		{"the goroutine ends, the kernel passed over a return", func(x *joinTest) {
 			x.enter(1, 10)
-			x.passed = true
+			x.passed = x.now + 1
 			x.hit(capture.KindExit, 30)
 		}, []string{"abandoned"}},
 		{"a tail jump", func(x *joinTest) {

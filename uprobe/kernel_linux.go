@@ -34,6 +34,7 @@ type kernel struct {
 	calls, scratch, lossMap, repeats, grown *ebpf.Map
 	open, later                             *ebpf.Map // see needOpen
 	slots                                   *openSlots
+	missed                                  missed
 	walk, types, rows, dynamic              *ebpf.Map // see needWalkMaps
 	instances                               *ebpf.Map // see needInstances
 	kept                                    int       // words of values of open, see checkReturns

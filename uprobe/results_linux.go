@@ -151,21 +151,28 @@ func (k *kernel) forget(id callID) (other uint64) {
 	return 0
 }
 
-// passedOver implements openCalls. It is asked only about calls that end in an
-// unusual way.
-func (k *kernel) passedOver() bool {
+// missed is how many hits the kernel passed over, and since when it is no more.
+type missed struct{ hits, since uint64 }
+
+// passedOver implements openCalls. What happened between two looks counts as if it
+// had just before the second.
+func (k *kernel) passedOver(since uint64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.passedOverLocked()
+	if n := k.missedLater(); n != k.missed.hits {
+		k.missed = missed{n, uint64(monotonic())}
+	}
+	return since < k.missed.since
 }
 
-func (k *kernel) passedOverLocked() bool {
+// missedLater returns how many hits of other sites than entries were passed over.
+func (k *kernel) missedLater() (n uint64) {
 	for _, p := range k.laterProgs {
-		if st, err := p.Stats(); err == nil && st.RecursionMisses > 0 {
-			return true
+		if st, err := p.Stats(); err == nil {
+			n += st.RecursionMisses
 		}
 	}
-	return false
+	return n
 }
 
 // watch implements openCalls.
