@@ -45,7 +45,19 @@ type firsts struct {
 	until []uint64     // of reads, from which on all entries have been read
 	// full says that the gate of a function was full when it was looked at before.
 	full []bool
+	// waiting are the counted calls that have not returned.
+	waiting []waiting
 }
+
+// waiting is how many calls of a function are open, and since when it is so many.
+type waiting struct {
+	open  int
+	since time.Time
+}
+
+// firstPatience is how long it is waited for calls that are counted when they return
+// and do not: no record tells of those that were left by a panic.
+const firstPatience = 10 * time.Second
 
 type firstState uint8
 
@@ -62,7 +74,7 @@ func newFirsts(t *Tracer, careful bool) *firsts {
 	return &firsts{
 		gone: make([]atomic.Bool, n), careful: careful,
 		t: t, limit: uint64(t.opts.throttle.First), seen: make([]uint64, n), used: make([]atomic.Bool, n), wake: make(chan struct{}, 1), done: make(chan struct{}),
-		state: make([]firstState, n), until: make([]uint64, n), full: make([]bool, n),
+		state: make([]firstState, n), until: make([]uint64, n), full: make([]bool, n), waiting: make([]waiting, n),
 	}
 }
 
@@ -173,17 +185,30 @@ func (f *firsts) step() (all bool) {
 	return all
 }
 
-// anyOpen reports whether calls of a function have not returned.
+// anyOpen reports whether calls of a function that count have not returned.
 func (f *firsts) anyOpen(i int) bool {
-	if f.t.funcs[i].aggregated == nil {
+	fn := f.t.funcs[i]
+	switch {
+	case fn.aggregated == nil:
 		return f.t.tallies[i].open.Load() > 0
+	case fn.asks():
+		return false // those that count have returned
 	}
-	// No record tells of those that are counted.
 	open, err := f.t.kernel.openCalls()
 	if err != nil {
 		f.t.opts.log.Warn("the open calls cannot be read", "err", err)
 	}
-	return slices.ContainsFunc(open, func(c openAggregate) bool { return c.fn == uint32(i) })
+	n := 0
+	for _, c := range open {
+		if c.fn == uint32(i) {
+			n++
+		}
+	}
+	w := &f.waiting[i]
+	if n != w.open || w.since.IsZero() {
+		*w = waiting{n, time.Now()}
+	}
+	return n > 0 && time.Since(w.since) < firstPatience
 }
 
 // usedUp reports whether a function has had its calls.

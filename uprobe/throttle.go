@@ -74,7 +74,8 @@ func WithRateLimit(perSecond int) Option {
 // comes then and may be that of a call that was not seen to begin, because the first one
 // in its place on the stack may have panicked, is not shown but counted in
 // [Stats].LostReturn. Calls that meet a condition only when they return are counted
-// then.
+// then. Where calls are only counted, nothing tells of those that a panic has left:
+// when none has returned for 10 seconds the others are [Stats].Open.
 func WithFirst(n int) Option {
 	return func(o *options) error {
 		if n <= 0 || n > math.MaxInt32 {
