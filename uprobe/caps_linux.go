@@ -74,7 +74,7 @@ func (c capabilities) lacks() []lacking {
 		add(c.pidFilter, "the PID filter of uprobe_multi links", "6.10",
 			"with WithPID each site is attached by itself")
 	}
-	add(c.atomics, "atomic exchange in BPF", "5.12", "next to nothing, as programs run one at a time on each CPU: after a pause each may let a call pass beyond a rate limit")
+	add(c.atomics, "atomic exchange in BPF", "5.12", "next to nothing, as programs run one at a time on each CPU: after a pause each may let a call pass beyond a rate limit; and joining a return with its entry takes longer")
 	return l
 }
 

@@ -162,6 +162,7 @@ func (f *firsts) step() (all bool) {
 	}
 	wg.Wait()
 	all = true
+	counted := sync.OnceValue(f.t.kernel.countedOpen) // one look at the map for all functions
 	for i, fn := range f.t.funcs {
 		if f.state[i] != firstClosing {
 			all = all && f.state[i] == firstClosed
@@ -174,7 +175,7 @@ func (f *firsts) step() (all bool) {
 			// What the reader is at now was perhaps there before the last entry.
 			f.until[i] = reads + 2
 			all = false
-		case reads < f.until[i] || f.anyOpen(i):
+		case reads < f.until[i] || f.anyOpen(i, counted):
 			all = false
 		default:
 			f.t.kernel.detachEntries(fn)
@@ -185,8 +186,9 @@ func (f *firsts) step() (all bool) {
 	return all
 }
 
-// anyOpen reports whether calls of a function that count have not returned.
-func (f *firsts) anyOpen(i int) bool {
+// anyOpen reports whether calls of a function that count have not returned. counted
+// are those that are counted when they return and have not, by function.
+func (f *firsts) anyOpen(i int, counted func() map[uint32]int) bool {
 	fn := f.t.funcs[i]
 	switch {
 	case fn.aggregated == nil:
@@ -194,21 +196,29 @@ func (f *firsts) anyOpen(i int) bool {
 	case fn.asks():
 		return false // those that count have returned
 	}
-	open, err := f.t.kernel.openCalls()
+	return f.waiting[i].worth(counted()[uint32(i)], time.Now())
+}
+
+// worth reports whether it is still waited for so many calls.
+func (w *waiting) worth(open int, now time.Time) bool {
+	if open != w.open || w.since.IsZero() {
+		*w = waiting{open, now}
+	}
+	return open > 0 && now.Sub(w.since) < firstPatience
+}
+
+// countedOpen returns how many calls of each function have not returned that are
+// counted when they do.
+func (k *kernel) countedOpen() map[uint32]int {
+	open, err := k.openCalls()
 	if err != nil {
-		f.t.opts.log.Warn("the open calls cannot be read", "err", err)
+		k.opts.log.Warn("the open calls cannot be read", "err", err)
 	}
-	n := 0
+	n := map[uint32]int{}
 	for _, c := range open {
-		if c.fn == uint32(i) {
-			n++
-		}
+		n[c.fn]++
 	}
-	w := &f.waiting[i]
-	if n != w.open || w.since.IsZero() {
-		*w = waiting{n, time.Now()}
-	}
-	return n > 0 && time.Since(w.since) < firstPatience
+	return n
 }
 
 // usedUp reports whether a function has had its calls.

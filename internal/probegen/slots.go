@@ -7,10 +7,9 @@ import (
 )
 
 // MapSlots is an array of one element, a table of slots for open calls in front of
-// MapOpen: a hash map takes a lock and a list for each key that comes and goes, which
-// costs more than all else that an entry does. A call is in the one slot that its key
-// hashes to, or, if another has that, in MapOpen. Only programs with [Options].Slots
-// refer to it.
+// MapOpen: a hash map takes a lock and a list for each key that comes and goes. A call
+// is in the one slot that its key hashes to, or, if another has that, in MapOpen. Only
+// programs with [Options].Slots refer to it.
 //
 // A slot is claimed and given up by exchanging its word at SlotState: that is 0 if it
 // is free, [SlotBusy] while it is filled, else the time of its call. Only the
