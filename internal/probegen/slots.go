@@ -211,13 +211,13 @@ func (g *gen) forgetOpen(f *Func, done string) {
 	g.giveUpSlot(done)
 	g.emit(asm.Ja.Label(done))
 	g.label(other)
+	g.emit(asm.StoreMem(asm.RFP, openG, asm.R2, asm.DWord))
 	g.deleteSpilled(done)
 }
 
-// deleteSpilled forgets the call of the key in MapOpen, whose slot is at R2. It jumps
-// to none if there is none.
+// deleteSpilled forgets the call of the key in MapOpen, whose slot's address is at
+// openG. It jumps to none if there is none.
 func (g *gen) deleteSpilled(none string) {
-	g.emit(asm.StoreMem(asm.RFP, openG, asm.R2, asm.DWord))
 	g.openMap()
 	g.emit(
 		asm.FnMapDeleteElem.Call(),

@@ -314,7 +314,6 @@ func (g *gen) close(f *Func) {
 	g.emit(asm.StoreMem(asm.RFP, openG, asm.R2, asm.DWord))
 	g.findOpen(f, none)
 	value(asm.R0)
-	g.emit(asm.LoadMem(asm.R2, asm.RFP, openG, asm.DWord))
 	g.deleteSpilled(none)
 	g.label(closed)
 }
