@@ -264,11 +264,11 @@ func TestProcessEventText(t *testing.T) {
 	for want, e := range map[string]ProcessEvent{
 		"process 7 started: /app -port 8080":                                                  e,
 		"process 7 found: it cannot be looked at: it has ended, or CAP_SYS_PTRACE is missing": {State: ProcessFound, PID: 7},
-		"process 7 ended":                                                                     {State: ProcessEnded, PID: 7}, // or calls are only counted
-		"process 7 ended: 1 call":                                                             {State: ProcessEnded, PID: 7, Calls: 1},
-		"process 7 ended: 12 calls":                                                           {State: ProcessEnded, PID: 7, Calls: 12, Executable: "/app"},
-		"process 7 found: /app":                                                               {State: ProcessFound, PID: 7, Executable: "/app"},
-		"process 7 ProcessState(9)":                                                           {State: 9, PID: 7, Executable: "x"},
+		"process 7 ended":           {State: ProcessEnded, PID: 7}, // or calls are only counted
+		"process 7 ended: 1 call":   {State: ProcessEnded, PID: 7, Calls: 1},
+		"process 7 ended: 12 calls": {State: ProcessEnded, PID: 7, Calls: 12, Executable: "/app"},
+		"process 7 found: /app":     {State: ProcessFound, PID: 7, Executable: "/app"},
+		"process 7 ProcessState(9)": {State: 9, PID: 7, Executable: "x"},
 	} {
 		if got := e.String(); !strings.HasPrefix(got, want) {
 			t.Errorf("%s, want %s", got, want)
