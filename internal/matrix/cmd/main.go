@@ -121,6 +121,14 @@ func (c *collector) finish(record string) error {
 		}
 	}
 	if len(c.bad) > 0 {
+		// Once more, where whoever reads the end of a long output sees it.
+		for _, r := range c.results {
+			for _, text := range slices.Concat(r.Failed, r.Diffs[:min(len(r.Diffs), 10)]) {
+				if !r.OK() {
+					fmt.Fprintf(os.Stderr, "%v on %s: %s\n", r.Cell, r.Kernel, text)
+				}
+			}
+		}
 		slices.Sort(c.bad)
 		return fmt.Errorf("%d of %d cells are wrong: %s", len(c.bad), len(c.results), strings.Join(c.bad, ", "))
 	}
