@@ -2,7 +2,6 @@ package e2e
 
 import (
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -106,28 +105,14 @@ func testPanics(t *testing.T, path string, each int64, allowed ...string) {
 		}
 		got[p.Goroutine] = append(got[p.Goroutine], p)
 	}, uprobe.WithResults(), uprobe.WithBufferSize(64<<20), uprobe.WithCondition(fmt.Sprintf("id%%%d == 0", each)))
-	target.Go()
 	hows, bad, total := map[string]int{}, 0, 0
 	var want []panicCall
-	for {
-		var e struct {
-			Ev string
-			panicCall
-		}
-		line := target.Line()
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if e.Ev == "all" {
-			break
-		}
+	for e := range told[panicCall](t, target) {
 		total++
 		if e.ID%each == 0 {
-			want = append(want, e.panicCall)
+			want = append(want, e)
 		}
 	}
-	target.Calls()
-	target.Close()
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	_ "embed"
-	"encoding/json"
 	"maps"
 	"os"
 	"slices"
@@ -132,23 +131,7 @@ func traceResults(t *testing.T, path string) (got, want []ended, lost int) {
 		funcs[i] = "main." + f
 	}
 	tr := trace(t, path, funcs, func(c *uprobe.Call) { got = append(got, endedCall(c)) }, uprobe.WithResults())
-	target.Go()
-	for {
-		var e struct {
-			Ev string
-			ended
-		}
-		line := target.Line()
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if e.Ev == "all" {
-			break
-		}
-		want = append(want, e.ended)
-	}
-	target.Calls()
-	target.Close()
+	want = slices.Collect(told[ended](t, target))
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}

@@ -97,16 +97,10 @@ func (s *shape) value(v uprobe.Value) {
 		}
 		s.printf("}")
 	case abi.Pointer:
-		p, _ := v.Pointer()
-		key := fmt.Sprintf("%#x %s", p, v.TypeName())
-		switch {
+		switch p, _ := v.Pointer(); {
 		case p == 0:
 			s.printf("nil")
-		case s.seen[key]:
-			s.printf("^%#x", p)
-		default:
-			s.seen[key] = true
-			s.printf("&%#x", p)
+		case !s.again(v, "&"):
 			s.value(v.Elem())
 		}
 	case abi.Interface:
@@ -128,6 +122,20 @@ func (s *shape) value(v uprobe.Value) {
 	}
 }
 
+// unfollowed prints a map, channel or func of which nothing is to be printed besides,
+// and reports whether it is one.
+func (s *shape) unfollowed(v uprobe.Value) bool {
+	if v.IsNil() {
+		s.printf("nil")
+		return true
+	}
+	reason, absent := v.Unfollowed()
+	if absent {
+		s.absent(reason)
+	}
+	return absent
+}
+
 // again reports whether what is at an address was printed, and if not that it is
 // going to be.
 func (s *shape) again(v uprobe.Value, mark string) bool {
@@ -144,12 +152,7 @@ func (s *shape) again(v uprobe.Value, mark string) bool {
 
 // mapping prints the entries in the order of how their keys print.
 func (s *shape) mapping(v uprobe.Value) {
-	if v.IsNil() {
-		s.printf("nil")
-		return
-	}
-	if reason, ok := v.Unfollowed(); ok {
-		s.absent(reason)
+	if s.unfollowed(v) {
 		return
 	}
 	if s.again(v, "map") {
@@ -178,12 +181,7 @@ func (s *shape) mapping(v uprobe.Value) {
 }
 
 func (s *shape) channel(v uprobe.Value) {
-	if v.IsNil() {
-		s.printf("nil")
-		return
-	}
-	if reason, ok := v.Unfollowed(); ok {
-		s.absent(reason)
+	if s.unfollowed(v) {
 		return
 	}
 	if s.again(v, "chan") {
@@ -204,12 +202,7 @@ func (s *shape) channel(v uprobe.Value) {
 }
 
 func (s *shape) function(v uprobe.Value) {
-	if v.IsNil() {
-		s.printf("nil")
-		return
-	}
-	if reason, ok := v.Unfollowed(); ok {
-		s.absent(reason)
+	if s.unfollowed(v) {
 		return
 	}
 	name, _ := v.FuncName()

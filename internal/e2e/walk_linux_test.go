@@ -1,11 +1,9 @@
 package e2e
 
 import (
-	"bytes"
 	"embed"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"regexp"
 	"runtime"
@@ -93,17 +91,9 @@ func runShapes(t *testing.T, path string, names []string, opts ...uprobe.Option)
 		funcs = append(funcs, "main."+f)
 	}
 	tr := trace(t, path, funcs, handler, opts...)
-	cmd := exec.Command(path)
-	cmd.Stdin = strings.NewReader("go\n")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.Bytes())
-	}
+	lines := printed(t, path)
 	closeAll(t, tr)
-	for line := range strings.Lines(string(out)) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+	for _, f := range lines {
 		want = append(want, walked{name: f[0], args: f[1:]})
 	}
 	return want, got
