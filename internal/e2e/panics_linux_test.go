@@ -16,6 +16,10 @@ import (
 //go:embed testdata/panics/main.go
 var panicsSource string
 
+func panicsProgram() fixture.Source {
+	return fixture.Source{"main.go": panicsSource, "shape.go": shapeSource}
+}
+
 // panicFuncs are the functions of testdata/panics that it tells of.
 var panicFuncs = []string{"main.plain", "main.single", "main.loops", "main.(*node).method", "main.many"}
 
@@ -66,7 +70,7 @@ func panicCallOf(c *uprobe.Call) (p panicCall, why map[string]int) {
 // builds, and with ARGTAP_TOOLCHAINS=1 of those of all releases.
 func TestPanics(t *testing.T) {
 	needRoot(t)
-	src := fixture.Source{"main.go": panicsSource, "shape.go": shapeSource}
+	src := panicsProgram()
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) { testPanics(t, fixture.Build(t, src, b.flags...), 1) })
 	}

@@ -56,6 +56,10 @@ func endedCall(c *uprobe.Call) ended {
 	return e
 }
 
+func resultsProgram() fixture.Source {
+	return fixture.Source{"main.go": resultsSource, "shape.go": shapeSource}
+}
+
 // resultFuncs are the functions of testdata/results that it tells of.
 var resultFuncs = []string{
 	"ints", "many", "texts", "wrapped", "arrays", "structs", "pointers", "anys", "floats", "none", "deferred", "(*node).find",
@@ -67,7 +71,7 @@ var resultFuncs = []string{
 // releases.
 func TestResults(t *testing.T) {
 	needRoot(t)
-	src := fixture.Source{"main.go": resultsSource}
+	src := resultsProgram()
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) { testResults(t, fixture.Build(t, src, b.flags...), "register not readable") })
 	}
@@ -102,7 +106,7 @@ func testResults(t *testing.T, path string, allowed ...string) {
 func TestResultsUndescribed(t *testing.T) {
 	needRoot(t)
 	for _, flag := range []string{"-ldflags=-w", "-ldflags=-s -w"} {
-		got, want, lost := traceResults(t, fixture.Build(t, fixture.Source{"main.go": resultsSource}, flag))
+		got, want, lost := traceResults(t, fixture.Build(t, resultsProgram(), flag))
 		for i := range want {
 			want[i].Args, want[i].Results = nil, nil
 		}

@@ -138,7 +138,6 @@ func (g *gen) eraseObject(types, rows int) {
 // eraseSpan generates the function that bpf_loop calls for each span of each
 // element of an object.
 func (g *gen) eraseSpan(callback string, rows int) {
-	const cursor = scratchCursor - scratchRecord
 	g.function(callback, each)
 	g.note("erase a span of an element")
 	g.emit(asm.LoadMem(regRecord, asm.R2, 0, asm.DWord))
@@ -156,7 +155,7 @@ func (g *gen) eraseSpan(callback string, rows int) {
 		asm.Add.Reg(asm.R5, asm.R1),
 	)
 	g.load(asm.R1, walkEraseSize)
-	g.load(asm.R3, cursor)
+	g.load(asm.R3, walkCursor)
 	g.emit(
 		asm.Mul.Reg(asm.R4, asm.R1),
 		asm.Add.Reg(asm.R4, asm.R3),

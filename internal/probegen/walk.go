@@ -48,7 +48,7 @@ func (g *gen) walk(f *Func) {
 		state(walkBudget)
 	}
 	g.emit(asm.Mov.Imm(asm.R1, int32(f.Plan.Fixed)))
-	state(scratchCursor - scratchRecord)
+	state(walkCursor)
 	state(walkNext)
 	g.emit(asm.Mov.Imm(asm.R1, int32(w.Bytes)))
 	state(walkLimit)
@@ -91,9 +91,6 @@ func (g *gen) walk(f *Func) {
 func (g *gen) step(callback string, w *capture.Walk) {
 	types, rows := w.Types.Len()
 	dynamic := NeedsDynamic(w.Types)
-	ptr := int16(g.arch.PtrSize)
-	word := g.machine.word
-	const cursor = scratchCursor - scratchRecord
 
 	g.function(callback, each)
 	g.note("the next reference of the element")
@@ -118,11 +115,45 @@ func (g *gen) step(callback string, w *capture.Walk) {
 	g.store(walkPos, asm.R1)
 	g.load(asm.R1, walkRowStart)
 	g.emit(asm.Ja.Label("row"))
+	g.nextObject(types)
+	g.reference(w, rows, dynamic)
+	if dynamic {
+		g.emit(asm.Ja.Label("follow"))
+		g.dynamic(int16(g.arch.PtrSize), g.machine.word, types)
+	}
+	if scans(w.Types) {
+		if !dynamic {
+			g.emit(asm.Ja.Label("follow"))
+		}
+		g.scanned()
+	}
+	g.follow(types)
+	g.insert(func() {
+		if w.Types.Erases() {
+			g.eraseObject(types, rows)
+		}
+	})
+	if scans(w.Types) {
+		g.emit(asm.Ja.Label("drop"))
+		g.scan(w.Types, types)
+	}
 
+	g.label("drop")
+	g.emit(asm.Mov.Imm(asm.R1, 0))
+	g.store(walkPhase, asm.R1)
+	g.label("next")
+	g.emit(asm.Mov.Imm(asm.R0, 0), asm.Return())
+	g.label("stop")
+	g.emit(asm.Mov.Imm(asm.R0, 1), asm.Return())
+}
+
+// nextObject generates what takes the next object up, if there is one that was not:
+// R1 is its first reference then, if it has any.
+func (g *gen) nextObject(types int) {
 	g.label("object")
 	g.note("the next object")
 	g.load(asm.R1, walkNext)
-	g.load(asm.R2, cursor)
+	g.load(asm.R2, walkCursor)
 	g.emit(
 		asm.JGE.Reg(asm.R1, asm.R2, "stop"),
 		asm.JGT.Imm(asm.R1, capture.MaxWalk, "stop"),
@@ -154,7 +185,13 @@ func (g *gen) step(callback string, w *capture.Walk) {
 	g.store(walkElems, asm.R5)
 	g.store(walkRowStart, asm.R1)
 	g.store(walkRowEnd, asm.R3)
+}
 
+// reference generates what looks at the reference in R1: it leaves its address in
+// regAddr, how many elements it leads to in the walk's state, and goes on behind, or at
+// what its kind asks for.
+func (g *gen) reference(w *capture.Walk, rows int, dynamic bool) {
+	word := g.machine.word
 	g.label("row")
 	g.note("a reference")
 	g.emit(asm.Mov.Reg(asm.R2, asm.R1), asm.Add.Imm(asm.R2, 1))
@@ -194,7 +231,7 @@ func (g *gen) step(callback string, w *capture.Walk) {
 	}
 	g.emit(
 		asm.JNE.Imm(asm.R1, int32(capture.RowCounted), "next"),
-		asm.LoadMem(asm.R1, asm.R9, ptr, word),
+		asm.LoadMem(asm.R1, asm.R9, int16(g.arch.PtrSize), word),
 		asm.JEq.Imm(asm.R1, 0, "next"),
 	)
 	if word == asm.DWord {
@@ -209,32 +246,4 @@ func (g *gen) step(callback string, w *capture.Walk) {
 	)
 	g.label("counted")
 	g.store(walkCount, asm.R1)
-	if dynamic {
-		g.emit(asm.Ja.Label("follow"))
-		g.dynamic(ptr, word, types)
-	}
-	if scans(w.Types) {
-		if !dynamic {
-			g.emit(asm.Ja.Label("follow"))
-		}
-		g.scanned()
-	}
-	g.follow(types)
-	g.insert(func() {
-		if w.Types.Erases() {
-			g.eraseObject(types, rows)
-		}
-	})
-	if scans(w.Types) {
-		g.emit(asm.Ja.Label("drop"))
-		g.scan(w.Types, types)
-	}
-
-	g.label("drop")
-	g.emit(asm.Mov.Imm(asm.R1, 0))
-	g.store(walkPhase, asm.R1)
-	g.label("next")
-	g.emit(asm.Mov.Imm(asm.R0, 0), asm.Return())
-	g.label("stop")
-	g.emit(asm.Mov.Imm(asm.R0, 1), asm.Return())
 }

@@ -67,7 +67,12 @@ func (g *gen) follow(types int) {
 			g.emit(asm.Ja.Label("insert"))
 		}
 	}
+	g.found()
+}
 
+// found generates what is done about a reference to an object that was appended
+// already: the one at R5, with the record offset R4.
+func (g *gen) found() {
 	g.label("found")
 	g.load(asm.R2, walkCount)
 	g.emit(
@@ -104,7 +109,6 @@ func (g *gen) follow(types int) {
 // insert generates the appending of an object. It calls erase to generate what
 // is done to an object that was read; behind it the object is unreadable.
 func (g *gen) insert(erase func()) {
-	const cursor = scratchCursor - scratchRecord
 	g.label("insert")
 	g.note("append it")
 	g.emit(asm.Mov.Imm(asm.R4, capture.FlagObjects))
@@ -113,7 +117,7 @@ func (g *gen) insert(erase func()) {
 		asm.JGE.Imm(asm.R1, int32(g.walker.Objects), "cut"),
 		asm.Mov.Imm(asm.R4, capture.FlagBytes),
 	)
-	g.load(asm.R1, cursor)
+	g.load(asm.R1, walkCursor)
 	g.load(asm.R3, walkLimit)
 	g.emit(
 		asm.JGT.Imm(asm.R1, capture.MaxWalk, "cut"),
@@ -136,7 +140,7 @@ func (g *gen) insert(erase func()) {
 	read(asm.FnProbeReadUser)
 	if g.opts.Sleepable {
 		g.note("fetch the page")
-		g.load(asm.R1, cursor)
+		g.load(asm.R1, walkCursor)
 		g.emit(asm.JGT.Imm(asm.R1, capture.MaxWalk, "stop"))
 		read(asm.FnCopyFromUser)
 	}
@@ -149,9 +153,15 @@ func (g *gen) insert(erase func()) {
 	g.note("it cannot be read")
 	g.emit(asm.Mov.Imm(regSize, 0))
 	g.store(walkCount, regSize)
+	g.appended()
+	g.cut()
+}
 
+// appended generates what adds an object that was read, or that cannot be, to the
+// record and to the table of visited objects.
+func (g *gen) appended() {
 	g.label("read")
-	g.load(asm.R1, cursor)
+	g.load(asm.R1, walkCursor)
 	g.load(asm.R2, walkGen)
 	g.load(asm.R3, walkSlot)
 	g.emit(
@@ -174,7 +184,7 @@ func (g *gen) insert(erase func()) {
 		asm.Add.Imm(regSize, capture.ObjectHeader+7), asm.And.Imm(regSize, -8),
 		asm.Add.Reg(regSize, asm.R1),
 	)
-	g.store(cursor, regSize)
+	g.store(walkCursor, regSize)
 	g.load(asm.R2, walkObjects)
 	g.emit(asm.Add.Imm(asm.R2, 1))
 	g.store(walkObjects, asm.R2)
@@ -193,7 +203,10 @@ func (g *gen) insert(erase func()) {
 		asm.JNE.Imm(asm.R3, 0, "again"),
 		asm.Ja.Label("drop"),
 	)
+}
 
+// cut generates what says that a limit, whose flag is in R4, left an object out.
+func (g *gen) cut() {
 	g.label("cut")
 	g.note("say what cut it")
 	g.load(asm.R1, walkFlags)

@@ -82,6 +82,9 @@ const (
 	maxSteps = capture.MaxWalk/4 + capture.MaxObjects + capture.MaxScan
 )
 
+// walkCursor is the record offset at which the record ends so far.
+const walkCursor = scratchCursor - scratchRecord
+
 // WalkScratch returns the number and the size in bytes of the elements of
 // MapWalk for a machine with the given number of possible CPUs.
 func WalkScratch(cpus int) (elements, size int) { return walkScratch.elements(cpus) }
