@@ -172,14 +172,21 @@ func typeDepth(o *options) int {
 // function works out one function, for the instances of generic code that have
 // the given dictionaries, nil for all.
 func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *options) (*Func, error) {
-	fail := func(err error) (*Func, error) { return nil, &FuncError{s.Name, err} }
+	f, err := b.workOut(s, dicts, o)
+	if err != nil {
+		return nil, &FuncError{s.Name, err}
+	}
+	return f, nil
+}
+
+func (b *executable) workOut(s symbols.Func, dicts []symbols.VirtAddr, o *options) (*Func, error) {
 	d, err := b.describe(s, o)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	code, err := b.file.Code(s)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	f := &Func{
 		name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.sig,
@@ -195,49 +202,68 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 		f.params = append(f.params, p)
 	}
 	if err := b.expressions(f, d, o); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	live = append(live, f.live()...)
 	if f.receiver = d.receiver; f.receiver != nil && f.receiver.Base.Kind == abi.InRegister {
 		live = append(live, f.receiver.Base.Reg)
 	}
-	if instances := b.instances(s, d, typeDepth(o)); len(instances) > 0 {
-		f.setInstances(instances)
-		f.redactInstances(o.limits.Redact)
-		f.alsoFor(dicts)
-		f.dict = d.dict
-		f.inputs = append(f.inputs, dictInput(b.arch, d.dict))
-		if p := d.dict[0]; p.Kind == abi.InRegister {
-			live = append(live, p.Reg)
-		}
-		if f.aggregated != nil {
-			f.inputs = nil
-			if err := f.checkKeysRedacted(o.limits.Redact); err != nil {
-				return fail(err)
-			}
-		}
+	reg, err := b.generic(f, s, d, dicts, o)
+	if err != nil {
+		return nil, err
 	}
+	live = append(live, reg...)
 	if o.bound != nil {
 		if f.bound, err = o.bound.check(f); err != nil {
-			return fail(err)
+			return nil, err
 		}
 	}
 	if err := b.place(f, s, code, live, o); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	if f.g = b.findG(f, d, code); f.g.Kind != probegen.GNone {
 		f.schedPC = b.gOffsets().schedPC
 	}
 	b.findStack(f, s, d, o)
 	if err := b.findResults(s, f, d, code, o); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	if err := f.checkReturn(); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	if f.countedAtReturn() && !f.pairs(o) && !o.inspect {
-		return fail(f.notCounted())
+		return nil, f.notCounted()
 	}
+	if err := b.plan(f, s, d, o); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// generic adds the instances of generic code, those that have the given dictionaries,
+// nil for all. It returns the register that holds the dictionary, if one does.
+func (b *executable) generic(f *Func, s symbols.Func, d *description, dicts []symbols.VirtAddr, o *options) (live []abi.Reg, err error) {
+	instances := b.instances(s, d, typeDepth(o))
+	if len(instances) == 0 {
+		return nil, nil
+	}
+	f.setInstances(instances)
+	f.redactInstances(o.limits.Redact)
+	f.alsoFor(dicts)
+	f.dict = d.dict
+	f.inputs = append(f.inputs, dictInput(b.arch, d.dict))
+	if p := d.dict[0]; p.Kind == abi.InRegister {
+		live = append(live, p.Reg)
+	}
+	if f.aggregated != nil {
+		f.inputs = nil
+		err = f.checkKeysRedacted(o.limits.Redact)
+	}
+	return live, err
+}
+
+// plan makes the plans: what is captured, and how.
+func (b *executable) plan(f *Func, s symbols.Func, d *description, o *options) error {
 	if f.pairs(o) {
 		o = o.paired()
 	}
@@ -248,12 +274,12 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 	}
 	b.planStack(f, o)
 	if err := b.planKeys(f, d, o); err != nil {
-		return fail(err)
+		return err
 	}
 	if f.pairs(o) {
 		b.resultPlan(s, f, o)
 	}
-	return f, nil
+	return nil
 }
 
 // readable replaces the pieces that a uprobe program cannot read by holes.
