@@ -290,3 +290,17 @@ func (g *gen) function(name string, proto *btf.FuncProto) {
 	g.symbol = name
 	g.fn = &btf.Func{Name: name, Type: proto, Linkage: btf.StaticFunc}
 }
+
+// loopCall calls bpf_loop for as many turns as R1 says, with a function that is given
+// the address of slot of the program's stack.
+func (g *gen) loopCall(callback string, slot int16) {
+	g.emit(
+		asm.Instruction{
+			OpCode: asm.LoadImmOp(asm.DWord), Dst: asm.R2, Src: asm.PseudoFunc, Constant: -1,
+		}.WithReference(callback),
+		asm.Mov.Reg(asm.R3, asm.RFP),
+		asm.Add.Imm(asm.R3, int32(slot)),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnLoop.Call(),
+	)
+}

@@ -75,13 +75,9 @@ func (g *gen) walk(f *Func) {
 	g.emit(
 		asm.StoreMem(asm.RFP, -8, regRecord, asm.DWord),
 		asm.Mov.Imm(asm.R1, maxSteps),
-		asm.Instruction{
-			OpCode: asm.LoadImmOp(asm.DWord), Dst: asm.R2, Src: asm.PseudoFunc, Constant: -1,
-		}.WithReference(callback),
-		asm.Mov.Reg(asm.R3, asm.RFP),
-		asm.Add.Imm(asm.R3, -8),
-		asm.Mov.Imm(asm.R4, 0),
-		asm.FnLoop.Call(),
+	)
+	g.loopCall(callback, -8)
+	g.emit(
 		asm.LoadMem(asm.R1, regRecord, walkFlags, asm.DWord),
 		asm.StoreMem(regRecord, capture.OffFlags, asm.R1, asm.Half),
 	)
