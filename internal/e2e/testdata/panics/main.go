@@ -196,6 +196,20 @@ func many(k, id int) {
 	t.body(id)
 }
 
+func (t *task) run() {
+	t.goroutine = truth.GoroutineID()
+	t.left = callsOfOne
+	for t.left > 0 {
+		t.left--
+		id := t.n*1000 + callsOfOne - t.left
+		r, s := single(t.n, id)
+		t.returned(id, r, s)
+	}
+	if len(t.stack) > 0 || len(t.panics) > 0 {
+		broken("calls are left")
+	}
+}
+
 func main() {
 	seed := int(truth.Seed())
 	truth.Start()

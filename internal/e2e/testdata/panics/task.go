@@ -5,8 +5,6 @@ import (
 	"os"
 	"reflect"
 	"strconv"
-
-	"fixture/truth"
 )
 
 // call is a traced call, and what becomes of it.
@@ -156,20 +154,6 @@ func (t *task) returned(id int, results ...interface{}) {
 		c.results = append(c.results, strconv.Quote(result(v)))
 	}
 	t.ended = append(t.ended, c)
-}
-
-func (t *task) run() {
-	t.goroutine = truth.GoroutineID()
-	t.left = callsOfOne
-	for t.left > 0 {
-		t.left--
-		id := t.n*1000 + callsOfOne - t.left
-		r, s := single(t.n, id)
-		t.returned(id, r, s)
-	}
-	if len(t.stack) > 0 || len(t.panics) > 0 {
-		broken("calls are left")
-	}
 }
 
 // text is a value with its type.
