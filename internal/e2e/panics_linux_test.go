@@ -18,7 +18,7 @@ import (
 var panicsSource string
 
 // panicFuncs are the functions of testdata/panics that it tells of.
-var panicFuncs = []string{"main.plain", "main.single", "main.loops", "main.(*node).method", "main.many"}
+var panicFuncs = []string{"main.plain", "main.single", "main.loops", "main.(*node).method", "main.many", "main.raises"}
 
 // panicCall is a call of testdata/panics, as the program and as the tracer tell.
 type panicCall struct {
