@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/argtap/argtap/internal/fixture"
@@ -25,26 +24,12 @@ func TestOnlyPanics(t *testing.T) {
 				}
 				got[p.ID] = p
 			}, uprobe.WithResults())
-			target.Go()
 			var want []panicCall
-			for {
-				var e struct {
-					Ev string
-					panicCall
-				}
-				line := target.Line()
-				if err := json.Unmarshal(line, &e); err != nil {
-					t.Fatalf("%s: %v", line, err)
-				}
-				if e.Ev == "all" {
-					break
-				}
+			for e := range told[panicCall](t, target) {
 				if e.Func == "main.raises" {
-					want = append(want, e.panicCall)
+					want = append(want, e)
 				}
 			}
-			target.Calls()
-			target.Close()
 			if err := tr.Close(); err != nil {
 				t.Error(err)
 			}
