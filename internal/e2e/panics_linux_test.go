@@ -31,7 +31,7 @@ func panicsProgram(t *testing.T) fixture.Source {
 }
 
 // panicFuncs are the functions of testdata/panics that it tells of.
-var panicFuncs = []string{"main.plain", "main.single", "main.loops", "main.(*node).method", "main.many"}
+var panicFuncs = []string{"main.plain", "main.single", "main.loops", "main.(*node).method", "main.many", "main.raises"}
 
 // panicCall is a call of testdata/panics, as the program and as the tracer tell.
 type panicCall struct {
