@@ -2,49 +2,64 @@ package e2e
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/argtap/argtap/internal/fixture"
+	"github.com/argtap/argtap/uprobe"
 )
 
-// again runs a test that was overdue with probes on all functions, until it ends: each
-// time without those that took most of its time the last time (see hottest). It requires
-// that the test and its subtests end as they did without probes.
+// again runs a test that was overdue with probes on all functions without those that
+// are called most, as [hottest] chooses. It requires that the test and its subtests end
+// as they did without probes.
 func (s *suite) again(t *testing.T, tc fixture.Toolchain, b *built, plain *outcome, first *tracing, test string) {
 	t.Helper()
-	var left []heat // functions left out
-	heats := first.heats[test]
-	how, took := "overdue", time.Duration(0)
-	round := 0
-	for round < hotRounds && how == "overdue" {
-		hot := hottest(heats)
-		if len(hot) == 0 {
-			how = "overdue, with no calls"
-			break
-		}
-		left = append(left, hot...)
-		round++
-		g := s.trace(t, b, without(first, left)...)
+	least := ""
+	calls, whole := s.count(t, b, first, test)
+	if !whole {
+		least = "≥"
+	}
+	budget := cost(first.heats[test]) / hotMargin
+	var left []heat
+	how, round, took := "overdue", 0, 0.0
+	for ; round < hotRounds && how == "overdue"; round++ {
+		left = hottest(calls, budget)
+		budget /= hotLess
+		g := s.trace(t, b, without(first, left))
 		o := b.run(t, []string{test}, g)
 		g.end(t)
-		heats, took = g.heats[test], o.took
-		if len(o.overdue) > 0 {
-			continue
+		if took = o.took.Seconds(); len(o.overdue) == 0 {
+			how = cmpOr(o.tests[test], "no verdict")
+			s.compare(t, plain.only(test), o)
 		}
-		how = o.tests[test]
-		s.compare(t, plain.only(test), o)
-	}
-	if strings.HasPrefix(how, "overdue") {
-		t.Logf("%s is overdue in each of %d rounds", test, round)
 	}
 	var names []string
 	for _, h := range left {
-		names = append(names, fmt.Sprintf("`%s` %d", strings.TrimPrefix(h.name, s.pkg+"."), h.calls))
+		names = append(names, fmt.Sprintf("`%s` %s%d", strings.TrimPrefix(h.name, s.pkg+"."), least, h.calls))
 	}
-	t.Logf("| %s | `%s` | `%s` | %s | %s | %d | %.1f s | %d of %d: %s |", releaseName(tc), s.pkg, test, plain.tests[test], how,
-		round, took.Seconds(), len(left), len(first.Funcs()), strings.Join(names, ", "))
+	t.Logf("| %s | `%s` | `%s` | %s | %s | %d | %.1f s | %d of %d | %s |", releaseName(tc), s.pkg, test, plain.tests[test], how,
+		round, took, len(left), len(first.heats[test]), strings.Join(names, ", "))
+}
+
+// count returns how often a test calls each function that a tracer has, and whether
+// it ended: else that is known of the time only that it was given.
+func (s *suite) count(t *testing.T, b *built, first *tracing, test string) (calls []heat, whole bool) {
+	t.Helper()
+	entries := *s
+	entries.entries = true
+	g := entries.trace(t, b, without(first, nil), uprobe.WithSampling(math.MaxInt32))
+	o := b.run(t, []string{test}, g)
+	g.end(t)
+	price := map[string]uint64{}
+	for _, h := range first.heats[test] {
+		price[h.name] = h.price
+	}
+	g.base = nil
+	for _, h := range g.since() {
+		calls = append(calls, heat{h.name, h.calls, price[h.name]})
+	}
+	return calls, len(o.overdue) == 0
 }
 
 // without returns the names of the functions that a tracer has, but for some.

@@ -6,14 +6,16 @@ import (
 )
 
 // A test that is overdue with probes on all functions of its package is run again
-// without the functions that took most of its time. Which they are is found anew after
-// each time that it is overdue, from the calls that were counted until it was ended.
+// without the most called ones, and only those. How often each is called in the whole
+// test is counted first, by probes that do nothing else, at entries alone: these cost a tenth.
+// What the other probes would take is compared with what all took in the
+// time that the test was given before it was ended.
 const (
-	// hotRest is what is left of the probes' time at most, as 1 / hotRest.
-	hotRest = 10
-	// hotRounds is how often a test is run again: a test that would take 60·10⁴ times
-	// as long as it was given, by its probes alone, ends then.
-	hotRounds = 4
+	// hotMargin is the part of that time which the other probes may take: 1 / hotMargin.
+	hotMargin = 2
+	// hotRounds is how often a test is run again, hotLess how much less than the
+	// last time the other probes may take each time.
+	hotRounds, hotLess = 3, 4
 )
 
 // Prices of a hit, in parts of the same: the kernel emulates the instruction that is
@@ -23,7 +25,7 @@ const (
 	priceStepped  = 10
 )
 
-// heat is how often a function was called in the time that a test was given.
+// heat is how often a function was called.
 type heat struct {
 	name  string
 	calls uint64
@@ -33,20 +35,24 @@ type heat struct {
 // cost is the time that the probes of the function took, by the price.
 func (h heat) cost() uint64 { return h.calls * h.price }
 
-// hottest returns the fewest functions without which the others' probes take no more than
-// 1 / hotRest of the time that those of all took, hottest first. It is empty if nothing was called.
-func hottest(all []heat) []heat {
+// cost is the time that the probes of functions took.
+func cost(all []heat) (sum uint64) {
+	for _, h := range all {
+		sum += h.cost()
+	}
+	return sum
+}
+
+// hottest returns the fewest functions without which the others' probes take no more
+// than a budget, hottest first.
+func hottest(all []heat, budget uint64) []heat {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b heat) int {
 		return cmp.Or(cmp.Compare(b.cost(), a.cost()), cmp.Compare(a.name, b.name))
 	})
-	var total uint64
-	for _, h := range all {
-		total += h.cost()
-	}
-	rest := total
+	rest := cost(all)
 	for i, h := range all {
-		if rest*hotRest <= total {
+		if rest <= budget {
 			return all[:i]
 		}
 		rest -= h.cost()

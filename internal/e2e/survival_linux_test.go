@@ -182,7 +182,7 @@ func (s *suite) survive(t *testing.T, tc fixture.Toolchain) {
 	}
 	plain := b.run(t, tests, nil)
 
-	g := s.trace(t, b)
+	g := s.trace(t, b, nil)
 	traced := b.run(t, tests, g)
 	st := g.end(t)
 	s.compare(t, plain, traced)

@@ -25,11 +25,11 @@ type tracing struct {
 	heats map[string][]heat
 }
 
-// trace traces the functions of that name, all of the package if there are none.
-func (s *suite) trace(t *testing.T, b *built, names ...string) *tracing {
+// trace traces the functions of these names, all of the package if there are none.
+func (s *suite) trace(t *testing.T, b *built, names []string, opts ...uprobe.Option) *tracing {
 	t.Helper()
 	g := &tracing{heats: map[string][]heat{}}
-	opts := []uprobe.Option{uprobe.WithLogger(slog.New(slog.NewTextHandler(&g.logged, nil))), uprobe.WithBufferSize(64 << 20)}
+	opts = append(opts, uprobe.WithLogger(slog.New(slog.NewTextHandler(&g.logged, nil))), uprobe.WithBufferSize(64<<20))
 	if !s.entries {
 		opts = append(opts, uprobe.WithResults())
 	}
@@ -89,15 +89,26 @@ func (g *tracing) late(test string) {
 		}
 		before = now
 	}
-	var heats []heat
+	g.heats[test] = g.since()
+}
+
+// since returns how often each function was called since the test began. Those of one name
+// are one: a method and the wrappers through which it is called have the same.
+func (g *tracing) since() (heats []heat) {
+	at := map[string]int{}
 	for i, f := range g.FuncStats() {
-		h := heat{f.Func.Name(), f.Calls, price(f.Func)}
+		calls := f.Calls
 		if i < len(g.base) {
-			h.calls -= g.base[i]
+			calls -= g.base[i]
 		}
-		heats = append(heats, h)
+		if j, ok := at[f.Func.Name()]; ok {
+			heats[j].calls += calls
+			continue
+		}
+		at[f.Func.Name()] = len(heats)
+		heats = append(heats, heat{f.Func.Name(), calls, price(f.Func)})
 	}
-	g.heats[test] = heats
+	return heats
 }
 
 // price is what the hits of one call cost.
