@@ -10,21 +10,36 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
-// again runs a test that was overdue with probes on all functions without those that
-// are called most, as [hottest] chooses. It requires that the test and its subtests end
-// as they did without probes.
-func (s *suite) again(t *testing.T, tc fixture.Toolchain, b *built, plain *outcome, first *tracing, test string) {
+// again runs each of the tests that were overdue with probes on all functions without
+// those that are called most, as [hottest] chooses. It requires that the test and its
+// subtests end as they did without probes.
+func (s *suite) again(t *testing.T, tc fixture.Toolchain, b *built, plain *outcome, first *tracing, tests []string) {
+	t.Helper()
+	calls := s.count(t, b, first, tests)
+	for _, test := range tests {
+		s.cooler(t, tc, b, plain, first, test, calls[test])
+	}
+}
+
+// callCounts are how often a test calls each function. Unless it is whole the test was
+// overdue, and these are the calls until then.
+type callCounts struct {
+	heats []heat
+	whole bool
+}
+
+// cooler does so with one test.
+func (s *suite) cooler(t *testing.T, tc fixture.Toolchain, b *built, plain *outcome, first *tracing, test string, calls callCounts) {
 	t.Helper()
 	least := ""
-	calls, whole := s.count(t, b, first, test)
-	if !whole {
+	if !calls.whole {
 		least = "≥"
 	}
 	budget := cost(first.heats[test]) / hotMargin
 	var left []heat
 	how, round, took := "overdue", 0, 0.0
 	for ; round < hotRounds && how == "overdue"; round++ {
-		left = hottest(calls, budget)
+		left = hottest(calls.heats, budget)
 		budget /= hotLess
 		g := s.trace(t, b, without(first, left))
 		o := b.run(t, []string{test}, g)
@@ -42,24 +57,27 @@ func (s *suite) again(t *testing.T, tc fixture.Toolchain, b *built, plain *outco
 		round, took, len(left), len(first.heats[test]), strings.Join(names, ", "))
 }
 
-// count returns how often a test calls each function that a tracer has, and whether
-// it ended: else that is known of the time only that it was given.
-func (s *suite) count(t *testing.T, b *built, first *tracing, test string) (calls []heat, whole bool) {
+// count returns how often tests call the functions that a tracer has.
+func (s *suite) count(t *testing.T, b *built, first *tracing, tests []string) map[string]callCounts {
 	t.Helper()
 	entries := *s
 	entries.entries = true
 	g := entries.trace(t, b, without(first, nil), uprobe.WithSampling(math.MaxInt32))
-	o := b.run(t, []string{test}, g)
+	all := map[string]callCounts{}
+	for _, test := range tests {
+		o := b.run(t, []string{test}, g)
+		calls := callCounts{g.since(), len(o.overdue) == 0}
+		price := map[string]uint64{}
+		for _, h := range first.heats[test] {
+			price[h.name] = h.price // with the return
+		}
+		for i := range calls.heats {
+			calls.heats[i].price = price[calls.heats[i].name]
+		}
+		all[test] = calls
+	}
 	g.end(t)
-	price := map[string]uint64{}
-	for _, h := range first.heats[test] {
-		price[h.name] = h.price
-	}
-	g.base = nil
-	for _, h := range g.since() {
-		calls = append(calls, heat{h.name, h.calls, price[h.name]})
-	}
-	return calls, len(o.overdue) == 0
+	return all
 }
 
 // without returns the names of the functions that a tracer has, but for some.
