@@ -181,7 +181,9 @@ func (s *suite) survive(t *testing.T, tc fixture.Toolchain) {
 		return
 	}
 	plain := b.run(t, tests, nil)
-
+	if plain.count("PASS") == 0 {
+		t.Fatalf("nothing passes without probes: %v\n%.3000s", plain.err, plain.out)
+	}
 	g := s.trace(t, b, nil)
 	traced := b.run(t, tests, g)
 	st := g.end(t)
@@ -223,9 +225,6 @@ func releaseName(tc fixture.Toolchain) string {
 // compare requires that each test ended as it did without probes.
 func (s *suite) compare(t *testing.T, plain, traced *outcome) {
 	t.Helper()
-	if plain.count("PASS") == 0 {
-		t.Fatalf("nothing passes without probes: %v\n%.3000s", plain.err, plain.out)
-	}
 	all := maps.Clone(plain.tests)
 	maps.Copy(all, traced.tests)
 	for _, name := range slices.Concat(plain.overdue, traced.overdue) {
