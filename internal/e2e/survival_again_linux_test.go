@@ -37,23 +37,25 @@ func (s *suite) cooler(t *testing.T, tc fixture.Toolchain, b *built, plain *outc
 	}
 	budget := cost(first.heats[test]) / hotMargin
 	var left []heat
-	how, round, took := "overdue", 0, 0.0
+	how, round, took := "overdue", 0, ""
 	for ; round < hotRounds && how == "overdue"; round++ {
 		left = hottest(calls.heats, budget)
 		budget /= hotLess
 		g := s.trace(t, b, without(first, left))
 		o := b.run(t, []string{test}, g)
 		g.end(t)
-		if took = o.took.Seconds(); len(o.overdue) == 0 {
-			how = cmpOr(o.tests[test], "no verdict")
-			s.compare(t, plain.only(test), o)
+		if len(o.overdue) > 0 {
+			hotter(calls.heats, g.heats[test])
+			continue
 		}
+		how, took = cmpOr(o.tests[test], "no verdict"), fmt.Sprintf("%.1f s", o.took.Seconds())
+		s.compare(t, plain.only(test), o)
 	}
 	var names []string
 	for _, h := range left {
 		names = append(names, fmt.Sprintf("`%s` %s%d", strings.TrimPrefix(h.name, s.pkg+"."), least, h.calls))
 	}
-	t.Logf("| %s | `%s` | `%s` | %s | %s | %d | %.1f s | %d of %d | %s |", releaseName(tc), s.pkg, test, plain.tests[test], how,
+	t.Logf("| %s | `%s` | `%s` | %s | %s | %d | %s | %d of %d | %s |", releaseName(tc), s.pkg, test, plain.tests[test], how,
 		round, took, len(left), len(first.heats[test]), strings.Join(names, ", "))
 }
 

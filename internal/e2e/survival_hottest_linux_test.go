@@ -47,3 +47,11 @@ func TestHottest(t *testing.T) {
 		}
 	}
 }
+
+func TestHotter(t *testing.T) {
+	all := []heat{{"a", 10, 1}, {"b", 10, 2}, {"c", 10, 3}}
+	hotter(all, []heat{{"d", 30, 1}, {"b", 20, 1}, {"c", 5, 1}})
+	if want := []heat{{"a", 10, 1}, {"b", 20, 2}, {"c", 10, 3}}; !slices.Equal(all, want) {
+		t.Errorf("%v, want %v", all, want)
+	}
+}
