@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,7 +47,11 @@ func (s *suite) cooler(t *testing.T, tc fixture.Toolchain, b *built, plain *outc
 		o := b.run(t, []string{test}, g)
 		g.end(t)
 		if len(o.overdue) > 0 {
-			hotter(calls.heats, g.heats[test])
+			seen := g.heats[test]
+			most := slices.MaxFunc(seen, func(a, b heat) int { return cmp.Compare(a.cost(), b.cost()) })
+			t.Logf("%s without %d functions: the probes of the others cost %d of %d, those of %s most (%d calls)",
+				test, len(left), cost(seen), cost(first.heats[test]), most.name, most.calls)
+			hotter(calls.heats, seen)
 			continue
 		}
 		how, took = cmpOr(o.tests[test], "no verdict"), fmt.Sprintf("%.1f s", o.took.Seconds())

@@ -15,7 +15,7 @@ const (
 	hotMargin = 2
 	// hotRounds is how often a test is run again, hotLess how much less than the
 	// last time the other probes may take each time.
-	hotRounds, hotLess = 3, 4
+	hotRounds, hotLess = 5, 4
 )
 
 // Prices of a hit, in parts of the same: the kernel emulates the instruction that is
