@@ -203,7 +203,7 @@ func (s *suite) survive(t *testing.T, tc fixture.Toolchain) {
 		traced.count("PASS"), traced.count("FAIL"), traced.count("SKIP"), strings.Join(traced.overdue, ", "),
 		plain.took.Seconds(), traced.took.Seconds(), traced.took.Seconds()/plain.took.Seconds())
 	if n := bytes.Count(plain.out, []byte(goBuildSkip)); n > 0 {
-		t.Logf("%d tests are skipped with and without probes because they start the go command", n)
+		t.Logf("%d tests and subtests are skipped with and without probes because they start the go command", n)
 	}
 	g.tell(t)
 	late := slices.DeleteFunc(traced.overdue, func(test string) bool { return slices.Contains(plain.overdue, test) })
