@@ -164,7 +164,9 @@ func (o *options) checkAggregate() error {
 	case o.bound != nil:
 		return errors.New(instead + "Bind")
 	}
-	o.buffer = minBuffer // nothing is sent
+	if !o.namesPanicked() {
+		o.buffer = minBuffer // nothing is sent
+	}
 	o.keyDepth, o.limits.Stack = cmp.Or(o.limits.Stack, keyDepth), 0
 	return nil
 }

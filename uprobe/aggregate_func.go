@@ -21,11 +21,16 @@ type aggregated struct {
 // aggregatedPart is an expression of an aggregation. typ is nil if it is none. root is
 // what it is made of: the parameters, and behind them the results, of which there are
 // params.
+//
+// panicked says that it asks whether the call panicked, unwound is what it is then, nil
+// if it has no value.
 type aggregatedPart struct {
-	text   string
-	typ    *abi.Type
-	root   *expr.Node
-	params int
+	text     string
+	typ      *abi.Type
+	root     *expr.Node
+	params   int
+	panicked bool
+	unwound  *capture.Expr
 }
 
 // aggregate returns what programs are told, nil if the function is not aggregated.
@@ -39,10 +44,7 @@ func (f *Func) aggregate() *probegen.Aggregate {
 // aggregate compiles the expressions of an aggregation for a function.
 func (c *exprCompiler) aggregate(f *Func, d *description, a *aggregation) error {
 	g := &aggregated{}
-	if r := f.atReturn; r != nil && r.panicked != "" && r.unwound != expr.Unmet {
-		return &ExprError{Text: r.panicked, Column: 1, Unsupported: true, Message: "calls that are left by a panic are not seen where calls are counted, " +
-			"only those that return: ask for !panicked, or trace whole calls, by WithResults"}
-	}
+	asksPanicked := f.atReturn != nil && f.atReturn.panicked != ""
 	named := func(name string) bool {
 		return slices.ContainsFunc(f.params, func(p Param) bool { return p.Name == name })
 	}
@@ -59,10 +61,13 @@ func (c *exprCompiler) aggregate(f *Func, d *description, a *aggregation) error 
 			}
 		}
 		g.key = append(g.key, part)
-		g.program.Key = append(g.program.Key, probegen.KeyPart{Expr: e, Kind: kind})
+		g.program.Key = append(g.program.Key, probegen.KeyPart{Expr: e, Kind: kind, Unwound: part.unwound})
+		asksPanicked = asksPanicked || part.panicked
 		g.program.Layout.Strings = append(g.program.Layout.Strings, e != nil && e.Root.Type.Kind == abi.String)
 	}
 	f.aggregated = g
+	// Where those that panic do not count, the others alone are looked at.
+	g.program.Unwinds = asksPanicked && (f.atReturn == nil || f.atReturn.unwound != expr.Unmet)
 	defer func() { g.program.AtReturn = f.asks() || len(g.program.Exprs(true)) > 0 }()
 	if !a.sized {
 		return nil
@@ -117,11 +122,11 @@ func (c *exprCompiler) aggregated(f *Func, d *description, part *aggregatedPart,
 		return fail(1, "it is redacted, and would be shown as a key or value: see WithRedact and WithoutRedaction")
 	}
 	part.root, part.params, part.typ = root, len(c.scope.Params), root.Type
-	if s != nil && expr.Find(root, func(n int64) bool { return n == s.panicked }) != nil {
-		return nil, &ExprError{Text: text, Column: 1, Message: "calls that are left by a panic are not seen where calls are counted, so panicked says nothing of them", Unsupported: true}
-	}
 	p := c.of(root)
 	if s != nil {
+		if root, err = c.unwoundPart(s, part); err != nil {
+			return nil, err
+		}
 		if p, err = c.overResults(f.returned(), s, text, root); err != nil {
 			return nil, err
 		}
@@ -180,7 +185,7 @@ func (f *Func) checkKeysRedacted(r *capture.Redaction) error {
 // layout.
 func joinAggregates(funcs []*Func) error {
 	var strings []bool
-	keepValue, kept := false, 0
+	keepValue, unwinds, kept := false, false, 0
 	for _, f := range funcs {
 		if f.aggregated == nil {
 			return nil
@@ -193,8 +198,11 @@ func joinAggregates(funcs []*Func) error {
 			strings[i] = strings[i] || s
 		}
 		keepValue = keepValue || a.KeepsValue()
-		if f.atReturn != nil {
-			kept = max(kept, (&probegen.Func{Keep: f.atReturn.keep}).KeptWords())
+		unwinds = unwinds || a.Unwinds
+	}
+	for _, f := range funcs {
+		if f.aggregated.program.Unwinds = unwinds; f.atReturn != nil {
+			kept = max(kept, f.keptWords())
 		}
 	}
 	for _, f := range funcs {

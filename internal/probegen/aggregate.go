@@ -43,6 +43,10 @@ type Aggregate struct {
 	// KeepValue makes room in the values of MapOpen for a value of the entry. Like
 	// Layout it is the same for all functions of a tracer.
 	KeepValue bool
+	// Unwinds has calls that are open, and in whose place another begins, sent to the
+	// tracer with all that is kept of them ([capture.KindLeft]): it finds out whether a
+	// panic left them. It is the same for all functions of a tracer.
+	Unwinds bool
 }
 
 // Durations reports whether what is counted by size is how long calls take.
@@ -65,6 +69,9 @@ func (a *Aggregate) Exprs(atReturn bool) (all []*capture.Expr) {
 		if p.Expr != nil && p.Expr.Return == atReturn {
 			all = append(all, p.Expr)
 		}
+		if p.Unwound != nil && !atReturn {
+			all = append(all, p.Unwound)
+		}
 	}
 	if a.Value != nil && a.Value.Return == atReturn {
 		all = append(all, a.Value)
@@ -77,6 +84,9 @@ type KeyPart struct {
 	// Expr is an integer, a bool or a string. Without it the part is what Kind says.
 	Expr *capture.Expr
 	Kind KeyKind
+	// Unwound is what the entry has in the place of an Expr of the return, for the case
+	// that the call is left by a panic, nil if the part has no value then.
+	Unwound *capture.Expr
 }
 
 // KeyKind is what else than an expression a part of a key can be.
@@ -119,7 +129,8 @@ type KeyLayout struct {
 // KeyString is the number of bytes of a string in a key.
 const KeyString = 64
 
-const keyReasons = 4 // the offset of the reasons
+// KeyReasons is the offset of the reasons in a key, in bytes.
+const KeyReasons = 4
 
 // Offset returns where part i begins, in bytes. For i = len(Strings) it is Size.
 func (l KeyLayout) Offset(i int) int {
