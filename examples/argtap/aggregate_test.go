@@ -98,7 +98,6 @@ func TestAggregateErrors(t *testing.T) {
 		{"-count-by n -stack", "use -count-by stack, or -hist with -by stack"},
 		{"-count-by n -pprof f", "-pprof with -count-by"},
 		{"-count-by n -frames 3", "-frames is for -stack and -pprof, and for counts by stack"},
-		{"-count-by n -where panicked", "ask for !panicked"},
 	} {
 		args := append(append([]string{"trace"}, strings.Fields(tt.flags)...), built.target, "main.work")
 		if r := argtap(t, args...); r.code == 0 || !strings.Contains(r.stderr, tt.want) {
