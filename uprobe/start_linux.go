@@ -24,6 +24,7 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 			tg.close()
 		}
 	}()
+	tg.warnUnseen(t.opts.log)
 	f := tg.file
 	path = tg.path
 	w, err := newWatcher(tg)
