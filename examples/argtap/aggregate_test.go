@@ -45,6 +45,18 @@ func TestAggregateCounts(t *testing.T) {
 			"  1  1 |" + full + "|\n"},
 		{[]string{"-hist", "n/(n-3):log2", "-where", "n == 3"}, "main.work\n" +
 			"  n/(n-3): 0 calls, 1 absent (division by zero)\n"},
+		{[]string{"-hist", "time.Duration(n)*time.Duration(n)*8000", "-where", "n > 20"}, "main.work\n" +
+			"  time.Duration(n)*time.Duration(n)*8000: 19 calls, mean 7.44ms, min 3.528ms, p50 7.34ms, p90 11.14ms, p99 12.07ms, max 12.17ms\n" +
+			"  [2.097ms, 4.194ms)   2 |" + full[:8] + strings.Repeat(" ", 32) + "|\n" +
+			"  [4.194ms, 8.389ms)  10 |" + full + "|\n" +
+			"  [8.389ms, 16.78ms)   7 |" + full[:28] + strings.Repeat(" ", 12) + "|\n"},
+		{[]string{"-hist", "time.Duration(n*500*1000+1):linear:0:3ms:750us", "-where", "n < 7"}, "main.work\n" +
+			"  time.Duration(n*500*1000+1): 7 calls, mean 1.5ms, min 1ns, p50 1.687ms, p90 3ms, p99 3ms, max 3ms\n" +
+			"  [0s, 750µs)      2 |" + full + "|\n" +
+			"  [750µs, 1.5ms)   1 |" + full[:20] + strings.Repeat(" ", 20) + "|\n" +
+			"  [1.5ms, 2.25ms)  2 |" + full + "|\n" +
+			"  [2.25ms, 3ms)    1 |" + full[:20] + strings.Repeat(" ", 20) + "|\n" +
+			"  [3ms, inf)       1 |" + full[:20] + strings.Repeat(" ", 20) + "|\n"},
 		{[]string{"-count-by", "n", "-where", "n < 0"}, "no calls were counted\n"},
 	} {
 		if r := run(tt.flags...); r.stdout != tt.want {
