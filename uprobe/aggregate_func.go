@@ -3,6 +3,7 @@ package uprobe
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
@@ -79,7 +80,7 @@ func (c *exprCompiler) aggregate(f *Func, d *description, a *aggregation) error 
 		return err
 	} else if a.value == durationName && s.duration >= 0 {
 		if b.Min < 0 {
-			return fmt.Errorf("histogram of durations: the scale begins at %d, and they are never negative: begin at 0", b.Min)
+			return fmt.Errorf("histogram of durations: the scale begins at %v, and they are never negative: begin at 0", time.Duration(b.Min))
 		}
 		return nil
 	}
@@ -119,7 +120,7 @@ func (c *exprCompiler) aggregated(f *Func, d *description, part *aggregatedPart,
 	case looksIntoMap(root):
 		return nil, &ExprError{Text: text, Column: root.Column, Message: "a probe cannot look into maps, so they cannot be counted by", Unsupported: true}
 	case c.redact.Input(text, root.Type) || showsRedacted(c.redact, root) || c.redact != nil && anyNode(root, redactedName):
-		return fail(1, "it is redacted, and would be shown as a key or value: see WithRedact and WithoutRedaction")
+		return fail(1, "it is redacted, and would be shown as a key or value: leave it out, or show everything by WithoutRedaction (-no-redact)")
 	}
 	part.root, part.params, part.typ = root, len(c.scope.Params), root.Type
 	p := c.of(root)
@@ -175,7 +176,7 @@ func (f *Func) checkKeysRedacted(r *capture.Redaction) error {
 		if anyNode(p.root, func(n *expr.Node) bool {
 			return n.Op == expr.Param && (n.N < int64(p.params) && hidden[n.N] || results[n.N-int64(p.params)])
 		}) {
-			return fmt.Errorf("what its calls are counted by is redacted in one of its instances: see WithRedact and WithoutRedaction")
+			return fmt.Errorf("what its calls are counted by is redacted in one of its instances: trace the others, or show everything by WithoutRedaction (-no-redact)")
 		}
 	}
 	return nil

@@ -108,6 +108,9 @@ func parseHist(text string) (expr string, scale uprobe.Scale, err error) {
 	}
 	at := strings.LastIndex(text, ":linear")
 	if at < 0 {
+		if i := strings.LastIndexByte(text, ':'); i >= 0 && !strings.ContainsAny(text[i:], "])") {
+			return "", scale, fmt.Errorf("%q is no scale: give log2, or linear:MIN:MAX:STEP", text[i+1:])
+		}
 		return text, uprobe.Log2(), nil
 	}
 	parts := strings.Split(text[at+1:], ":")
@@ -115,10 +118,15 @@ func parseHist(text string) (expr string, scale uprobe.Scale, err error) {
 		return "", scale, fmt.Errorf("a linear scale is EXPR:linear:MIN:MAX:STEP, as len(b):linear:0:1000:50")
 	}
 	var n [3]int64
+	durations := false
 	for i, p := range parts[1:] {
 		if n[i], err = parseNumber(p); err != nil {
 			return "", scale, err
 		}
+		durations = durations || strings.HasSuffix(p, "s")
+	}
+	if durations { // which errors show as such
+		return text[:at], uprobe.Linear(time.Duration(n[0]), time.Duration(n[1]), time.Duration(n[2])), nil
 	}
 	return text[:at], uprobe.Linear(n[0], n[1], n[2]), nil
 }

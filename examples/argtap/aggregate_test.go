@@ -109,12 +109,29 @@ func TestAggregateErrors(t *testing.T) {
 		{"-count-by 1", "a constant"},
 		{"-count-by n -stack", "use -count-by stack, or -hist with -by stack"},
 		{"-count-by n -pprof f", "-pprof with -count-by"},
+		{"-count-by p", "ask for a part of it, or whether it is nil"},
+		{"-hist s", "this is string: ask for its len"},
+		{"-hist n:log10", `"log10" is no scale: give log2, or linear:MIN:MAX:STEP`},
+		{"-hist duration:linear:0:10s:1ns", "a scale from 0s to 10s in steps of 1ns has more than"},
+		{"-hist duration:linear:-1ms:10ms:1ms", "begins at -1ms, and they are never negative"},
+		{"-where s=='abc'", "a string stands in double quotes"},
+		{"-count-by=", "-count-by is given, and empty"},
+		{"-cgroup=", "-cgroup is given, and empty"},
+		{"-where= -hist n", "-where is given, and empty"},
 		{"-count-by n -frames 3", "-frames is for -stack and -pprof, and for counts by stack"},
 	} {
 		args := append(append([]string{"trace"}, strings.Fields(tt.flags)...), built.target, "main.work")
 		if r := argtap(t, args...); r.code == 0 || !strings.Contains(r.stderr, tt.want) {
 			t.Errorf("%s: status %d, %s", tt.flags, r.code, r.stderr)
 		}
+	}
+}
+
+// TestPathAsFunc: a command without -- is said to be one.
+func TestPathAsFunc(t *testing.T) {
+	r := argtap(t, "trace", built.target, "main.work", built.target)
+	if want := "FUNC " + built.target + " is a file: a command to start comes behind --"; r.code == 0 || !strings.Contains(r.stderr, want) {
+		t.Errorf("status %d, %s", r.code, r.stderr)
 	}
 }
 

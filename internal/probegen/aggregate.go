@@ -216,7 +216,7 @@ func CheckKey(a *abi.Arch, e *capture.Expr) string {
 	switch k := e.Root.Type.Kind; {
 	case k == abi.String, k == abi.Bool, integer(k):
 	default:
-		return fmt.Sprintf("a key is an integer, a bool or a string; this is %s", e.Root.Type)
+		return fmt.Sprintf("a key is an integer, a bool or a string; this is %s: %s", e.Root.Type, instead(k))
 	}
 	return checkAggregated(a, e, func(x *compiler) { x.keyPart(keyEnd - MaxKeySize) })
 }
@@ -225,9 +225,35 @@ func CheckKey(a *abi.Arch, e *capture.Expr) string {
 // can.
 func CheckValue(a *abi.Arch, e *capture.Expr) string {
 	if !integer(e.Root.Type.Kind) {
-		return fmt.Sprintf("what is counted by size is an integer, or \"duration\"; this is %s", e.Root.Type)
+		return fmt.Sprintf("what is counted by size is an integer, or \"duration\"; this is %s: %s", e.Root.Type, insteadOfSize(e.Root.Type.Kind))
 	}
 	return checkAggregated(a, e, (*compiler).number)
+}
+
+// instead says what of a value may be in a key that is none itself.
+func instead(k abi.Kind) string {
+	switch k {
+	case abi.Interface, abi.Pointer, abi.UnsafePointer, abi.Func:
+		return "ask for a part of it, or whether it is nil, by == nil"
+	case abi.Slice, abi.Map, abi.Chan:
+		return "ask for its len, or for a part of it"
+	case abi.Float32, abi.Float64:
+		return "compare it with something, or convert it to an integer"
+	}
+	return "ask for a part of it"
+}
+
+// insteadOfSize says what of a value may be counted by its size that cannot itself.
+func insteadOfSize(k abi.Kind) string {
+	switch k {
+	case abi.String, abi.Slice, abi.Map, abi.Chan:
+		return "ask for its len"
+	case abi.Bool:
+		return "make it a part of the key"
+	case abi.Float32, abi.Float64:
+		return "convert it to an integer"
+	}
+	return "ask for a part of it"
 }
 
 func integer(k abi.Kind) bool { return k >= abi.Int && k <= abi.Uintptr }
