@@ -1,8 +1,11 @@
 package uprobe
 
 import (
+	"errors"
 	"fmt"
+	"go/token"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/argtap/argtap/abi"
@@ -58,7 +61,7 @@ func (c *exprCompiler) aggregate(f *Func, d *description, a *aggregation) error 
 		if kind == 0 {
 			var err error
 			if e, err = c.aggregated(f, d, &part, probegen.CheckKey); err != nil {
-				return err
+				return orKeyWord(text, err)
 			}
 		}
 		g.key = append(g.key, part)
@@ -94,6 +97,15 @@ func (c *exprCompiler) aggregate(f *Func, d *description, a *aggregation) error 
 		return fmt.Errorf("histogram of %s, a %s: the scale begins at %d, and it is never negative: begin at 0", a.value, e.Root.Type, b.Min)
 	}
 	return nil
+}
+
+// orKeyWord adds to the error of a part of a key that is a name what else it can be.
+func orKeyWord(text string, err error) error {
+	var e *ExprError
+	if errors.As(err, &e) && token.IsIdentifier(text) && strings.HasPrefix(e.Message, "no parameter") {
+		e.Message += fmt.Sprintf("; a key can also be %s, %s, %s, %s or %s", goroutineName, parentName, creatorName, stackName, pidName)
+	}
+	return err
 }
 
 // aggregated compiles an expression of an aggregation, of which check says what is

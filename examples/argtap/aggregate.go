@@ -55,6 +55,8 @@ func (a *aggregate) check(r *request) string {
 		return ""
 	case len(a.countBy) > 0 && a.hist != "":
 		return "-count-by with -hist: a histogram counts the calls, too: use -hist with -by"
+	case len(a.by) > 0 && a.hist == "":
+		return "-by with -count-by: -by is for -hist; repeat -count-by for a key of several parts"
 	case r.limit > 0:
 		return "-n with -count-by or -hist, which print no calls: use -first"
 	case r.stacks.show:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -41,10 +42,10 @@ func panicCounts() []panicCount {
 			met: all, key: func(c panicCall) string { return fmt.Sprint(left(c) && c.ID%2 == 0, " ", c.ID&7) }, value: id, sized: true},
 		{name: "durations", opts: []uprobe.Option{uprobe.WithHistogram("duration", log2, "id%3"), uprobe.WithCondition("panicked || id%3 > 0")},
 			met: func(c panicCall) bool { return left(c) || c.ID%3 > 0 }, key: func(c panicCall) string { return fmt.Sprint(c.ID % 3) }, sized: true, duration: true},
-		{name: "entry and return", opts: []uprobe.Option{uprobe.WithHistogram("id*id", uprobe.Linear(0, 4000_000_000, 4000_000)),
+		{name: "entry and return", opts: []uprobe.Option{uprobe.WithHistogram("id*3", uprobe.Linear(0, 200_000, 200)),
 			uprobe.WithCondition("id%7 > 0 && (panicked && id%2 == 0 || duration >= 0 && id%3 == 0)")},
 			met:   func(c panicCall) bool { return c.ID%7 > 0 && (left(c) && c.ID%2 == 0 || !left(c) && c.ID%3 == 0) },
-			value: func(c panicCall) *int64 { v := c.ID * c.ID; return &v }, sized: true},
+			value: func(c panicCall) *int64 { v := c.ID * 3; return &v }, sized: true},
 		{name: "sampled", opts: []uprobe.Option{uprobe.WithCount("id", "panicked"), uprobe.WithCondition("id%3 == 0")},
 			met: func(c panicCall) bool { return c.ID%3 == 0 }, key: func(c panicCall) string { return fmt.Sprint(c.ID, " ", left(c)) }},
 	}
@@ -58,6 +59,13 @@ func TestAggregatePanics(t *testing.T) {
 	src := fixture.Source{"main.go": panicsSource, "shape.go": shapeSource}
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) { testAggregatePanics(t, fixture.Build(t, src, b.flags...)) })
+	}
+	t.Run("386", func(t *testing.T) { testAggregatePanics(t, fixture.Build(t, src, "GOARCH=386")) })
+	if os.Getenv("ARGTAP_TOOLCHAINS") != "1" {
+		return
+	}
+	for _, tc := range releases() {
+		t.Run(tc.String(), func(t *testing.T) { testAggregatePanics(t, fixture.BuildWith(t, tc, src)) })
 	}
 }
 
