@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math/big"
@@ -82,24 +81,10 @@ func testAggregatePanics(t *testing.T, path string) {
 		t.Cleanup(func() { tr.Close() })
 		tracers[i] = tr
 	}
-	target.Go()
 	var calls []panicCall
-	for {
-		var e struct {
-			Ev string
-			panicCall
-		}
-		line := target.Line()
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if e.Ev == "all" {
-			break
-		}
-		calls = append(calls, e.panicCall)
+	for c := range told[panicCall](t, target) {
+		calls = append(calls, c)
 	}
-	target.Calls()
-	target.Close()
 	for i := range cases {
 		t.Run(cases[i].name, func(t *testing.T) { cases[i].compare(t, tracers[i], calls) })
 	}

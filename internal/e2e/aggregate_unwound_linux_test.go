@@ -38,6 +38,11 @@ func TestAggregateUnwound(t *testing.T) {
 		defer tr.Close()
 		tracers[name] = tr
 	}
+	fails, err := uprobe.Trace(path, "main.fails", nil, uprobe.WithCount("n&1", "panicked"))
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	defer fails.Close()
 	if err := target.Go(); err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +94,12 @@ func TestAggregateUnwound(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = target.Close() // it dies of a panic
+	if err := fails.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := rows(fails); len(got) != 2 || got["0 true"] != said.Exited/2 || got["1 true"] != said.Exited/2 {
+		t.Errorf("calls that can only panic: %v: %+v", got, fails.Stats())
+	}
 	said.Rows["1 true"]++
 	total++
 	for name, tr := range tracers {

@@ -37,6 +37,16 @@ func deeper(n int) (out int) {
 	return work(1, n) + 1
 }
 
+// fails can only panic.
+//
+//go:noinline
+func fails(n int) { panic(n) }
+
+func failing(n int) {
+	defer func() { recover() }()
+	fails(n)
+}
+
 func guarded(how, n int) {
 	defer func() { recover() }()
 	work(how, n)
@@ -58,6 +68,7 @@ func main() {
 					time.Sleep(300 * time.Millisecond)
 				}
 			}
+			failing(i)
 			guarded(3, i)
 			work(2, i)
 		}(i)
