@@ -1,8 +1,7 @@
 package e2e
 
 import (
-	_ "embed"
-	"encoding/json"
+	"embed"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,11 +13,25 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
-//go:embed testdata/panics/main.go
-var panicsSource string
+//go:embed testdata/panics/*.go
+var panicsFiles embed.FS
+
+// panicsProgram is the program of testdata/panics.
+func panicsProgram(t *testing.T) fixture.Source {
+	t.Helper()
+	src := fixture.Source{"shape.go": shapeSource}
+	for _, name := range []string{"main.go", "task.go", "throw.go"} {
+		text, err := panicsFiles.ReadFile("testdata/panics/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src[name] = string(text)
+	}
+	return src
+}
 
 // panicFuncs are the functions of testdata/panics that it tells of.
-var panicFuncs = []string{"main.plain", "main.single", "main.loops", "main.(*node).method", "main.many"}
+var panicFuncs = []string{"main.plain", "main.single", "main.loops", "main.(*node).method", "main.many", "main.raises"}
 
 // panicCall is a call of testdata/panics, as the program and as the tracer tell.
 type panicCall struct {
@@ -67,7 +80,7 @@ func panicCallOf(c *uprobe.Call) (p panicCall, why map[string]int) {
 // builds, and with ARGTAP_TOOLCHAINS=1 of those of all releases.
 func TestPanics(t *testing.T) {
 	needRoot(t)
-	src := fixture.Source{"main.go": panicsSource, "shape.go": shapeSource}
+	src := panicsProgram(t)
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) { testPanics(t, fixture.Build(t, src, b.flags...), 1) })
 	}
@@ -106,28 +119,14 @@ func testPanics(t *testing.T, path string, each int64, allowed ...string) {
 		}
 		got[p.Goroutine] = append(got[p.Goroutine], p)
 	}, uprobe.WithResults(), uprobe.WithBufferSize(64<<20), uprobe.WithCondition(fmt.Sprintf("id%%%d == 0", each)))
-	target.Go()
 	hows, bad, total := map[string]int{}, 0, 0
 	var want []panicCall
-	for {
-		var e struct {
-			Ev string
-			panicCall
-		}
-		line := target.Line()
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if e.Ev == "all" {
-			break
-		}
+	for e := range told[panicCall](t, target) {
 		total++
 		if e.ID%each == 0 {
-			want = append(want, e.panicCall)
+			want = append(want, e)
 		}
 	}
-	target.Calls()
-	target.Close()
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}
