@@ -41,12 +41,13 @@ func topTest(name string) string {
 	return top
 }
 
-// run runs tests, in as few processes as it takes to end those that are overdue.
-func (b *built) run(t *testing.T, tests []string) *outcome {
+// run runs tests, in as few processes as it takes to end those that are overdue. The
+// tracer, if there is one, is told of them.
+func (b *built) run(t *testing.T, tests []string, g *tracing) *outcome {
 	t.Helper()
 	o := &outcome{tests: map[string]string{}}
 	for left := tests; len(left) > 0; {
-		last, late := b.process(t, left, o)
+		last, late := b.process(t, left, o, g)
 		switch {
 		case late:
 			o.overdue = append(o.overdue, last)
@@ -70,7 +71,7 @@ func (b *built) run(t *testing.T, tests []string) *outcome {
 
 // process runs tests in one process until it ends, or the first is overdue. It returns
 // which it ran last.
-func (b *built) process(t *testing.T, tests []string, o *outcome) (current string, late bool) {
+func (b *built) process(t *testing.T, tests []string, o *outcome, g *tracing) (current string, late bool) {
 	t.Helper()
 	// One test at a time: so it is known which takes long.
 	cmd := exec.Command(b.exe, "-test.short", "-test.v", "-test.timeout=0", "-test.parallel=1",
@@ -120,6 +121,9 @@ func (b *built) process(t *testing.T, tests []string, o *outcome) (current strin
 			}
 			if m := begins.FindSubmatch(line); m != nil && topTest(string(m[1])) != current && !late {
 				current, since = topTest(string(m[1])), time.Now()
+				if g != nil {
+					g.begin()
+				}
 			}
 		case <-tick.C:
 			if !late && time.Since(since) > limit {
@@ -129,6 +133,9 @@ func (b *built) process(t *testing.T, tests []string, o *outcome) (current strin
 		}
 	}
 	o.err = <-ended
+	if late && g != nil {
+		g.late(current)
+	}
 	o.took += time.Since(start)
 	if late {
 		o.took -= time.Since(since)

@@ -24,26 +24,11 @@ var fullSuites = []suite{
 	{pkg: "regexp", least: 100},
 	{pkg: "encoding/json", least: 150},
 	{pkg: "reflect", least: 290, slow: reflectSlow},
-	{pkg: "math/big", least: 200, skip: bigSkip},
+	{pkg: "math/big", least: 200},
 	{pkg: "go/types", least: 490},
 	{pkg: "net/http", least: 1000},
-	{pkg: "runtime", run: runtimeFull, least: 1000, slow: runtimeSlow},
+	{pkg: "runtime", noBuild: true, least: 1000, slow: runtimeSlow},
 }
-
-// bigSkip are tests of the inner loops of package math/big: each makes up to 10
-// million calls of them, which is ten minutes and more with a single step for each.
-var bigSkip = []exception{
-	{"Test*VV*", "10 million calls of the inner loops"},
-	{"Test*VU*", "10 million calls of the inner loops"},
-	{"Test*VW*", "10 million calls of the inner loops"},
-}
-
-// runtimeFull are the tests of package runtime that end within half a minute while
-// every one of its functions is traced. Most others start the go command to build a
-// program, of which nothing is traced; or allocate or switch goroutines a million
-// times, each with tens of calls within the runtime.
-const runtimeFull = runtimeShort + "|^(TestChan|TestMemmove|TestMemclr|TestStack|TestAppend|TestDefer|TestCaller|TestFunc|TestHash|TestSmhasher|" +
-	"TestSelect|TestNonblock|TestComplex|TestCPUStats|TestAlign|TestStartLine|TestIssue|TestString|TestRange|TestSlice|TestTimer|TestUserArena)"
 
 // reflectSlow may fail for what they measure.
 var reflectSlow = []exception{{"Test*OfGC", "panics if it takes more than 5 s"}}
