@@ -55,7 +55,7 @@ func panicCounts() []panicCount {
 // panic leaves and of those that return.
 func TestAggregatePanics(t *testing.T) {
 	needRoot(t)
-	src := fixture.Source{"main.go": panicsSource, "shape.go": shapeSource}
+	src := panicsProgram(t)
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) { testAggregatePanics(t, fixture.Build(t, src, b.flags...)) })
 	}
