@@ -46,7 +46,8 @@ type Tracer struct {
 	swept chan struct{}
 	// unwinder belongs to the reader, too. It is nil unless calls that a panic leaves are
 	// counted.
-	unwinder *unwinder
+	unwinder  *unwinder
+	unsettled []unsettled
 	// final is what was counted, once that does not change any more.
 	final atomic.Pointer[finalAggregates]
 

@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/argtap/argtap/internal/capture"
@@ -22,9 +23,6 @@ type unwinder struct {
 	calls unwinderCalls
 	// ending returns the time from which on probes are missing, 0 if that has not come.
 	ending func() uint64
-	// lostSince returns the time since which nothing was lost that tells how calls end,
-	// but for what happens now.
-	lostSince func() uint64
 	// jumps reports whether a function may end in a jump to another, too.
 	jumps func(fn uint32) bool
 
@@ -50,6 +48,15 @@ type unwinderCalls interface {
 	takeAway(c openAggregate, how ending, last bool) bool
 	// dead reports whether a process has ended.
 	dead(pid uint64) bool
+}
+
+// unsettled is a call that has ended without a return, of which value was kept, and as
+// what unless something was lost meanwhile.
+type unsettled struct {
+	fn    uint32
+	time  uint64
+	how   ending
+	value []byte
 }
 
 // seenLeft is by when a call had been left, and when that was seen.
@@ -136,11 +143,8 @@ func (u *unwinder) verdict(id callID, fn uint32, by uint64) (how ending, ended b
 	state := goroutine{calls: []openCall{{callID: id}}}
 	c := &state.calls[0]
 	end := func(at uint64, how func() ending) (ending, bool) {
-		switch end := u.ending(); {
-		case end != 0 && at >= end:
+		if end := u.ending(); end != 0 && at >= end {
 			return endOpen, true // when all probes were there
-		case id.time < u.lostSince():
-			return endLost, true
 		}
 		return how(), true
 	}
@@ -152,12 +156,13 @@ func (u *unwinder) verdict(id callID, fn uint32, by uint64) (how ending, ended b
 	}
 	if g := u.procs[id.pid][id.goroutine]; g != nil {
 		state.panics = slices.Clone(g.panics.panics)
-		for i := range g.recent {
-			e := &g.recent[i].event
+		// What happened before it began, panics included, has nothing to do with it.
+		first, _ := slices.BinarySearchFunc(g.recent, id.time, func(e tickedEvent, at uint64) int { return cmp.Compare(e.at, at+1) })
+		for i := range g.recent[first:] {
+			e := &g.recent[first+i].event
 			switch {
 			case by != 0 && e.at >= by:
 				return end(by, left)
-			case e.at <= id.time:
 			case e.kind == capture.KindFatal && id.depth < e.depth:
 				return end(e.at, func() ending { return endPanicked })
 			case e.kind == capture.KindExit && id.depth < e.depth:

@@ -159,7 +159,7 @@ func TestUnwinder(t *testing.T) {
 		}
 		var end uint64
 		x.u.calls, x.u.ending = x, func() uint64 { return end }
-		x.u.lostSince, x.u.jumps = func() uint64 { return 0 }, func(uint32) bool { return false }
+		x.u.jumps = func(uint32) bool { return false }
 		var gs []*testGoroutine
 		for i := range uint64(4) {
 			gs = append(gs, &testGoroutine{id: i + 1})
@@ -242,7 +242,7 @@ func TestUnwinderForgets(t *testing.T) {
 	x := &unwinderTest{Rand: rand.New(rand.NewPCG(1, 1)), t: t, u: newUnwinder(), open: map[openKey]openAggregate{}, forgets: true,
 		want: map[uint64]ending{}, got: map[uint64]ending{}}
 	x.u.calls, x.u.ending = x, func() uint64 { return 0 }
-	x.u.lostSince, x.u.jumps = func() uint64 { return 0 }, func(uint32) bool { return false }
+	x.u.jumps = func(uint32) bool { return false }
 	g := &testGoroutine{id: 1}
 	x.enter(g)
 	x.enter(g)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -31,7 +32,6 @@ func (t *Tracer) startUnwinder() {
 	u := newUnwinder()
 	u.calls = &openCounted{t: t}
 	u.ending = t.ending.Load
-	u.lostSince = t.kernel.lostSince
 	u.jumps = func(fn uint32) bool { return int(fn) >= len(t.funcs) || t.funcs[fn].result.sites.TailJumps > 0 }
 	t.unwinder = u
 }
@@ -47,7 +47,7 @@ func (t *Tracer) unwindings(data []byte) {
 			return
 		}
 		e := newEvent(data, probegen.LeftPair)
-		t.settle(fn, data[probegen.LeftValue:][:size], t.unwinder.overtaken(e.callID, fn, e.at))
+		t.settle(fn, slices.Clone(data[probegen.LeftValue:][:size]), t.unwinder.overtaken(e.callID, fn, e.at))
 	case len(data) < capture.HeaderSize+capture.PairSize:
 		t.malformed.Add(1)
 	default:
@@ -62,6 +62,7 @@ func (t *Tracer) tickUnwinder() {
 	if err := t.unwinder.tick(); err != nil {
 		t.opts.log.Warn("the open calls cannot be read", "err", err)
 	}
+	t.settleAll()
 }
 
 func (t *Tracer) finishUnwinder() {
@@ -71,22 +72,46 @@ func (t *Tracer) finishUnwinder() {
 	if err := t.unwinder.finish(); err != nil {
 		t.opts.log.Warn("the open calls cannot be read", "err", err)
 	}
+	t.settleAll()
 }
 
-// settle counts a call that has ended without a return, of which value was kept.
+// maxUnsettled is how many calls wait to be counted: to ask the kernel whether something
+// was lost takes longer than all the rest.
+const maxUnsettled = 1024
+
+// settle has a call counted that has ended without a return, of which value was kept.
 func (t *Tracer) settle(fn uint32, value []byte, how ending) {
-	f, y := t.funcs[fn], &t.tallies[fn]
-	call := keptCall{value, t.kernel.kept}
-	switch {
-	case how != endPanicked:
-		y.gone(how)
-	case !f.unwoundCounts(call):
-		y.gone(endFiltered)
-	case f.asks() && !t.kernel.takeFirst(fn):
-		y.beyond.Add(1)
-	default:
-		t.kernel.countUnwound(fn, call)
+	t.unsettled = append(t.unsettled, unsettled{fn, order.Uint64(value[probegen.OpenTime:]), how, value})
+	if len(t.unsettled) == maxUnsettled {
+		t.settleAll()
 	}
+}
+
+// settleAll counts the calls that wait for that. What was lost by now may have been
+// their returns.
+func (t *Tracer) settleAll() {
+	if len(t.unsettled) == 0 {
+		return
+	}
+	since := t.kernel.lostSince()
+	for _, c := range t.unsettled {
+		f, y := t.funcs[c.fn], &t.tallies[c.fn]
+		call := keptCall{c.value, t.kernel.kept}
+		switch {
+		case c.how != endOpen && c.time < since:
+			y.gone(endLost)
+		case c.how != endPanicked:
+			y.gone(c.how)
+		case !f.unwoundCounts(call):
+			y.gone(endFiltered)
+		case f.asks() && !t.kernel.takeFirst(c.fn):
+			y.beyond.Add(1)
+		default:
+			t.kernel.countUnwound(c.fn, call)
+		}
+	}
+	clear(t.unsettled)
+	t.unsettled = t.unsettled[:0]
 }
 
 // openCounted are the open calls of a tracer that counts them.

@@ -112,7 +112,8 @@ func TestAggregateUnwound(t *testing.T) {
 			sum += n
 		}
 		t.Logf("%s: %v, %+v", name, got, s)
-		if name != "first" && s.Calls != total+said.Exited || s.Aggregated != sum || s.Lost != 0 || s.Open != 0 || s.Delivered != 0 {
+		// That of the first calls ends before the program does.
+		if name != "first" && (s.Calls != total+said.Exited || s.Open != 0) || s.Aggregated != sum || s.Lost != 0 || s.Delivered != 0 {
 			t.Errorf("%s: %d calls; %v: %+v", name, total+said.Exited, got, s)
 		}
 		switch name {
