@@ -52,6 +52,9 @@ var (
 	ErrNoProcess = errors.New("no such process")
 	// ErrWrongProcess: the process does not run the binary.
 	ErrWrongProcess = errors.New("process does not run the binary")
+	// ErrPatched: a process has changed the code of the function in its memory, as
+	// libraries do that replace functions at run time.
+	ErrPatched = errors.New("the code was patched in memory")
 	// ErrNamespace: process IDs mean something else where the tracer runs: it is in
 	// another PID namespace than what it looks at.
 	ErrNamespace = errors.New("other PID namespace")

@@ -67,6 +67,9 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 				f.plan.Fixed, size)}
 		}
 	}
+	if err := checkCode(tg, b, funcs); err != nil {
+		return err
+	}
 	if err := p.k.attach(tg, funcs, b); err != nil {
 		return err
 	}
