@@ -98,6 +98,7 @@ type executable struct {
 	// see findWitnesses.
 	witnesses   []witness
 	unwitnessed bool
+	fips        fipsCode
 	// wrapped are the wrappers that are worked out as the methods that they have
 	// inlined, by their entries.
 	wrapped map[symbols.VirtAddr]*wrapping
@@ -315,9 +316,17 @@ func typeDepth(o *options) int {
 // the given dictionaries, nil for all.
 func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *options) (*Func, error) {
 	fail := func(err error) (*Func, error) { return nil, &FuncError{s.Name, err} }
+	if err := b.unverified(s, o); err != nil {
+		return fail(err)
+	}
 	d, err := b.describe(s, o)
 	if err != nil {
 		return fail(err)
+	}
+	if !d.goCode {
+		if err := b.unverifiedC(o); err != nil {
+			return fail(err)
+		}
 	}
 	code, err := b.file.Code(s)
 	if err != nil {
