@@ -21,7 +21,6 @@ import (
 // where DWARF is silent: which arguments there are, of what sizes, which are in
 // registers, and in what order they were assigned.
 type argInfo struct {
-	file    *elf.File
 	offsets map[uint64]uint32 // entry → offset in data, noArgInfo if none
 	data    []byte            // from go:func.*
 }
@@ -72,7 +71,7 @@ func readArgInfo(t *testing.T, path string) *argInfo {
 	if text == 0 || data == nil || len(pcln) < 72 || le.Uint32(pcln) != 0xfffffff1 {
 		t.Fatalf("%s: no traceback tables as Go 1.20 and later write them", path)
 	}
-	a := &argInfo{file: f, offsets: make(map[uint64]uint32), data: data}
+	a := &argInfo{offsets: make(map[uint64]uint32), data: data}
 	n, table := le.Uint64(pcln[8:]), pcln[le.Uint64(pcln[64:]):]
 	for i := range n {
 		entry, fn := le.Uint32(table[8*i:]), table[le.Uint32(table[8*i+4:]):]

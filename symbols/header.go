@@ -23,7 +23,6 @@ type header struct {
 	addr   uint64
 	stored extent // in the file; unchecked, and empty in the file for SHT_NOBITS
 	link   uint32
-	align  uint64
 	entry  uint64 // size of an entry, for tables
 }
 
@@ -222,13 +221,13 @@ func (f *File) sectionHeader(b []byte) header {
 		return header{
 			typ: elf.SectionType(f.u32(b[4:])), flags: elf.SectionFlag(f.u64(b[8:])),
 			addr: f.u64(b[16:]), stored: extent{f.u64(b[24:]), f.u64(b[32:])},
-			link: f.u32(b[40:]), align: f.u64(b[48:]), entry: f.u64(b[56:]),
+			link: f.u32(b[40:]), entry: f.u64(b[56:]),
 		}
 	}
 	return header{
 		typ: elf.SectionType(f.u32(b[4:])), flags: elf.SectionFlag(f.u32(b[8:])),
 		addr: uint64(f.u32(b[12:])), stored: extent{uint64(f.u32(b[16:])), uint64(f.u32(b[20:]))},
-		link: f.u32(b[24:]), align: uint64(f.u32(b[32:])), entry: uint64(f.u32(b[36:])),
+		link: f.u32(b[24:]), entry: uint64(f.u32(b[36:])),
 	}
 }
 

@@ -43,7 +43,15 @@ import (
 // be in a key: an error says so.
 //
 // Where the key, or a condition, needs what is known only when a call returns, calls
-// are counted then: as with the durations of [WithHistogram].
+// are counted then: as with the durations of [WithHistogram]. A call that is left by a
+// panic does not return. It is counted if the key or a condition asks for it, by
+// "panicked", which is true of it:
+//
+//	uprobe.WithCount("r.Method", "panicked")
+//	uprobe.WithCount("err == nil"), uprobe.WithCondition("panicked || err != nil")
+//
+// Its results and duration are absent. The tracer finds such calls, some seconds later
+// where their goroutine calls nothing at the same place of its stack.
 func WithCount(by ...string) Option {
 	return aggregate(&aggregation{by: by})
 }
@@ -61,8 +69,8 @@ func WithCount(by ...string) Option {
 // those of [Call.Duration], in nanoseconds. They, and results, need the probes of
 // [WithResults]: the calls are counted when they return, by what the arguments were at
 // their entry, and a function of which no results can be captured cannot be traced so.
-// A call that is left by a panic does not return: it is in [Stats].Abandoned, or as long
-// as that is not known in Open. So no condition may ask for such calls.
+// A call that is left by a panic does not return: unless a condition or the key asks for
+// "panicked" it is in [Stats].Abandoned, or as long as that is not known in Open.
 func WithHistogram(expr string, scale Scale, by ...string) Option {
 	if scale.err == nil && scale.buckets == (probegen.Buckets{}) && !scale.log2 {
 		scale.err = errors.New("no scale: give Log2 or Linear")
@@ -164,7 +172,9 @@ func (o *options) checkAggregate() error {
 	case o.bound != nil:
 		return errors.New(instead + "Bind")
 	}
-	o.buffer = minBuffer // nothing is sent
+	if !o.namesPanicked() {
+		o.buffer = minBuffer // nothing is sent
+	}
 	o.keyDepth, o.limits.Stack = cmp.Or(o.limits.Stack, keyDepth), 0
 	return nil
 }

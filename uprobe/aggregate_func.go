@@ -1,8 +1,12 @@
 package uprobe
 
 import (
+	"errors"
 	"fmt"
+	"go/token"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
@@ -21,11 +25,16 @@ type aggregated struct {
 // aggregatedPart is an expression of an aggregation. typ is nil if it is none. root is
 // what it is made of: the parameters, and behind them the results, of which there are
 // params.
+//
+// panicked says that it asks whether the call panicked, unwound is what it is then, nil
+// if it has no value.
 type aggregatedPart struct {
-	text   string
-	typ    *abi.Type
-	root   *expr.Node
-	params int
+	text     string
+	typ      *abi.Type
+	root     *expr.Node
+	params   int
+	panicked bool
+	unwound  *capture.Expr
 }
 
 // aggregate returns what programs are told, nil if the function is not aggregated.
@@ -39,10 +48,7 @@ func (f *Func) aggregate() *probegen.Aggregate {
 // aggregate compiles the expressions of an aggregation for a function.
 func (c *exprCompiler) aggregate(f *Func, d *description, a *aggregation) error {
 	g := &aggregated{}
-	if r := f.atReturn; r != nil && r.panicked != "" && r.unwound != expr.Unmet {
-		return &ExprError{Text: r.panicked, Column: 1, Unsupported: true, Message: "calls that are left by a panic are not seen where calls are counted, " +
-			"only those that return: ask for !panicked, or trace whole calls, by WithResults"}
-	}
+	asksPanicked := f.atReturn != nil && f.atReturn.panicked != ""
 	named := func(name string) bool {
 		return slices.ContainsFunc(f.params, func(p Param) bool { return p.Name == name })
 	}
@@ -55,14 +61,17 @@ func (c *exprCompiler) aggregate(f *Func, d *description, a *aggregation) error 
 		if kind == 0 {
 			var err error
 			if e, err = c.aggregated(f, d, &part, probegen.CheckKey); err != nil {
-				return err
+				return orKeyWord(text, err)
 			}
 		}
 		g.key = append(g.key, part)
-		g.program.Key = append(g.program.Key, probegen.KeyPart{Expr: e, Kind: kind})
+		g.program.Key = append(g.program.Key, probegen.KeyPart{Expr: e, Kind: kind, Unwound: part.unwound})
+		asksPanicked = asksPanicked || part.panicked
 		g.program.Layout.Strings = append(g.program.Layout.Strings, e != nil && e.Root.Type.Kind == abi.String)
 	}
 	f.aggregated = g
+	// Where those that panic do not count, the others alone are looked at.
+	g.program.Unwinds = asksPanicked && (f.atReturn == nil || f.atReturn.unwound != expr.Unmet)
 	defer func() { g.program.AtReturn = f.asks() || len(g.program.Exprs(true)) > 0 }()
 	if !a.sized {
 		return nil
@@ -74,7 +83,7 @@ func (c *exprCompiler) aggregate(f *Func, d *description, a *aggregation) error 
 		return err
 	} else if a.value == durationName && s.duration >= 0 {
 		if b.Min < 0 {
-			return fmt.Errorf("histogram of durations: the scale begins at %d, and they are never negative: begin at 0", b.Min)
+			return fmt.Errorf("histogram of durations: the scale begins at %v, and they are never negative: begin at 0", time.Duration(b.Min))
 		}
 		return nil
 	}
@@ -88,6 +97,15 @@ func (c *exprCompiler) aggregate(f *Func, d *description, a *aggregation) error 
 		return fmt.Errorf("histogram of %s, a %s: the scale begins at %d, and it is never negative: begin at 0", a.value, e.Root.Type, b.Min)
 	}
 	return nil
+}
+
+// orKeyWord adds to the error of a part of a key that is a name what else it can be.
+func orKeyWord(text string, err error) error {
+	var e *ExprError
+	if errors.As(err, &e) && token.IsIdentifier(text) && strings.HasPrefix(e.Message, "no parameter") {
+		e.Message += fmt.Sprintf("; a key can also be %s, %s, %s, %s or %s", goroutineName, parentName, creatorName, stackName, pidName)
+	}
+	return err
 }
 
 // aggregated compiles an expression of an aggregation, of which check says what is
@@ -114,14 +132,14 @@ func (c *exprCompiler) aggregated(f *Func, d *description, part *aggregatedPart,
 	case looksIntoMap(root):
 		return nil, &ExprError{Text: text, Column: root.Column, Message: "a probe cannot look into maps, so they cannot be counted by", Unsupported: true}
 	case c.redact.Input(text, root.Type) || showsRedacted(c.redact, root) || c.redact != nil && anyNode(root, redactedName):
-		return fail(1, "it is redacted, and would be shown as a key or value: see WithRedact and WithoutRedaction")
+		return fail(1, "it is redacted, and would be shown as a key or value: leave it out, or show everything by WithoutRedaction (-no-redact)")
 	}
 	part.root, part.params, part.typ = root, len(c.scope.Params), root.Type
-	if s != nil && expr.Find(root, func(n int64) bool { return n == s.panicked }) != nil {
-		return nil, &ExprError{Text: text, Column: 1, Message: "calls that are left by a panic are not seen where calls are counted, so panicked says nothing of them", Unsupported: true}
-	}
 	p := c.of(root)
 	if s != nil {
+		if root, err = c.unwoundPart(s, part); err != nil {
+			return nil, err
+		}
 		if p, err = c.overResults(f.returned(), s, text, root); err != nil {
 			return nil, err
 		}
@@ -170,7 +188,7 @@ func (f *Func) checkKeysRedacted(r *capture.Redaction) error {
 		if anyNode(p.root, func(n *expr.Node) bool {
 			return n.Op == expr.Param && (n.N < int64(p.params) && hidden[n.N] || results[n.N-int64(p.params)])
 		}) {
-			return fmt.Errorf("what its calls are counted by is redacted in one of its instances: see WithRedact and WithoutRedaction")
+			return fmt.Errorf("what its calls are counted by is redacted in one of its instances: trace the others, or show everything by WithoutRedaction (-no-redact)")
 		}
 	}
 	return nil
@@ -180,7 +198,7 @@ func (f *Func) checkKeysRedacted(r *capture.Redaction) error {
 // layout.
 func joinAggregates(funcs []*Func) error {
 	var strings []bool
-	keepValue, kept := false, 0
+	keepValue, unwinds, kept := false, false, 0
 	for _, f := range funcs {
 		if f.aggregated == nil {
 			return nil
@@ -193,8 +211,11 @@ func joinAggregates(funcs []*Func) error {
 			strings[i] = strings[i] || s
 		}
 		keepValue = keepValue || a.KeepsValue()
-		if f.atReturn != nil {
-			kept = max(kept, (&probegen.Func{Keep: f.atReturn.keep}).KeptWords())
+		unwinds = unwinds || a.Unwinds
+	}
+	for _, f := range funcs {
+		if f.aggregated.program.Unwinds = unwinds; f.atReturn != nil {
+			kept = max(kept, f.keptWords())
 		}
 	}
 	for _, f := range funcs {

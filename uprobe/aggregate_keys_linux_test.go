@@ -195,11 +195,12 @@ func TestAggregateKeyErrors(t *testing.T) {
 	}{
 		{"work", []Option{WithCount("stack", "creator", "parent", "goroutine")}, ""},
 		{"work", []Option{WithCount("n", "r", "err == nil", "duration > 1ms")}, ""},
-		{"work", []Option{hist("r"), WithCondition("panicked")}, "calls that are left by a panic are not seen where calls are counted"},
-		{"work", []Option{hist("n"), WithCondition("panicked || n > 3")}, "calls that are left by a panic are not seen"},
+		{"work", []Option{hist("r"), WithCondition("panicked")}, ""},
+		{"work", []Option{hist("n"), WithCondition("panicked || n > 3")}, ""},
 		{"work", []Option{hist("n"), WithCondition("panicked && !panicked")}, ""}, // nothing is counted, and nothing missed
 		{"work", []Option{hist("n"), WithCondition("!panicked && r > 2")}, ""},
-		{"work", []Option{WithCount("panicked")}, "so panicked says nothing of them"},
+		{"work", []Option{WithCount("panicked", "panicked && r > 3", "panicked == (n > 3)")}, ""},
+		{"work", []Option{WithHistogram("panicked", Log2())}, "what is counted by size is an integer"},
 		{"work", []Option{WithCount("err")}, "a key is an integer, a bool or a string; this is error"},
 		{"work", []Option{hist("out")}, "what is counted by size is an integer"},
 		{"work", []Option{hist("s[r]")}, "only numbers and bools can be kept until then, not a string"},

@@ -15,6 +15,9 @@ import (
 type aggregateMaps struct {
 	funcs             []*Func
 	keys, other, zero *ebpf.Map
+	// unwound are rows of calls that were left by a panic, which the tracer counts, by
+	// function and key.
+	unwound map[unwoundRow]*tally
 	// stacks are those of keys, as far as they have been read.
 	stacks map[uint64]*callStack
 }
@@ -100,7 +103,7 @@ func (k *kernel) talliesLocked() (rows []tally, err error) {
 		if err := a.other.Lookup(uint32(i), &cpus); err != nil {
 			return nil, err
 		}
-		add(&tally{fn: uint32(i)})
+		add(a.withUnwound(&tally{fn: uint32(i)}))
 	}
 	if a.keys == nil {
 		return rows, nil
@@ -108,7 +111,7 @@ func (k *kernel) talliesLocked() (rows []tally, err error) {
 	var key []byte
 	it := a.keys.Iterate() // nothing is ever deleted
 	for it.Next(&key, &cpus) {
-		add(&tally{fn: binary.LittleEndian.Uint32(key), key: slices.Clone(key)})
+		add(a.withUnwound(&tally{fn: binary.LittleEndian.Uint32(key), key: slices.Clone(key)}))
 	}
 	if err := it.Err(); err != nil {
 		return rows, err
@@ -135,7 +138,8 @@ func (k *kernel) countAggregates(c *kernelCounts) {
 	if k.open == nil {
 		return
 	}
-	if k.returnsLost() {
+	if unwinds(k.aggregates.funcs) || k.returnsLost() {
+		// In the first case those that could not be sent.
 		for i := range c.funcs {
 			c.funcs[i].LostReturn, c.funcs[i].Abandoned = c.funcs[i].Abandoned, 0
 		}
@@ -159,6 +163,13 @@ func (k *kernel) returnsLost() bool {
 
 // openCalls are the calls that have not returned, as the kernel has them.
 func (k *kernel) openCalls() (all []openAggregate, err error) {
+	all, _, err = k.openEntries()
+	return all, err
+}
+
+// openEntries are the calls that have not returned, and the keys under which it is kept
+// that goroutines panic ([probegen.OpenPanic]).
+func (k *kernel) openEntries() (all []openAggregate, panics []openKey, err error) {
 	var (
 		keys   = make([]openKey, 4096)
 		values = openValues(len(keys), int(k.open.ValueSize()))
@@ -167,13 +178,17 @@ func (k *kernel) openCalls() (all []openAggregate, err error) {
 	for {
 		n, err := k.open.BatchLookup(&cursor, keys, values.batch(), nil)
 		for i := range n {
+			if keys[i][probegen.OpenDepth/8] == openPanic {
+				panics = append(panics, keys[i])
+				continue
+			}
 			all = append(all, openAggregate{keys[i], uint32(values.word(i, probegen.OpenFunc)), values.word(i, probegen.OpenTime)})
 		}
 		switch {
 		case errors.Is(err, ebpf.ErrKeyNotExist):
-			return all, nil
+			return all, panics, nil
 		case err != nil:
-			return all, err
+			return all, panics, err
 		}
 	}
 }

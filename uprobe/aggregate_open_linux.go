@@ -11,13 +11,6 @@ import (
 	"github.com/argtap/argtap/internal/probegen"
 )
 
-// openAggregate is a call whose duration is to be counted when it returns.
-type openAggregate struct {
-	key  openKey
-	fn   uint32
-	time uint64
-}
-
 // batchValues are values of a map in a batch, whose size is known at run time only.
 type batchValues struct{ slice reflect.Value }
 

@@ -179,20 +179,17 @@ func (a *Aggregate) Quantile(q float64) float64 {
 	return a.most.Float64()
 }
 
-// Format returns a value as people read it: as a duration if it is one.
+// Format returns a value as people read it: as a duration of four digits if it is one.
 func (a *Aggregate) Format(value float64) string {
 	switch {
 	case math.IsNaN(value):
 		return "-"
 	case a.IsDuration() && math.Abs(value) < 1<<62:
-		d := time.Duration(value)
-		for _, unit := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
-			if d >= 10*unit || d <= -10*unit {
-				d = d.Round(unit / 100)
-				break
-			}
+		d, unit := time.Duration(value), time.Duration(1)
+		for d/unit >= 1e4 || d/unit <= -1e4 {
+			unit *= 10
 		}
-		return d.String()
+		return d.Round(unit).String()
 	}
 	return strconv.FormatFloat(math.Round(value), 'f', -1, 64)
 }

@@ -84,6 +84,7 @@ func resume(f *Func, p *site.Probe) probegen.Resume {
 // seen to end.
 func (k *kernel) attach(tg *target, funcs []*Func, b *executable) error {
 	k.adapt(funcs)
+	k.unwinds = unwinds(funcs)
 	if err := k.checkReturns(funcs); err != nil {
 		return err
 	}
@@ -181,6 +182,9 @@ func (k *kernel) genOptions(b bundle) probegen.Options {
 	o := probegen.Options{
 		CPUs: k.cpus, NoAtomics: !k.caps.atomics, ThreadStack: k.caps.threadStack, Limits: k.opts.throttle,
 		Kept: k.kept, Slots: k.slots.number(),
+	}
+	if k.unwinds {
+		o.KeptKey = (int(k.open.ValueSize()) - probegen.OpenSize - 8*k.kept) / 8
 	}
 	k.selectProcesses(&o)
 	for i := range b {

@@ -34,6 +34,12 @@ const maxCgroupLevel = 32
 // kernfs, fs/kernfs/dir.c).
 const cgroupRoot = 1
 
+// noDirectory is ENOENT, said of a directory.
+type noDirectory struct{}
+
+func (noDirectory) Error() string { return "no such directory" }
+func (noDirectory) Unwrap() error { return unix.ENOENT }
+
 // findCgroup finds a cgroup by the path of its directory.
 func findCgroup(path string) (c *cgroup, err error) {
 	fail := func(err error) (*cgroup, error) {
@@ -47,8 +53,7 @@ func findCgroup(path string) (c *cgroup, err error) {
 	case errors.Is(err, unix.ENOTDIR):
 		return fail(fmt.Errorf("%w: not a directory: give the directory of the cgroup", ErrCgroup))
 	case errors.Is(err, fs.ErrNotExist):
-		return fail(fmt.Errorf("%w: no such directory: %w: a process's cgroup is the line \"0::\" of /proc/PID/cgroup, below %s",
-			ErrCgroup, unix.ENOENT, cgroupMount()))
+		return fail(fmt.Errorf("%w: %w: a process's cgroup is the line \"0::\" of /proc/PID/cgroup, below %s", ErrCgroup, noDirectory{}, cgroupMount()))
 	case err != nil:
 		return fail(err)
 	}

@@ -28,8 +28,10 @@ func (e *entrySite) keepFor(f *Func) {
 	switch {
 	case r == nil:
 	case f.aggregated != nil:
-		// What is left by a panic is not seen.
 		e.Keep, e.FirstLater = r.keep, f.asks()
+		if f.aggregated.program.Unwinds { // else what is left by a panic is not seen
+			e.Unwound = r.unwoundIf
+		}
 	default:
 		e.Keep, e.Unwound, e.FirstLater = r.keep, r.unwoundIf, true
 	}

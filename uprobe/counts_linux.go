@@ -30,9 +30,12 @@ func (k *kernel) needCounts(funcs []*Func) (err error) {
 		}
 		if k.gates, err = ebpf.NewMap(&ebpf.MapSpec{
 			Name: "argtap_gates", Type: ebpf.Array, KeySize: 4,
-			ValueSize: uint32(len(funcs) * probegen.GateSize), MaxEntries: 1,
+			ValueSize: uint32(len(funcs) * probegen.GateSize), MaxEntries: 1, Flags: k.gateFlags(),
 		}); err != nil {
 			return kernelError("create the map of limits", err)
+		}
+		if err := k.mapGates(); err != nil {
+			return err
 		}
 	}
 	if l.Budget > 0 {

@@ -71,6 +71,11 @@ func (k *kernel) detach() {
 		}
 	}
 	k.funcLinks = nil
+	if k.unwinds {
+		// A return must not be taken for that of a call that was left in its place before:
+		// as long as it is probed, the entry is.
+		all[stageEntry], all[stageAnnounce], all[stageLater] = all[stageLater], all[stageEntry], all[stageAnnounce]
+	}
 	k.mu.Unlock()
 	for _, links := range all {
 		k.closeLinks(links)

@@ -151,7 +151,8 @@ func (f *firsts) step() (all bool) {
 	taken := f.t.kernel.taken()
 	for i, fn := range f.t.funcs {
 		if f.state[i] == firstOpen && f.usedUp(i, taken) {
-			if f.careful || !fn.pairsNow() {
+			// Counted calls that were left, and stay open, are told from others by the entries.
+			if f.careful && !f.t.kernel.unwinds || !fn.pairsNow() {
 				f.gone[i].Store(true)
 				wg.Go(func() { f.t.kernel.detachEntries(fn) })
 			}

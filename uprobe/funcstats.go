@@ -41,6 +41,12 @@ func (y *funcTally) addTo(s *Stats) {
 
 // ended counts a call that is open no longer and not delivered.
 func (y *funcTally) ended(how ending) {
+	y.gone(how)
+	y.open.Add(^uint64(0))
+}
+
+// gone counts a call that is not delivered.
+func (y *funcTally) gone(how ending) {
 	switch how {
 	case endLost:
 		y.lostReturn.Add(1)
@@ -56,7 +62,6 @@ func (y *funcTally) ended(how ending) {
 	default:
 		y.abandoned.Add(1)
 	}
-	y.open.Add(^uint64(0))
 }
 
 // kernelCounts are what the programs have counted.

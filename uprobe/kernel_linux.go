@@ -46,6 +46,9 @@ type kernel struct {
 	progs                                   []*ebpf.Program
 	// aggregates are the maps in which calls are counted.
 	aggregates aggregateMaps
+	// unwinds says that calls are counted that a panic leaves: see unwinder.
+	unwinds bool
+	gateMem []byte // the memory of gates, if the tracer takes from them, too
 	// laterProgs are those for other sites than entries.
 	laterProgs []*ebpf.Program
 	startProg  *ebpf.Program // see attachStart
@@ -239,6 +242,7 @@ func (k *kernel) close() {
 	}
 	k.slots.close()
 	k.aggregates.close()
+	k.unmapGates()
 }
 
 // loaders is how many programs are loaded at the same time. Where the sites of

@@ -68,7 +68,7 @@ func (t *Tracer) read() {
 	}
 	epochAt := time.Now()
 	for {
-		if t.joiner != nil || t.first != nil || t.procs != nil {
+		if t.joiner != nil || t.unwinder != nil || t.first != nil || t.procs != nil {
 			ring.SetDeadline(time.Now().Add(wait))
 		}
 		if !one() {
@@ -112,11 +112,14 @@ func (t *Tracer) read() {
 // tick tells the joiner that time passes, once a second.
 func (t *Tracer) tick(last *time.Time) {
 	now := time.Now()
-	if t.joiner == nil || now.Sub(*last) < 900*time.Millisecond {
+	if t.joiner == nil && t.unwinder == nil || now.Sub(*last) < 900*time.Millisecond {
 		return
 	}
 	*last = now
-	t.joiner.tick()
+	if t.joiner != nil {
+		t.joiner.tick()
+	}
+	t.tickUnwinder()
 }
 
 // deliver decodes a record and calls the handler.
@@ -207,6 +210,10 @@ func (t *Tracer) startJoiner() {
 
 // later takes a record that is not of an entry.
 func (t *Tracer) later(data []byte) {
+	if t.unwinder != nil {
+		t.unwindings(data)
+		return
+	}
 	if t.joiner == nil {
 		return
 	}
@@ -236,5 +243,6 @@ func (t *Tracer) finish() {
 	if t.joiner != nil {
 		t.joiner.finish()
 	}
+	t.finishUnwinder()
 	t.procs.finish()
 }

@@ -23,8 +23,6 @@ type traced struct {
 	prog *bpfsim.Program
 	m    *bpfsim.Machine
 	asg  *abi.Assignment
-	// stack: the parameters lie on the stack, so that floats are readable.
-	stack bool
 }
 
 const (
@@ -47,7 +45,7 @@ func traceOn(tb testing.TB, arch *abi.Arch, l Limits, stack bool, names string, 
 	for i, name := range strings.Fields(names) {
 		sig.Params = append(sig.Params, abi.Param{Name: name, Type: memo.of(types[i])})
 	}
-	t := &traced{tb: tb, arch: arch, stack: stack}
+	t := &traced{tb: tb, arch: arch}
 	t.fn = &Func{name: "main.f", source: SourceDWARF, entry: 0x401000, size: 64, arch: arch, sig: sig, sites: &site.Sites{Entry: site.Probe{Addr: 0x401000, CFA: arch.CFAAtEntry}}}
 	var err error
 	if t.asg, err = abi.Internal(arch, sig); err != nil {

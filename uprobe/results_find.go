@@ -118,7 +118,7 @@ func (b *executable) findResults(s symbols.Func, f *Func, d *description, code [
 	switch {
 	case len(sites.Returns) == 0 && sites.TailJumps > 0:
 		f.noResults = "it has no return: it ends in a jump to another function"
-	case len(sites.Returns) == 0 && (f.countedAtReturn() || !b.panics(s, code)):
+	case len(sites.Returns) == 0 && (f.countedAtReturn() && !f.aggregated.program.Unwinds || !b.panics(s, code)):
 		f.noResults = "it has no return: it never ends, or only by a panic"
 	case f.g.Kind == probegen.GNone || f.returnG.Kind == probegen.GNone:
 		f.noResults = "nothing tells its goroutine at a return"
@@ -281,6 +281,7 @@ func (b *executable) witnessed(name string, role probegen.Role, o *options) (*Fu
 	f := &Func{name: name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.sig, source: d.source}
 	var live []abi.Reg
 	switch {
+	case role == probegen.RolePanic && o.aggregate != nil: // its value does not matter
 	case role == probegen.RolePanic:
 		live = b.panicInput(f, s, d, o)
 	case role == probegen.RoleUnwound && b.arch.HasLink:
@@ -296,7 +297,7 @@ func (b *executable) witnessed(name string, role probegen.Role, o *options) (*Fu
 		return nil, errors.New("nothing tells its goroutine")
 	}
 	f.plan = capture.Build(b.arch, nil, capture.Limits{Pair: true})
-	if role == probegen.RolePanic {
+	if role == probegen.RolePanic && o.aggregate == nil {
 		b.panicPlan(f, o)
 	}
 	f.plan.Goroutine = b.gOffsets().goid

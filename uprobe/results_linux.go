@@ -117,9 +117,6 @@ func (f *Func) unpair(limits capture.Limits) {
 	f.plan.Goroutine = goid
 }
 
-// openKey is a key of the map of open calls.
-type openKey [probegen.OpenKeySize / 8]uint64
-
 func (c callID) key() (k openKey) {
 	k[probegen.OpenPID/8], k[probegen.OpenGoroutine/8], k[probegen.OpenDepth/8] = uint64(c.pid), c.goroutine, c.depth
 	return k

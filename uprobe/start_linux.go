@@ -23,6 +23,7 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 			tg.close()
 		}
 	}()
+	tg.warnUnseen(t.opts.log)
 	f := tg.file
 	path = tg.path
 	w, err := newWatcher(tg)
@@ -78,6 +79,7 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	}
 	t.panics = panicsOf(b.witnesses)
 	t.startJoiner()
+	t.startUnwinder()
 	if t.opts.processes != nil {
 		t.procs = newProcesses(t.opts.processes, tg, funcs[0].offset)
 		t.procs.scan(candidates(t.opts))
@@ -92,7 +94,7 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	t.opts.log.Info("attached", "binary", path, "funcs", len(funcs))
 	go t.read()
 	go t.watch(w)
-	if t.kernel.open != nil && t.opts.aggregate != nil {
+	if t.kernel.open != nil && t.opts.aggregate != nil && t.unwinder == nil {
 		t.swept = make(chan struct{})
 		go t.sweep()
 	}
@@ -133,8 +135,9 @@ func resolveFile(f *os.File, path string, patterns []string, o *options) (b *exe
 	}
 	if err == nil {
 		o.warnUnused(funcs)
-		if o.results {
+		if o.results || unwinds(funcs) {
 			b.witnesses = b.findWitnesses(o)
+			err = b.checkUnwinds(funcs)
 		}
 		b.findDynamic(o)
 	}

@@ -33,6 +33,9 @@ type tracee struct {
 	pid   int
 	pidfd int      // -1 on kernels without, before 5.3
 	file  *os.File // the very file that the process runs
+	// unseen is why it could not be looked at what the process runs, nil if it could. Then
+	// file is only what it is said to run.
+	unseen error
 }
 
 // openTarget finds the file that path means, and the processes.
@@ -122,6 +125,9 @@ func openTracee(pid int, path string) (c tracee, name string, err error) {
 		return c, "", err
 	}
 	c.file, name, err = processFile(pid, path)
+	if err == nil {
+		c.unseen = unseen(pid)
+	}
 	return c, name, err
 }
 
@@ -142,9 +148,10 @@ func processFile(pid int, path string) (*os.File, string, error) {
 		return nil, "", fmt.Errorf("process %d: %w: it runs no file: a kernel thread, or a process that has ended", pid, ErrWrongProcess)
 	case err != nil && path == "":
 		return nil, "", fmt.Errorf("process %d: what it runs cannot be looked at: %w: run as root, or with CAP_SYS_PTRACE: %w", pid, ErrPermission, err)
+	case runsNothing(pid):
+		return nil, "", fmt.Errorf("process %d: %w: it runs no file: a kernel thread, or a process that has ended", pid, ErrWrongProcess)
 	case err != nil:
-		// Not ours to look at; the kernel will have its say when the probe is
-		// attached.
+		// Not ours to look at: see warnUnseen.
 		f, err := openFile(path)
 		return f, path, err
 	}

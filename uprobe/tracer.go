@@ -44,6 +44,9 @@ type Tracer struct {
 	// swept is closed when open calls are no longer looked at, nil if they are not:
 	// see sweep.
 	swept chan struct{}
+	// unwinder belongs to the reader, too. It is nil unless calls that a panic leaves are
+	// counted.
+	unwinder *unwinder
 	// final is what was counted, once that does not change any more.
 	final atomic.Pointer[finalAggregates]
 

@@ -55,6 +55,8 @@ func (a *aggregate) check(r *request) string {
 		return ""
 	case len(a.countBy) > 0 && a.hist != "":
 		return "-count-by with -hist: a histogram counts the calls, too: use -hist with -by"
+	case len(a.by) > 0 && a.hist == "":
+		return "-by with -count-by: -by is for -hist; repeat -count-by for a key of several parts"
 	case r.limit > 0:
 		return "-n with -count-by or -hist, which print no calls: use -first"
 	case r.stacks.show:
@@ -108,6 +110,9 @@ func parseHist(text string) (expr string, scale uprobe.Scale, err error) {
 	}
 	at := strings.LastIndex(text, ":linear")
 	if at < 0 {
+		if i := strings.LastIndexByte(text, ':'); i >= 0 && !strings.ContainsAny(text[i:], "])") {
+			return "", scale, fmt.Errorf("%q is no scale: give log2, or linear:MIN:MAX:STEP", text[i+1:])
+		}
 		return text, uprobe.Log2(), nil
 	}
 	parts := strings.Split(text[at+1:], ":")
@@ -115,10 +120,15 @@ func parseHist(text string) (expr string, scale uprobe.Scale, err error) {
 		return "", scale, fmt.Errorf("a linear scale is EXPR:linear:MIN:MAX:STEP, as len(b):linear:0:1000:50")
 	}
 	var n [3]int64
+	durations := false
 	for i, p := range parts[1:] {
 		if n[i], err = parseNumber(p); err != nil {
 			return "", scale, err
 		}
+		durations = durations || strings.HasSuffix(p, "s")
+	}
+	if durations { // which errors show as such
+		return text[:at], uprobe.Linear(time.Duration(n[0]), time.Duration(n[1]), time.Duration(n[2])), nil
 	}
 	return text[:at], uprobe.Linear(n[0], n[1], n[2]), nil
 }

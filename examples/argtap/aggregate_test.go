@@ -45,6 +45,18 @@ func TestAggregateCounts(t *testing.T) {
 			"  1  1 |" + full + "|\n"},
 		{[]string{"-hist", "n/(n-3):log2", "-where", "n == 3"}, "main.work\n" +
 			"  n/(n-3): 0 calls, 1 absent (division by zero)\n"},
+		{[]string{"-hist", "time.Duration(n)*time.Duration(n)*8000", "-where", "n > 20"}, "main.work\n" +
+			"  time.Duration(n)*time.Duration(n)*8000: 19 calls, mean 7.44ms, min 3.528ms, p50 7.34ms, p90 11.14ms, p99 12.07ms, max 12.17ms\n" +
+			"  [2.097ms, 4.194ms)   2 |" + full[:8] + strings.Repeat(" ", 32) + "|\n" +
+			"  [4.194ms, 8.389ms)  10 |" + full + "|\n" +
+			"  [8.389ms, 16.78ms)   7 |" + full[:28] + strings.Repeat(" ", 12) + "|\n"},
+		{[]string{"-hist", "time.Duration(n*500*1000+1):linear:0:3ms:750us", "-where", "n < 7"}, "main.work\n" +
+			"  time.Duration(n*500*1000+1): 7 calls, mean 1.5ms, min 1ns, p50 1.687ms, p90 3ms, p99 3ms, max 3ms\n" +
+			"  [0s, 750µs)      2 |" + full + "|\n" +
+			"  [750µs, 1.5ms)   1 |" + full[:20] + strings.Repeat(" ", 20) + "|\n" +
+			"  [1.5ms, 2.25ms)  2 |" + full + "|\n" +
+			"  [2.25ms, 3ms)    1 |" + full[:20] + strings.Repeat(" ", 20) + "|\n" +
+			"  [3ms, inf)       1 |" + full[:20] + strings.Repeat(" ", 20) + "|\n"},
 		{[]string{"-count-by", "n", "-where", "n < 0"}, "no calls were counted\n"},
 	} {
 		if r := run(tt.flags...); r.stdout != tt.want {
@@ -97,13 +109,32 @@ func TestAggregateErrors(t *testing.T) {
 		{"-count-by 1", "a constant"},
 		{"-count-by n -stack", "use -count-by stack, or -hist with -by stack"},
 		{"-count-by n -pprof f", "-pprof with -count-by"},
+		{"-count-by n -by n", "repeat -count-by for a key of several parts"},
+		{"-count-by goroutin", "a key can also be goroutine, parent, creator, stack or pid"},
+		{"-duration 5", "a duration has a unit, as 10s or 1m30s"},
+		{"-count-by p", "ask for a part of it, or whether it is nil"},
+		{"-hist s", "this is string: ask for its len"},
+		{"-hist n:log10", `"log10" is no scale: give log2, or linear:MIN:MAX:STEP`},
+		{"-hist duration:linear:0:10s:1ns", "a scale from 0s to 10s in steps of 1ns has more than"},
+		{"-hist duration:linear:-1ms:10ms:1ms", "begins at -1ms, and they are never negative"},
+		{"-where s=='abc'", "a string stands in double quotes"},
+		{"-count-by=", "-count-by is given, and empty"},
+		{"-cgroup=", "-cgroup is given, and empty"},
+		{"-where= -hist n", "-where is given, and empty"},
 		{"-count-by n -frames 3", "-frames is for -stack and -pprof, and for counts by stack"},
-		{"-count-by n -where panicked", "ask for !panicked"},
 	} {
 		args := append(append([]string{"trace"}, strings.Fields(tt.flags)...), built.target, "main.work")
 		if r := argtap(t, args...); r.code == 0 || !strings.Contains(r.stderr, tt.want) {
 			t.Errorf("%s: status %d, %s", tt.flags, r.code, r.stderr)
 		}
+	}
+}
+
+// TestPathAsFunc: a command without -- is said to be one.
+func TestPathAsFunc(t *testing.T) {
+	r := argtap(t, "trace", built.target, "main.work", built.target)
+	if want := "FUNC " + built.target + " is a file: a command to start comes behind --"; r.code == 0 || !strings.Contains(r.stderr, want) {
+		t.Errorf("status %d, %s", r.code, r.stderr)
 	}
 }
 

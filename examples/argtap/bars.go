@@ -90,8 +90,9 @@ func (b *board) render(all []uprobe.Aggregate, width int) (lines []string) {
 			}
 			add(dim, fmt.Sprintf("  %s: %d %s, %s", a.Expr(), a.Count, calls, a.Summary()))
 			var bars []bar
-			for _, k := range a.Buckets {
-				bars = append(bars, bar{label: bucketText(a, k), n: k.Count})
+			labels := bucketLabels(a)
+			for i, k := range a.Buckets {
+				bars = append(bars, bar{label: labels[i], n: k.Count})
 			}
 			b.bars(bars, width, add)
 		}
@@ -182,29 +183,4 @@ func keyFrames(a *uprobe.Aggregate) (lines []string) {
 		}
 	}
 	return lines
-}
-
-// bucketText returns the bounds of a bucket: in mathematical notation, the second of
-// which does not belong to it.
-func bucketText(a *uprobe.Aggregate, k uprobe.Bucket) string {
-	text := func(v uprobe.Int, more float64) string {
-		if a.IsDuration() || more != 0 && v.Float64() >= 1<<53 {
-			return a.Format(v.Float64() + more)
-		}
-		if n, ok := v.Int64(); ok {
-			return fmt.Sprint(n + int64(more))
-		}
-		return v.String()
-	}
-	low, lowOK := k.Low.Int64()
-	high, highOK := k.High.Int64()
-	switch {
-	case k.Low == k.High:
-		return text(k.Low, 0)
-	case lowOK && low == math.MinInt64:
-		return "(-inf, " + text(k.High, 1) + ")"
-	case highOK && high == math.MaxInt64 || !highOK:
-		return "[" + text(k.Low, 0) + ", inf)"
-	}
-	return "[" + text(k.Low, 0) + ", " + text(k.High, 1) + ")"
 }

@@ -117,7 +117,16 @@ func parse(fs *flag.FlagSet, args []string, synopsis string) (done bool, err err
 		fs.PrintDefaults()
 		return true, nil
 	case err != nil:
-		return false, &usageError{fs.Name(), err.Error()}
+		text, ok := strings.CutSuffix(err.Error(), ": parse error")
+		switch {
+		case ok && strings.Contains(text, "flag -duration"):
+			text += ": a duration has a unit, as 10s or 1m30s"
+		case ok && strings.HasPrefix(text, "invalid value"):
+			text += ": it is no number"
+		default:
+			text = err.Error()
+		}
+		return false, &usageError{fs.Name(), text}
 	}
 	for i, arg := range fs.Args() {
 		if i > 0 && len(arg) > 1 && arg[0] == '-' {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,7 +34,9 @@ func (w *whose) add(text string) error {
 		case pid <= 0:
 			return fmt.Errorf("%d: a process ID is positive", pid)
 		}
-		w.pids = append(w.pids, pid)
+		if !slices.Contains(w.pids, pid) {
+			w.pids = append(w.pids, pid)
+		}
 	}
 	return nil
 }

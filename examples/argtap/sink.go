@@ -133,11 +133,18 @@ func (s *sink) summary(st uprobe.Stats) {
 		{"aggregated", st.Aggregated}, {"lost_ring", st.LostRing}, {"lost_busy", st.LostBusy}, {"lost_unread", st.LostUnread}, {"lost_missed", st.LostMissed},
 		{"lost_malformed", st.LostMalformed}, {"lost_open", st.LostOpen}, {"lost_return", st.LostReturn},
 		{"sampled", st.Sampled}, {"limited", st.Limited}, {"beyond", st.Beyond}, {"paused", st.Paused},
-		{"open", st.Open}, {"abandoned", st.Abandoned}, {"exited", st.Exited}, {"unmatched", st.Unmatched}, {"lost_stacks", st.LostStacks}, {"after_limit", s.beyond},
+		{"open", st.Open}, {"abandoned", st.Abandoned}, {"exited", st.Exited}, {"unmatched", unexplained(st)}, {"lost_stacks", st.LostStacks}, {"after_limit", s.beyond},
 	} {
 		if c.n > 0 {
 			line += fmt.Sprintf(" %s=%d", c.name, c.n)
 		}
 	}
 	fmt.Fprintln(os.Stderr, line)
+}
+
+// unexplained returns how many returns had no entry beyond those of calls that were kept
+// back or lost, which the line says already: of calls that began before.
+func unexplained(st uprobe.Stats) uint64 {
+	known := st.Lost + st.Filtered + st.Sampled + st.Limited + st.Beyond + st.Paused
+	return st.Unmatched - min(st.Unmatched, known)
 }

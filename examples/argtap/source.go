@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"slices"
 	"strings"
 
 	"github.com/argtap/argtap/uprobe"
@@ -82,4 +83,15 @@ func (s *repeated) String() string { return strings.Join(*s, " ") }
 func (s *repeated) Set(text string) error {
 	*s = append(*s, text)
 	return nil
+}
+
+// isEmpty reports whether a flag was given a text that is empty.
+func isEmpty(v flag.Value) bool {
+	switch v := v.(type) {
+	case *repeated:
+		return slices.Contains(*v, "")
+	case flag.Getter:
+		return v.Get() == ""
+	}
+	return false
 }

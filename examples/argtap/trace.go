@@ -62,8 +62,17 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 		return nil, false, &usageError{"trace", fmt.Sprintf(format, args...)}
 	}
 	given := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	empty := ""
+	fs.Visit(func(f *flag.Flag) {
+		given[f.Name] = true
+		if isEmpty(f.Value) {
+			empty = f.Name
+		}
+	})
 	switch {
+	case empty != "":
+		// As of a variable of the shell that is not set: without the flag all would be shown.
+		return fail("-%s is given, and empty: leave it out, or give it a value", empty)
 	case given["n"] && r.limit <= 0:
 		return fail("-n %d: the number of calls must be positive", r.limit)
 	case r.stacks.depth < 1 || r.stacks.depth > 127:
@@ -79,6 +88,11 @@ func parseTrace(args []string) (r *request, done bool, err error) {
 	}
 	if r.binary, r.funcs = r.whose.binary(fs.Args()); len(r.funcs) == 0 {
 		return fail("no FUNC given")
+	}
+	for _, fn := range r.funcs {
+		if _, err := os.Stat(fn); err == nil && strings.Contains(fn, "/") && !uprobe.IsLine(fn) {
+			return fail("FUNC %s is a file: a command to start comes behind --", fn)
+		}
 	}
 	if why := r.counted.check(r); why != "" {
 		return fail("%s", why)

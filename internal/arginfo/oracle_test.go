@@ -135,11 +135,7 @@ func (c *checked) places(t *testing.T, f *symbols.File, a *abi.Arch, fn symbols.
 		}
 	}
 	walk(in.Components)
-	params := in.Params(a, registers, spills)
-	if registers {
-		arginfo.PlaceReceiver(a, fn.Name, params)
-	}
-	for _, p := range params {
+	for _, p := range in.Params(a, registers, spills) {
 		for _, piece := range p.Location {
 			if piece.Reason == abi.CutCompiler {
 				continue

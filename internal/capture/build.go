@@ -293,7 +293,6 @@ func (b *builder) bound(p pending, next *pending, r *Ref, elem *abi.Type) abi.Re
 		}
 	case RefSlice:
 		if elem.Size > int64(b.limits.Bytes) {
-			r.Large = true
 			return abi.CutValue
 		}
 		if elem.Size == 1 {

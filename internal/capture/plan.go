@@ -228,8 +228,8 @@ type Ref struct {
 	Slot   int
 	Reason abi.Reason
 	// Stub says that the type of the elements was not read, because it lies too
-	// deep, and Large that they are larger than what is captured of a value.
-	Stub, Large bool
+	// deep.
+	Stub bool
 	// Limit is the number of elements that are captured at most, and Cut which
 	// limit makes it so.
 	Limit int

@@ -35,6 +35,11 @@ const (
 	KindFiltered
 	// KindStack is no hit, but a stack that hits refer to.
 	KindStack
+	// KindLeft: a call that was open has been left, as another begins in its place. It
+	// is the header, with the plan of the former; what joins entry and return, as at the
+	// return of the former; and what was kept of it. Only calls that are counted when they
+	// return have it.
+	KindLeft
 )
 
 // KindStart, at OffKind, is of no function: a process begins to run the file. Its

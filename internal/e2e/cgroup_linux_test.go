@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -195,7 +196,8 @@ func TestCgroupErrors(t *testing.T) {
 		cgroup, want string
 		is           error
 	}{
-		{dir + "/none", "no such directory", uprobe.ErrCgroup},
+		{dir + "/none", "none: wrong cgroup: no such directory: a process's cgroup is", uprobe.ErrCgroup},
+		{dir + "/none", "", fs.ErrNotExist},
 		{dir + "/cgroup.procs", "not a directory", uprobe.ErrCgroup},
 		{t.TempDir(), "not in a cgroup file system", uprobe.ErrCgroup},
 		{"", "empty path", nil},

@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,11 +13,21 @@ import (
 	"github.com/argtap/argtap/uprobe"
 )
 
-//go:embed testdata/panics/main.go
-var panicsSource string
+//go:embed testdata/panics/*.go
+var panicsFiles embed.FS
 
-func panicsProgram() fixture.Source {
-	return fixture.Source{"main.go": panicsSource, "shape.go": shapeSource}
+// panicsProgram is the program of testdata/panics.
+func panicsProgram(t *testing.T) fixture.Source {
+	t.Helper()
+	src := fixture.Source{"shape.go": shapeSource}
+	for _, name := range []string{"main.go", "task.go", "throw.go"} {
+		text, err := panicsFiles.ReadFile("testdata/panics/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src[name] = string(text)
+	}
+	return src
 }
 
 // panicFuncs are the functions of testdata/panics that it tells of.
@@ -70,7 +80,7 @@ func panicCallOf(c *uprobe.Call) (p panicCall, why map[string]int) {
 // builds, and with ARGTAP_TOOLCHAINS=1 of those of all releases.
 func TestPanics(t *testing.T) {
 	needRoot(t)
-	src := panicsProgram()
+	src := panicsProgram(t)
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) { testPanics(t, fixture.Build(t, src, b.flags...), 1) })
 	}

@@ -11,7 +11,7 @@ import (
 // nothing else of which a call could tell more.
 func TestOnlyPanics(t *testing.T) {
 	needRoot(t)
-	src := fixture.Source{"main.go": panicsSource, "shape.go": shapeSource}
+	src := panicsProgram(t)
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) {
 			path := fixture.Build(t, src, b.flags...)

@@ -149,7 +149,7 @@ func prebuiltResults(set string, flags ...string) prebuilt {
 
 func prebuiltPanics(set string, flags ...string) prebuilt {
 	return prebuilt{set: set, flags: flags, source: func(t *testing.T, minor int) fixture.Source {
-		return panicsProgram()
+		return panicsProgram(t)
 	}, test: func(t *testing.T, path string, minor int) {
 		if runtime.GOARCH == "arm64" && (minor == 14 || minor == 15) {
 			t.Log("these releases crash it on arm64, traced or not")

@@ -56,6 +56,7 @@ func endedCall(c *uprobe.Call) ended {
 	return e
 }
 
+// resultsProgram is the program of testdata/results.
 func resultsProgram() fixture.Source {
 	return fixture.Source{"main.go": resultsSource, "shape.go": shapeSource}
 }

@@ -31,6 +31,9 @@ func (e *Error) Error() string {
 	if len(e.Text) > maxQuoted {
 		text += "…"
 	}
+	if text == "" {
+		text = `""`
+	}
 	return fmt.Sprintf("expression %s: column %d: %s", text, e.Column, e.Message)
 }
 

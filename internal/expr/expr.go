@@ -130,6 +130,10 @@ func analyse(text string, s *Scope) (*operand, *checker, error) {
 		c.base = 1
 		return nil, nil, c.errorAt(1, "%d bytes long: at most %d are read", len(text), maxText)
 	}
+	if strings.TrimSpace(text) == "" {
+		c.base = 1
+		return nil, nil, c.errorAt(1, "it is empty")
+	}
 	source := text
 	if s.Durations {
 		var at int
@@ -150,11 +154,7 @@ func analyse(text string, s *Scope) (*operand, *checker, error) {
 		if !errors.As(err, &list) || len(list) == 0 {
 			return nil, nil, c.errorAt(token.Pos(c.base), "%v", err)
 		}
-		msg := list[0].Msg
-		for _, end := range []string{"'EOF'", "EOF", "newline"} {
-			msg = strings.ReplaceAll(msg, "found "+end, "found the end")
-		}
-		return nil, nil, c.errorAt(token.Pos(c.base+list[0].Pos.Offset), "%s", msg)
+		return nil, nil, c.errorAt(token.Pos(c.base+list[0].Pos.Offset), "%s", syntaxMessage(list[0].Msg))
 	}
 	x, err := c.expr(root)
 	if err != nil {

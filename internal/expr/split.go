@@ -153,6 +153,25 @@ func Without(root *Node, absent func(param int64) bool) (outcome Outcome, rest *
 	return Depends, n
 }
 
+// Remains returns what becomes of an expression of type bool when the parameters of
+// which absent is true have no value: one over the others, or a constant. It is not ok
+// if it has no value then, or if it depends on the others whether it has one.
+func Remains(root *Node, absent func(param int64) bool) (rest *Node, ok bool) {
+	rest, gone := without(root, absent)
+	return rest, !gone && !mayLack(rest)
+}
+
+// mayLack reports whether something in what without returns has no value.
+func mayLack(n *Node) bool {
+	switch {
+	case n == nil:
+		return false
+	case n.Op == Eq && n.X.Op == Quo && n.X.Y.Op == Const && constant.Sign(n.X.Y.Const) == 0:
+		return true // see absentNode
+	}
+	return mayLack(n.X) || mayLack(n.Y) || mayLack(n.Hi) || mayLack(n.Max)
+}
+
 // without returns the condition, or that it has no value.
 func without(n *Node, absent func(int64) bool) (rest *Node, gone bool) {
 	switch n.Op {

@@ -43,6 +43,10 @@ type Aggregate struct {
 	// KeepValue makes room in the values of MapOpen for a value of the entry. Like
 	// Layout it is the same for all functions of a tracer.
 	KeepValue bool
+	// Unwinds has calls that are open, and in whose place another begins, sent to the
+	// tracer with all that is kept of them ([capture.KindLeft]): it finds out whether a
+	// panic left them. It is the same for all functions of a tracer.
+	Unwinds bool
 }
 
 // Durations reports whether what is counted by size is how long calls take.
@@ -65,6 +69,9 @@ func (a *Aggregate) Exprs(atReturn bool) (all []*capture.Expr) {
 		if p.Expr != nil && p.Expr.Return == atReturn {
 			all = append(all, p.Expr)
 		}
+		if p.Unwound != nil && !atReturn {
+			all = append(all, p.Unwound)
+		}
 	}
 	if a.Value != nil && a.Value.Return == atReturn {
 		all = append(all, a.Value)
@@ -77,6 +84,9 @@ type KeyPart struct {
 	// Expr is an integer, a bool or a string. Without it the part is what Kind says.
 	Expr *capture.Expr
 	Kind KeyKind
+	// Unwound is what the entry has in the place of an Expr of the return, for the case
+	// that the call is left by a panic, nil if the part has no value then.
+	Unwound *capture.Expr
 }
 
 // KeyKind is what else than an expression a part of a key can be.
@@ -119,7 +129,8 @@ type KeyLayout struct {
 // KeyString is the number of bytes of a string in a key.
 const KeyString = 64
 
-const keyReasons = 4 // the offset of the reasons
+// KeyReasons is the offset of the reasons in a key, in bytes.
+const KeyReasons = 4
 
 // Offset returns where part i begins, in bytes. For i = len(Strings) it is Size.
 func (l KeyLayout) Offset(i int) int {
@@ -205,7 +216,7 @@ func CheckKey(a *abi.Arch, e *capture.Expr) string {
 	switch k := e.Root.Type.Kind; {
 	case k == abi.String, k == abi.Bool, integer(k):
 	default:
-		return fmt.Sprintf("a key is an integer, a bool or a string; this is %s", e.Root.Type)
+		return fmt.Sprintf("a key is an integer, a bool or a string; this is %s: %s", e.Root.Type, instead(k))
 	}
 	return checkAggregated(a, e, func(x *compiler) { x.keyPart(keyEnd - MaxKeySize) })
 }
@@ -214,9 +225,35 @@ func CheckKey(a *abi.Arch, e *capture.Expr) string {
 // can.
 func CheckValue(a *abi.Arch, e *capture.Expr) string {
 	if !integer(e.Root.Type.Kind) {
-		return fmt.Sprintf("what is counted by size is an integer, or \"duration\"; this is %s", e.Root.Type)
+		return fmt.Sprintf("what is counted by size is an integer, or \"duration\"; this is %s: %s", e.Root.Type, insteadOfSize(e.Root.Type.Kind))
 	}
 	return checkAggregated(a, e, (*compiler).number)
+}
+
+// instead says what of a value may be in a key that is none itself.
+func instead(k abi.Kind) string {
+	switch k {
+	case abi.Interface, abi.Pointer, abi.UnsafePointer, abi.Func:
+		return "ask for a part of it, or whether it is nil, by == nil"
+	case abi.Slice, abi.Map, abi.Chan:
+		return "ask for its len, or for a part of it"
+	case abi.Float32, abi.Float64:
+		return "compare it with something, or convert it to an integer"
+	}
+	return "ask for a part of it"
+}
+
+// insteadOfSize says what of a value may be counted by its size that cannot itself.
+func insteadOfSize(k abi.Kind) string {
+	switch k {
+	case abi.String, abi.Slice, abi.Map, abi.Chan:
+		return "ask for its len"
+	case abi.Bool:
+		return "make it a part of the key"
+	case abi.Float32, abi.Float64:
+		return "convert it to an integer"
+	}
+	return "ask for a part of it"
 }
 
 func integer(k abi.Kind) bool { return k >= abi.Int && k <= abi.Uintptr }

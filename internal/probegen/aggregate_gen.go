@@ -61,7 +61,10 @@ func (g *gen) keyParts(f *Func, atReturn bool) {
 	a := f.Aggregate
 	at := a.keyAt()
 	for i, p := range a.Key {
-		to, why := at+int16(a.Layout.Offset(i)), at+keyReasons+int16(i)
+		to, why := at+int16(a.Layout.Offset(i)), at+KeyReasons+int16(i)
+		if p.Unwound != nil {
+			g.unwoundPart(f, &p, to, why, atReturn)
+		}
 		switch {
 		case p.Expr == nil && atReturn || p.Expr != nil && p.Expr.Return != atReturn:
 		case p.Kind == KeyPID:
@@ -180,6 +183,21 @@ func (g *gen) openKeyed(f *Func) {
 		asm.JNE.Imm32(asm.R0, -eexist, g.lost(LossOpen)),
 	)
 	g.note("in place of one that is open no more")
+	if a.Unwinds {
+		again := g.fresh("again")
+		g.left(f, again, "exit", func(failed string) {
+			update(updateExist)
+			g.emit(asm.JNE.Imm32(asm.R0, 0, failed))
+		})
+		g.label(again)
+		g.note("the tracer has just forgotten that one")
+		update(updateNoExist)
+		g.emit(
+			asm.JEq.Imm32(asm.R0, 0, "exit"),
+			asm.Ja.Label(g.lost(LossOpen)),
+		)
+		return
+	}
 	g.whoseCall(g.lost(LossOpen))
 	update(updateAny)
 	g.emit(asm.JNE.Imm32(asm.R0, 0, g.lost(LossOpen)))

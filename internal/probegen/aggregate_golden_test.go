@@ -53,6 +53,14 @@ func TestGoldenAggregate(t *testing.T) {
 	leave := entry
 	leave.Role, leave.Keep, leave.Where = probegen.RoleReturn, nil, []*capture.Expr{compile("r > n", true)}
 	o := probegen.Options{CPUs: 4, Kept: entry.KeptWords(), Limits: probegen.Limits{First: 7}}
+	unwinds := entry
+	a := *entry.Aggregate
+	a.Unwinds, a.Key = true, []probegen.KeyPart{a.Key[0], {Expr: compile("r > 0", true), Unwound: compile("n > 5", false)}}
+	unwinds.Aggregate, unwinds.Unwound = &a, compile("n > 7", false)
+	o.Kept = unwinds.KeptWords()
+	ins, err := probegen.Entry([]probegen.Func{unwinds}, o)
+	golden(t, "aggregate-unwinds", about(o, unwinds), ins, err)
+	o.Kept = entry.KeptWords()
 	for name, f := range map[string]probegen.Func{"aggregate-who": who, "aggregate-entry": entry, "aggregate-return": leave} {
 		ins, err := probegen.Entry([]probegen.Func{f}, o)
 		golden(t, name, about(o, f), ins, err)

@@ -107,6 +107,7 @@ func TestVerifierAcceptsAggregates(t *testing.T) {
 				if !l.cookies {
 					entries, returns = entries[:1], returns[:1]
 				}
+				entries[0].Aggregate.Unwinds = seed%2 == 0
 				ll, done = l.withAggregate(t, entries[0].Aggregate)
 				loads(entries)
 				loads(returns)
@@ -126,10 +127,12 @@ func TestVerifierAcceptsKeys(t *testing.T) {
 	if testing.Short() {
 		rounds = 5
 	}
+	keptKey := 0
 	loads := func(ll *loader, v variant, kept int, f probegen.Func) {
 		t.Helper()
 		o := v.options(ll)
-		o.Kept = kept
+		o.Kept, o.KeptKey = kept, keptKey
+		keptKey = 0
 		ins, err := probegen.Entry([]probegen.Func{f}, o)
 		if err != nil {
 			t.Fatalf("%v: %v", v, err)
@@ -169,6 +172,14 @@ func TestVerifierAcceptsKeys(t *testing.T) {
 				ll, done = l.withKeys(t, c.entry.Aggregate, c.kept, 1)
 				loads(ll, v, c.kept, c.entry)
 				loads(ll, v, c.kept, c.leave)
+				if c.entry.Aggregate.Unwinds {
+					for _, role := range []probegen.Role{probegen.RolePanic, probegen.RoleUnwound} {
+						p := c.entry
+						p.Role, p.Aggregate, p.Keep = role, nil, nil
+						keptKey = (c.entry.Aggregate.OpenSize() - probegen.OpenSize) / 8
+						loads(ll, v, c.kept, p)
+					}
+				}
 				done()
 			}
 		}

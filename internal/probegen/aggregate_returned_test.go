@@ -143,6 +143,13 @@ func (r random) returning(t *testing.T) *returning {
 		}
 	}
 	a.KeepValue = a.KeepsValue() || r.one(4)
+	if a.Unwinds = r.one(3); a.Unwinds {
+		for i := range a.Key {
+			if p := &a.Key[i]; p.Expr.Return && !r.one(3) { // what the return overwrites
+				p.Unwound = compile("n & 7")
+			}
+		}
+	}
 	var where []*capture.Expr
 	if text := anyOf(r, returnedConditions); text != "" {
 		c.where, c.asksN = returnedConditions[text], needs(text)
@@ -170,7 +177,7 @@ func TestAggregateReturned(t *testing.T) {
 }
 
 func testAggregateReturned(t *testing.T, a *abi.Arch) {
-	var counted, filtered, beyond, absent int
+	var counted, filtered, beyond, absent, unwound int
 	for seed := range 300 {
 		r := newRandom(uint64(seed), a)
 		c := r.returning(t)
@@ -225,6 +232,24 @@ func testAggregateReturned(t *testing.T, a *abi.Arch) {
 			run(&c.entry, now)
 			if len(open.Entries) != 1 {
 				t.Fatalf("seed %d: %d open calls", seed, len(open.Entries))
+			}
+			for _, v := range open.Entries {
+				key := agg.KeptKey(v, c.kept)
+				for i, p := range agg.Key {
+					want, why := uint64(0), abi.Present
+					switch {
+					case p.Unwound == nil:
+						continue
+					case lost:
+						why = abi.NotResident
+					default:
+						want = uint64(arg & 7)
+					}
+					unwound++
+					if got := binary.LittleEndian.Uint64(key[agg.Layout.Offset(i):]); got != want || key[probegen.KeyReasons+i] != byte(why) {
+						t.Fatalf("seed %d: part %d is %d, %d at the entry, want %d, %d", seed, i, got, key[probegen.KeyReasons+i], want, why)
+					}
+				}
 			}
 			run(&c.leave, now+uint64(d))
 			if len(open.Entries) != 0 {
@@ -282,7 +307,7 @@ func testAggregateReturned(t *testing.T, a *abi.Arch) {
 		}
 	}
 	t.Logf("%d counted, %d filtered, %d beyond, %d without a value", counted, filtered, beyond, absent)
-	if counted < 1000 || filtered < 500 || beyond < 100 || absent < 30 {
+	if unwound < 500 || counted < 1000 || filtered < 500 || beyond < 100 || absent < 30 {
 		t.Error("too uniform")
 	}
 }

@@ -1,9 +1,11 @@
 package probegen_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/argtap/argtap/abi"
@@ -68,7 +70,7 @@ func testAggregateDurations(t *testing.T, a *abi.Arch) {
 		time uint64
 		key  string
 	}
-	var counted, overtaken, overtakenByKept, unmatched, full, noG int
+	var counted, overtaken, overtakenByKept, sentLeft, unmatched, full, noG int
 	for seed := range 300 {
 		r := newRandom(uint64(seed), a)
 		entries, returns := r.durations(t)
@@ -79,6 +81,11 @@ func testAggregateDurations(t *testing.T, a *abi.Arch) {
 			o.Limits.Budget = 0
 		}
 		m := newMachine(0)
+		if seed%3 == 0 { // calls that are overtaken are sent, if there is room
+			agg.Unwinds = true
+			m = newMachine(pick(r, 0, 1<<20, 1<<20))
+		}
+		sends := m.Ring.Size > 0
 		if r.one(3) {
 			o.NoAtomics, m.NoAtomics = true, true
 		}
@@ -96,6 +103,7 @@ func testAggregateDurations(t *testing.T, a *abi.Arch) {
 		rows := map[string]*row{}
 		others := map[uint32]*row{entries[0].ID: {}, entries[1].ID: {}}
 		gone := map[uint32]uint64{}
+		sentBefore := sentLeft
 		isOpen, wantLosses := map[string]call{}, map[int]uint64{}
 		now, hits := r.Uint64N(1<<50), uint64(0)
 		for n := range 80 {
@@ -159,12 +167,18 @@ func testAggregateDurations(t *testing.T, a *abi.Arch) {
 				key = string(b)
 			}
 			old, there := isOpen[place]
+			var wantLeft []uint64
 			overtake := func(kept bool) {
 				if !there || blind {
 					return
 				}
-				wantLosses[probegen.Overtaken]++
-				gone[old.fn]++
+				if sends {
+					sentLeft++
+					wantLeft = append(wantLeft, old.time)
+				} else {
+					wantLosses[probegen.Overtaken]++
+					gone[old.fn]++
+				}
 				overtaken++
 				if kept {
 					overtakenByKept++
@@ -214,13 +228,35 @@ func testAggregateDurations(t *testing.T, a *abi.Arch) {
 				overtake(false)
 				isOpen[place] = call{f.ID, now, key}
 			}
+			var oldValue []byte
+			if there {
+				goroutine, _ := h.open(f)
+				k := binary.LittleEndian.AppendUint64(nil, uint64(h.pid))
+				k = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(k, goroutine), depth)
+				oldValue = slices.Clone(open.Entries[string(k)])
+			}
 			if _, err := m.Run(prog); err != nil {
 				t.Fatalf("seed %d, hit %d: %v", seed, n, err)
+			}
+			left := m.Ring.Take()
+			if len(left) != len(wantLeft) {
+				t.Fatalf("seed %d, hit %d: %d records, want %d", seed, n, len(left), len(wantLeft))
+			}
+			for i, rec := range left {
+				word := func(at int) uint64 { return binary.LittleEndian.Uint64(rec[at:]) }
+				goroutine, _ := h.open(f)
+				if !bytes.Equal(rec[probegen.LeftValue:], oldValue) || word(probegen.LeftPair+capture.PairTime) != wantLeft[i] ||
+					word(capture.OffPlan) != capture.KindLeft<<32|uint64(old.fn) || word(capture.OffTime) != now ||
+					word(capture.OffPIDTID) != uint64(h.pid)<<32|uint64(h.tid) || word(capture.OffFailed) != 0 ||
+					word(probegen.LeftPair+capture.PairGoroutine) != goroutine || word(probegen.LeftPair+capture.PairDepth) != depth ||
+					string(agg.KeptKey(rec[probegen.LeftValue:], 0)) != old.key {
+					t.Fatalf("seed %d, hit %d: %x is not the record of %+v, %x", seed, n, rec, old, oldValue)
+				}
 			}
 			maps.DeleteFunc(wantLosses, func(_ int, n uint64) bool { return n == 0 })
 			got := mapLosses(m)
 			maps.DeleteFunc(got, func(_ int, n uint64) bool { return n == 0 })
-			if !maps.Equal(got, wantLosses) || len(open.Entries) != len(isOpen) || len(m.Ring.Records) > 0 {
+			if !maps.Equal(got, wantLosses) || len(open.Entries) != len(isOpen) {
 				t.Fatalf("seed %d, hit %d, role %d: losses %v, want %v; %d open, want %d", seed, n, f.Role, got, wantLosses, len(open.Entries), len(isOpen))
 			}
 		}
@@ -251,7 +287,7 @@ func testAggregateDurations(t *testing.T, a *abi.Arch) {
 				t.Fatalf("seed %d: %d calls of %d were overtaken, want %d", seed, got, id, gone[id])
 			}
 		}
-		sum := inRows + uint64(len(isOpen)) + wantLosses[probegen.Overtaken] + wantLosses[probegen.LossUnread] + wantLosses[probegen.LossOpen] +
+		sum := inRows + uint64(len(isOpen)) + uint64(sentLeft-sentBefore) + wantLosses[probegen.Overtaken] + wantLosses[probegen.LossUnread] + wantLosses[probegen.LossOpen] +
 			wantLosses[int(probegen.Limited)] + wantLosses[int(probegen.Beyond)]
 		for cpu := range uint32(simCPUs) {
 			for _, f := range entries {
@@ -264,9 +300,9 @@ func testAggregateDurations(t *testing.T, a *abi.Arch) {
 			t.Fatalf("seed %d: %d calls, %d are counted", seed, hits, sum)
 		}
 	}
-	t.Logf("%d counted, %d overtaken, %d of them by calls that were kept back, %d unmatched, %d found the map full, %d no g",
-		counted, overtaken, overtakenByKept, unmatched, full, noG)
-	if counted < 500 || overtaken < 100 || overtakenByKept < 100 || unmatched < 100 || full < 50 || noG < 100 {
+	t.Logf("%d counted, %d overtaken, %d of them by calls that were kept back, %d of them sent, %d unmatched, %d found the map full, %d no g",
+		counted, overtaken, overtakenByKept, sentLeft, unmatched, full, noG)
+	if sentLeft < 50 || counted < 500 || overtaken < 100 || overtakenByKept < 100 || unmatched < 100 || full < 50 || noG < 100 {
 		t.Error("too uniform")
 	}
 }

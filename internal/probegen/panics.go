@@ -63,7 +63,7 @@ func (g *gen) panicking(f *Func) {
 		asm.StoreMem(asm.RFP, g.openValue(), regOther, asm.DWord),
 		asm.Mov.Imm(asm.R1, 0),
 	)
-	for i := int16(1); i < openPanics+int16(g.opts.Kept); i++ {
+	for i := int16(1); i < openPanics+int16(g.opts.Kept+g.opts.KeptKey); i++ {
 		g.emit(asm.StoreMem(asm.RFP, g.openValue()+8*i, asm.R1, asm.DWord))
 	}
 	g.openMap()

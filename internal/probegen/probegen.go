@@ -61,7 +61,8 @@ const (
 	// it kept back follow: see [SampledOut].
 	Seen
 	// Overtaken is not what becomes of a hit, but of a call of the function that was
-	// open to an [Aggregate] when another took its place: it has not returned.
+	// open to an [Aggregate] when another took its place: it has not returned. With
+	// [Aggregate.Unwinds] these are the ones that could not be sent.
 	Overtaken
 	// LossUnread: what tells the goroutine, or leads to the receiver, could not be read.
 	LossUnread
@@ -123,6 +124,9 @@ type Options struct {
 	// Kept is how many words the values of MapOpen have for what is kept of a call:
 	// the most that a function of the tracer needs ([Func.KeptWords]).
 	Kept int
+	// KeptKey is how many words they have behind that for what an [Aggregate] keeps
+	// ([Aggregate.OpenSize]), where programs of other roles write to MapOpen, too.
+	KeptKey int
 	// Slots is how many slots MapSlots has, a power of two, or 0 for none: then
 	// MapOpen alone has open calls. They need atomic exchange.
 	Slots int

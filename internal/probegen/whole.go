@@ -76,7 +76,7 @@ func (g *gen) openValue() int16 {
 	if g.counting != nil {
 		return g.counting.openAt(g.opts.Kept)
 	}
-	return openKey - OpenSize - 8*int16(g.opts.Kept)
+	return openKey - OpenSize - 8*int16(g.opts.Kept+g.opts.KeptKey)
 }
 
 // openKey makes the key of the call, and jumps to failed where that is not
@@ -207,13 +207,19 @@ func (g *gen) undo() {
 	g.label(u.name + "undo")
 	g.note("the call is not recorded")
 	g.openKey(u.f, u.name+"undone")
-	if u.f.Aggregate != nil {
+	switch a := u.f.Aggregate; {
+	case a != nil && a.Unwinds:
+		g.left(u.f, u.name+"undone", u.name+"undone", func(failed string) {
+			g.forgetOpen(u.f, failed)
+			g.emit(asm.JNE.Imm32(asm.R0, 0, failed))
+		})
+	case a != nil:
 		g.whoseCall(u.name + "undone")
-	}
-	g.forgetOpen(u.f, u.name+"undone")
-	if u.f.Aggregate != nil {
+		g.forgetOpen(u.f, u.name+"undone")
 		g.emit(asm.JNE.Imm32(asm.R0, 0, u.name+"undone"))
 		g.overtaken(u.name + "undone")
+	default:
+		g.forgetOpen(u.f, u.name+"undone")
 	}
 	g.label(u.name + "undone")
 	for cause, used := range u.causes {

@@ -14,11 +14,10 @@ type layout struct {
 	vector bool   // encoded with VEX or EVEX
 	escape byte   // opcode map: 0 one byte, 1 0F, 2 0F 38, 3 0F 3A, 5 and 6 EVEX only
 	op     byte
-	modrm  byte // valid if hasModRM
+	modrm  byte // 0 if there is none
 	// immAt is the offset of the immediate or relative operand, of immSize
 	// bytes.
 	immAt, immSize int
-	hasModRM       bool
 	size           int
 }
 
@@ -133,7 +132,7 @@ prefixes:
 		return l, errInvalid
 	}
 	if hasModRM {
-		l.hasModRM, l.modrm = true, byteAt(pos)
+		l.modrm = byteAt(pos)
 		pos++
 		mod, rm := l.modrm>>6, l.modrm&7
 		if bits == 32 && l.has(0x67) { // 16-bit addresses: two bytes, no SIB
