@@ -123,6 +123,12 @@ func TestAggregateRow(t *testing.T) {
 	if a.IsDuration() || a.Quantile(0) != -5 || a.Quantile(1) != 100 || a.Quantile(-3) != -5 || a.Quantile(7) != 100 {
 		t.Errorf("quantiles %v and %v", a.Quantile(0), a.Quantile(1))
 	}
+	wide := tally{key: key}
+	wide.add(b, rowOf(b, 1<<63, math.MaxInt64))
+	w := f.row(&wide)
+	if text := w.Summary(); !strings.Contains(text, "min -9223372036854775808, ") || !strings.HasSuffix(text, "max 9223372036854775807") {
+		t.Errorf("%s: extremes are exact", text)
+	}
 	none := f.row(&tally{absent: 3})
 	if !none.Other || !math.IsNaN(none.Mean()) || !math.IsNaN(none.Quantile(0.5)) || none.Sum().Sign() != 0 || len(none.Buckets) != 0 {
 		t.Errorf("%s", &none)

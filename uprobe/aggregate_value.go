@@ -219,14 +219,22 @@ func (a *Aggregate) Summary() string {
 	var parts []string
 	if a.sum != nil {
 		parts = []string{
-			"mean " + a.Format(a.Mean()), "min " + a.Format(a.least.Float64()), "p50 " + a.Format(a.Quantile(0.5)),
-			"p90 " + a.Format(a.Quantile(0.9)), "p99 " + a.Format(a.Quantile(0.99)), "max " + a.Format(a.most.Float64()),
+			"mean " + a.Format(a.Mean()), "min " + a.extreme(a.least), "p50 " + a.Format(a.Quantile(0.5)),
+			"p90 " + a.Format(a.Quantile(0.9)), "p99 " + a.Format(a.Quantile(0.99)), "max " + a.extreme(a.most),
 		}
 	}
 	if a.Absent > 0 {
 		parts = append(parts, strconv.FormatUint(a.Absent, 10)+" absent ("+strings.Join(a.AbsentWhy, ", ")+")")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// extreme returns a minimum or maximum as text, all its digits if it is no duration.
+func (a *Aggregate) extreme(i Int) string {
+	if a.IsDuration() {
+		return a.Format(i.Float64())
+	}
+	return i.String()
 }
 
 // MarshalJSON implements json.Marshaler:

@@ -52,6 +52,12 @@ var (
 	ErrNoProcess = errors.New("no such process")
 	// ErrWrongProcess: the process does not run the binary.
 	ErrWrongProcess = errors.New("process does not run the binary")
+	// ErrPatched: a process has changed the code of the function in its memory, as
+	// libraries do that replace functions at run time.
+	ErrPatched = errors.New("the code was patched in memory")
+	// ErrFIPS: the function is of the code that programs in FIPS 140 mode verify when
+	// they start, and processes may start while it is traced.
+	ErrFIPS = errors.New("programs verify this code when they start")
 	// ErrNamespace: process IDs mean something else where the tracer runs: it is in
 	// another PID namespace than what it looks at.
 	ErrNamespace = errors.New("other PID namespace")

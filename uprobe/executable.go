@@ -45,6 +45,7 @@ type executable struct {
 	// see findWitnesses.
 	witnesses   []witness
 	unwitnessed bool
+	fips        fipsCode
 	// wrapped are the wrappers that are worked out as the methods that they have
 	// inlined, by their entries.
 	wrapped map[symbols.VirtAddr]*wrapping

@@ -265,6 +265,9 @@ func (b *executable) spots(pattern string, o *options) (spots []spot, only bool,
 		spots, err = b.lineSpots(file, line, o)
 		return spots, true, err
 	}
+	if err := notLine(pattern); err != nil {
+		return nil, true, err
+	}
 	if !o.inlined {
 		return nil, false, nil
 	}

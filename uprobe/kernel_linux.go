@@ -30,6 +30,8 @@ type kernel struct {
 	// select.
 	namespace probegen.Namespace
 	cgroup    *cgroup
+	// clock is that by which programs tell the time.
+	clock hostClock
 
 	calls, scratch, lossMap, repeats, grown *ebpf.Map
 	open, later                             *ebpf.Map // see needOpen
@@ -73,6 +75,9 @@ func newKernel(o *options) (_ *kernel, err error) {
 			k.close()
 		}
 	}()
+	if k.clock, err = newHostClock(); err != nil {
+		return nil, err
+	}
 	if err := rlimit.RemoveMemlock(); err != nil {
 		if !mayUseBPF() {
 			return nil, permissionError(err)

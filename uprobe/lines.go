@@ -38,6 +38,16 @@ func IsLine(name string) bool {
 	return ok
 }
 
+// notLine returns an error for what can only have been meant as a line, but is none,
+// such as "file.go:0" or "file.go:12:3".
+func notLine(s string) error {
+	file, rest, ok := strings.Cut(s, ".go:")
+	if !ok || strings.HasPrefix(rest, ":") { // "::" is in names of C++ and Rust
+		return nil
+	}
+	return fmt.Errorf("%w: %s: a line is FILE.go:LINE, a number from 1, as in %s.go:12; %q is none", ErrNoLine, s, file, rest)
+}
+
 // lineSpots finds the places of a line.
 func (b *executable) lineSpots(suffix string, line int, o *options) ([]spot, error) {
 	if o.results && !o.inspect {

@@ -141,7 +141,10 @@ type hosted struct {
 // host prepares a function for probes within it.
 func (b *executable) host(s symbols.Func, o *options) (*hosted, error) {
 	h := &hosted{Func: s}
-	var err error
+	err := b.unverified(s, o)
+	if err != nil {
+		return nil, err
+	}
 	if h.d, err = b.describe(s, o); err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func probed(pid int, f *os.File, at symbols.FileOffset) bool {
 // contents of /proc/PID/maps (proc_pid_maps(5)).
 func mappedAt(maps, path string, at uint64) (addr uint64, ok bool) {
 	for _, m := range parseMappings([]byte(maps)) {
-		if m.name == path && m.code && m.off <= at && m.low <= m.high && at-m.off < m.high-m.low {
+		if m.name == path && m.holds(at) {
 			return m.low + (at - m.off), true
 		}
 	}

@@ -81,7 +81,7 @@ func (t *Tracer) read() {
 		if now.Sub(epochAt) > time.Second {
 			epochAt = now
 			t.tick(&ticked)
-			t.epoch = wallEpoch()
+			t.epoch = t.kernel.clock.epoch()
 		}
 		t.procs.tick(now)
 		for left := ring.AvailableBytes(); ; left = ring.AvailableBytes() {

@@ -180,9 +180,17 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 }
 
 func (b *executable) workOut(s symbols.Func, dicts []symbols.VirtAddr, o *options) (*Func, error) {
+	if err := b.unverified(s, o); err != nil {
+		return nil, err
+	}
 	d, err := b.describe(s, o)
 	if err != nil {
 		return nil, err
+	}
+	if !d.goCode {
+		if err := b.unverifiedC(o); err != nil {
+			return nil, err
+		}
 	}
 	code, err := b.file.Code(s)
 	if err != nil {

@@ -242,9 +242,14 @@ func (b *executable) findWitnesses(o *options) (found []witness) {
 	} {
 		f, err := b.witnessed(w.name, w.role, o)
 		if err != nil {
-			o.log.Info("how calls end is told less well", "func", w.name, "err", err)
+			missing := errors.Is(err, symbols.ErrNoFunc)
+			if missing {
+				o.log.Info("how calls end is told less well", "func", w.name, "err", err)
+			} else {
+				o.log.Warn("calls that do not return, and those that recover, are told less well", "func", w.name, "err", err)
+			}
 			// A program that does not use Goexit does not have it.
-			b.unwitnessed = b.unwitnessed || w.role != probegen.RoleExit || !errors.Is(err, symbols.ErrNoFunc)
+			b.unwitnessed = b.unwitnessed || w.role != probegen.RoleExit || !missing
 			continue
 		}
 		found = append(found, witness{w.role, f, b.panicLayout()})
@@ -259,6 +264,13 @@ func (b *executable) witnessed(name string, role probegen.Role, o *options) (*Fu
 	}
 	plain := &options{log: o.log}
 	d, err := b.describe(s, plain)
+	if err != nil && b.dwarf != nil {
+		// What the debug information tells of it is not needed.
+		broken := b.dwarf
+		b.dwarf = nil
+		d, err = b.describe(s, plain)
+		b.dwarf = broken
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -162,7 +162,7 @@ func (k *kernel) passedOver(since uint64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if n := k.missedLater(); n != k.missed.hits {
-		k.missed = missed{n, uint64(monotonic())}
+		k.missed = missed{n, uint64(k.clock.now())}
 	}
 	return since < k.missed.since
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -61,13 +60,16 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	if p.err != nil {
 		return p.err
 	}
-	t.funcs, t.leftOut, t.kernel, t.epoch = funcs, leftOut, p.k, wallEpoch()
+	t.funcs, t.leftOut, t.kernel, t.epoch = funcs, leftOut, p.k, p.k.clock.epoch()
 	t.tallies = make([]funcTally, len(funcs))
 	for _, f := range funcs {
 		if size := p.k.ring.BufferSize(); f.plan.Fixed > size/2 {
 			return &FuncError{f.name, fmt.Errorf("a record has %d bytes and more, too much for a buffer of %d: make the buffer larger",
 				f.plan.Fixed, size)}
 		}
+	}
+	if err := checkCode(tg, b, funcs); err != nil {
+		return err
 	}
 	if err := p.k.attach(tg, funcs, b); err != nil {
 		return err
@@ -153,7 +155,7 @@ func (t *Tracer) supervise(tg *target, w *watcher, b *executable) {
 	if t.first != nil {
 		<-t.first.done // what it removes is removed when the tracer has ended
 	}
-	t.ending.Store(uint64(monotonic()))
+	t.ending.Store(uint64(t.kernel.clock.now()))
 	t.kernel.detach()
 	t.kernel.flush() // the reader delivers what is left, then returns
 	<-t.kernel.drained
@@ -169,31 +171,6 @@ func (t *Tracer) supervise(tg *target, w *watcher, b *executable) {
 	s := t.Stats()
 	t.opts.log.Info("ended", "calls", s.Calls, "delivered", s.Delivered, "lost", s.Lost, "err", t.cause)
 	close(t.done)
-}
-
-// wallEpoch returns the wall-clock time at which CLOCK_MONOTONIC, which the
-// programs read, was zero.
-func wallEpoch() time.Time {
-	var best time.Time
-	shortest := time.Duration(1<<63 - 1)
-	for range 5 {
-		before := time.Now()
-		now := monotonic()
-		if d := time.Since(before); d < shortest {
-			shortest = d
-			best = before.Add(d / 2).Round(0).Add(-time.Duration(now))
-		}
-	}
-	return best
-}
-
-// monotonic returns CLOCK_MONOTONIC in nanoseconds.
-func monotonic() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		panic(err) // there is no kernel without
-	}
-	return ts.Nano()
 }
 
 // processError explains why a process cannot be traced.

@@ -171,7 +171,7 @@ func (k *kernel) lostSince() uint64 {
 		lost = 1
 	}
 	if n := k.missedLater() + lost; n != k.missed.hits {
-		k.missed = missed{n, uint64(monotonic())}
+		k.missed = missed{n, uint64(k.clock.now())}
 	}
 	return k.missed.since
 }

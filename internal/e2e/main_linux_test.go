@@ -40,6 +40,7 @@ var helpers = map[string]func(args []string) error{
 	"pid":    helpPID,
 	"enter":  helpEnter,
 	"nested": helpNested,
+	"clock":  helpClock,
 	"cgroup": helpCgroup,
 }
 

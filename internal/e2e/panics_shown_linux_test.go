@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,7 +16,7 @@ import (
 
 // TestPanicsShown has the value of a panic as text, JSON and for a log, also of a
 // call that was cloned; redacted by its type, by its field's and by its own name; cut
-// at a limit; and of a binary without debug information.
+// at a limit; of a binary without debug information, and of one with a part of it.
 func TestPanicsShown(t *testing.T) {
 	needRoot(t)
 	src := fixture.Source{"main.go": `package main
@@ -65,6 +67,7 @@ func main() {
 	}{
 		{"default", nil, nil, whole, inJSON},
 		{"stripped", stripped, nil, whole, inJSON},
+		{"without lines", nil, nil, whole, inJSON},
 		{"limited", nil, []uprobe.Option{uprobe.WithLimits(uprobe.Limits{Elems: 1})}, cut, ""},
 		{"by type", nil, []uprobe.Option{uprobe.WithRedact("main.failure")}, "", `{"type":"*main.failure","value":{"ptr":"ADDR","absent":"redacted"}}`},
 		{"by name", nil, []uprobe.Option{uprobe.WithRedact("panic")}, "<redacted>", redacted},
@@ -72,6 +75,9 @@ func main() {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := fixture.Build(t, src, tt.flags...)
+			if tt.name == "without lines" {
+				path = hideSection(t, path, ".debug_line")
+			}
 			target := fixture.Start(t, path)
 			type shown struct{ text, json, log string }
 			var got []shown
@@ -117,4 +123,23 @@ func main() {
 			}
 		})
 	}
+}
+
+// hideSection copies a program and calls a section of it by another name.
+func hideSection(t *testing.T, path, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := []byte("\x00" + name + "\x00")
+	if n := bytes.Count(b, old); n != 1 {
+		t.Fatalf("%s: %d times %q", path, n, old)
+	}
+	hidden := bytes.Replace(b, old, []byte("\x00"+strings.Repeat("x", len(name))+"\x00"), 1)
+	out := filepath.Join(t.TempDir(), "hidden")
+	if err := os.WriteFile(out, hidden, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
