@@ -20,6 +20,8 @@ type candidate struct {
 	unsure, unsureResult []bool
 	// open says that the table cuts off the last hidden parameter within.
 	open bool
+	// resultsMissing says that it agrees with the witness only if results are missing.
+	resultsMissing bool
 	// results, if not nil, is the order of Func.Results in sig and unsureResult.
 	results []int
 }

@@ -74,6 +74,7 @@ func (f *Func) Confirm(w Witness) error {
 		return fmt.Errorf("func %s: %w: the arguments that the file has a record of are others than %s", f.Name, ErrUnconfirmed, f.Signature())
 	}
 	f.BlanksMissing = false
+	f.ResultsMissing = f.ResultsMissing || slices.ContainsFunc(all, func(c candidate) bool { return c.resultsMissing })
 	f.conventionShown = len(w.Spills) > 0
 	f.adopt(all)
 	return nil
@@ -200,7 +201,7 @@ func (f *Func) agrees(a *abi.Arch, c *candidate, w *Witness) (bool, error) {
 	case w.ArgInfo != nil && !cut, w.ArgInfo == nil && len(c.sig.Params) == 0 && c.sig.Dict == abi.NoDict && f.Wrapper:
 		// All arguments are as the table has them, so it is results that are
 		// missing: those of wrappers, and of functions that range over functions.
-		f.ResultsMissing = true
+		c.resultsMissing = true
 		c.unsureResult = all(len(f.Results))
 	default:
 		return false, nil
