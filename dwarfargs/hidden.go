@@ -29,6 +29,8 @@ type candidate struct {
 // maxCandidates bounds what is tried to find parameters that DWARF leaves out.
 const maxCandidates = 1 << 12
 
+var errTooFar = errors.New("the table of arguments has no sizes of parameters that the debug information leaves out")
+
 var errTooManyCandidates = errors.New("too many ways to add the parameters that the debug information leaves out")
 
 // embedding looks for the signatures that have a function's parameters and for
@@ -45,8 +47,11 @@ type embedding struct {
 	base    *candidate
 
 	nodes int
-	out   []candidate
-	err   error
+	// far: there can be hidden parameters of which the table does not tell the
+	// sizes.
+	far bool
+	out []candidate
+	err error
 }
 
 type embedItem struct {
@@ -70,6 +75,9 @@ func (f *Func) embed(a *abi.Arch, base *candidate, w *Witness, mayHide bool) ([]
 		e.step(items, e.table, []embedSlot{{item: &e.items[0]}}, w.ArgInfo.Cut)
 	} else {
 		e.step(items, e.table, nil, w.ArgInfo.Cut)
+	}
+	if e.far && e.err == nil {
+		e.err = errTooFar
 	}
 	return e.out, e.err
 }
@@ -150,6 +158,7 @@ func (e *embedding) step(items []embedItem, table []arginfo.Component, done []em
 		return // those that a loop's body lacks are the last
 	}
 	types, open := hiddenTypes(&table[0], e.arch, e.f.RegABI)
+	e.far = e.far || types == nil
 	for _, t := range types {
 		e.step(items, table[1:], append(slices.Clip(done), embedSlot{hidden: t, open: open}), cut)
 	}
@@ -214,6 +223,17 @@ const maxHiddenLeaves = 4
 // one type does for all. open says that the component is cut: then the types are
 // those of its begin. It is nil if the component is not known.
 func hiddenTypes(c *arginfo.Component, a *abi.Arch, registers bool) (ts []*abi.Type, open bool) {
+	if c.Kind == arginfo.TooFar {
+		// One word, but its place is too far away for the table to have its size.
+		for size := a.PtrSize; size > 0; size /= 2 {
+			t := integer(size)
+			t.Align = min(t.Align, a.PtrSize)
+			if ts = append(ts, t); registers && size >= 4 {
+				ts = append(ts, float(size))
+			}
+		}
+		return ts, false
+	}
 	h := hider{ptr: a.PtrSize}
 	ts = []*abi.Type{h.of(c)}
 	words, open := h.words, h.open
@@ -265,8 +285,11 @@ type hider struct {
 
 func (h *hider) of(c *arginfo.Component) *abi.Type {
 	switch c.Kind {
-	case arginfo.Value:
+	case arginfo.Value, arginfo.TooFar:
 		size := int64(c.Size)
+		if c.Kind == arginfo.TooFar {
+			size = h.ptr // most have that; smaller ones take as many registers
+		}
 		t := integer(size)
 		if h.floats>>min(h.words, 62)&1 != 0 {
 			t = float(size)

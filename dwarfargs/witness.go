@@ -94,6 +94,9 @@ func (f *Func) witnessed(a *abi.Arch, w *Witness) ([]candidate, error) {
 		case w.ArgInfo != nil:
 			some, err = f.embed(a, &base, w, f.mayHide())
 		}
+		if errors.Is(err, errTooFar) && !f.isGenericClosure() {
+			return nil, err // it may be so, and others need not be
+		}
 		if err != nil {
 			first = err
 		}
@@ -477,7 +480,7 @@ func (f *Func) stacked(a *abi.Arch, base *candidate, total int64) ([]candidate, 
 		return nil, nil
 	}
 	whole := told && excess == 0
-	if n := parseName(f.Name); base.sig.Method && f.anyOrder {
+	if n := parseName(f.Name); base.sig.Method && f.anyOrder && (whole || f.noRoomForReceiver(n, total)) {
 		for i := range vars {
 			vars[i].notFirst = !n.isReceiver(vars[i].typ)
 		}
@@ -540,6 +543,26 @@ func (f *Func) stacked(a *abi.Arch, base *candidate, total int64) ([]candidate, 
 		c.sig.Results = append(c.sig.Results, abi.Param{Name: r.Name, Type: r.Type})
 	}
 	return []candidate{c}, nil
+}
+
+// noRoomForReceiver reports whether a method's receiver must be among Params: with a
+// blank one beside a parameter of the same type, which is taken for it then, there
+// would be more arguments and results than total bytes.
+func (f *Func) noRoomForReceiver(n funcName, total int64) bool {
+	if total < 0 {
+		return false
+	}
+	receiver := int64(-1)
+	for i := range f.Params {
+		size := f.Params[i].Type.Size
+		if total -= size; n.isReceiver(f.Params[i].Type) {
+			receiver = size
+		}
+	}
+	for i := range f.Results {
+		total -= f.Results[i].Type.Size
+	}
+	return receiver > total
 }
 
 // compareInputs compares the number of a signature's parameters, the receiver
