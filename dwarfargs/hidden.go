@@ -29,8 +29,6 @@ type candidate struct {
 // maxCandidates bounds what is tried to find parameters that DWARF leaves out.
 const maxCandidates = 1 << 12
 
-var errTooFar = errors.New("the table of arguments has no sizes of parameters that the debug information leaves out")
-
 var errTooManyCandidates = errors.New("too many ways to add the parameters that the debug information leaves out")
 
 // embedding looks for the signatures that have a function's parameters and for
@@ -47,11 +45,8 @@ type embedding struct {
 	base    *candidate
 
 	nodes int
-	// far: there can be hidden parameters of which the table does not tell the
-	// sizes.
-	far bool
-	out []candidate
-	err error
+	out   []candidate
+	err   error
 }
 
 type embedItem struct {
@@ -75,9 +70,6 @@ func (f *Func) embed(a *abi.Arch, base *candidate, w *Witness, mayHide bool) ([]
 		e.step(items, e.table, []embedSlot{{item: &e.items[0]}}, w.ArgInfo.Cut)
 	} else {
 		e.step(items, e.table, nil, w.ArgInfo.Cut)
-	}
-	if e.far && e.err == nil {
-		e.err = errTooFar
 	}
 	return e.out, e.err
 }
@@ -158,7 +150,6 @@ func (e *embedding) step(items []embedItem, table []arginfo.Component, done []em
 		return // those that a loop's body lacks are the last
 	}
 	types, open := hiddenTypes(&table[0], e.arch, e.f.RegABI)
-	e.far = e.far || types == nil
 	for _, t := range types {
 		e.step(items, table[1:], append(slices.Clip(done), embedSlot{hidden: t, open: open}), cut)
 	}

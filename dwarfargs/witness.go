@@ -94,9 +94,6 @@ func (f *Func) witnessed(a *abi.Arch, w *Witness) ([]candidate, error) {
 		case w.ArgInfo != nil:
 			some, err = f.embed(a, &base, w, f.mayHide())
 		}
-		if errors.Is(err, errTooFar) && !f.isGenericClosure() {
-			return nil, err // it may be so, and others need not be
-		}
 		if err != nil {
 			first = err
 		}
