@@ -149,7 +149,8 @@ func (e *embedding) step(items []embedItem, table []arginfo.Component, done []em
 	if !e.mayHide || !cut && len(table) <= len(items) || !e.f.BlanksMissing && len(items) > 0 {
 		return // those that a loop's body lacks are the last
 	}
-	types, open := hiddenTypes(&table[0], e.arch, e.f.RegABI)
+	// Where results are left out, the sizes of all do not tell which guess is right.
+	types, open := hiddenTypes(&table[0], e.arch, e.f.RegABI, !e.f.ResultsMissing)
 	for _, t := range types {
 		e.step(items, table[1:], append(slices.Clip(done), embedSlot{hidden: t, open: open}), cut)
 	}
@@ -213,8 +214,11 @@ const maxHiddenLeaves = 4
 // which words are floats, and whether the value has an array in it; elsewhere
 // one type does for all. open says that the component is cut: then the types are
 // those of its begin. It is nil if the component is not known.
-func hiddenTypes(c *arginfo.Component, a *abi.Arch, registers bool) (ts []*abi.Type, open bool) {
-	if c.Kind == arginfo.TooFar {
+//
+// far says that words may be guessed whose place is too far away for the table to have
+// their sizes.
+func hiddenTypes(c *arginfo.Component, a *abi.Arch, registers, far bool) (ts []*abi.Type, open bool) {
+	if c.Kind == arginfo.TooFar && far {
 		// One word, but its place is too far away for the table to have its size.
 		for size := a.PtrSize; size > 0; size /= 2 {
 			t := integer(size)
@@ -225,7 +229,7 @@ func hiddenTypes(c *arginfo.Component, a *abi.Arch, registers bool) (ts []*abi.T
 		}
 		return ts, false
 	}
-	h := hider{ptr: a.PtrSize}
+	h := hider{ptr: a.PtrSize, far: far}
 	ts = []*abi.Type{h.of(c)}
 	words, open := h.words, h.open
 	if h.failed {
@@ -240,7 +244,7 @@ func hiddenTypes(c *arginfo.Component, a *abi.Arch, registers bool) (ts []*abi.T
 	}
 	if words <= maxHiddenLeaves {
 		for floats := 1; floats < 1<<words; floats++ {
-			h := hider{ptr: a.PtrSize, floats: floats}
+			h := hider{ptr: a.PtrSize, floats: floats, far: far}
 			if t := h.of(c); !h.failed {
 				ts = append(ts, t)
 			}
@@ -248,14 +252,14 @@ func hiddenTypes(c *arginfo.Component, a *abi.Arch, registers bool) (ts []*abi.T
 	}
 	if open {
 		// With an array behind what shows.
-		h := hider{ptr: a.PtrSize}
+		h := hider{ptr: a.PtrSize, far: far}
 		t := h.of(c)
 		two := &abi.Type{Name: "[2]uint8", Kind: abi.Array, Elem: integer(1), Len: 2, Size: 2, Align: 1}
 		t.Fields = append(t.Fields, abi.Field{Name: "…", Type: two, Offset: t.Size})
 		t.Size = alignUp(t.Size+2, t.Align)
 		ts = append(ts, t)
 	}
-	h = hider{ptr: a.PtrSize, arrays: true}
+	h = hider{ptr: a.PtrSize, arrays: true, far: far}
 	if t := h.of(c); !h.failed && h.arrayed {
 		ts = append(ts, t)
 	}
@@ -267,6 +271,7 @@ type hider struct {
 	ptr    int64
 	floats int  // bit i: word i is a float
 	arrays bool // groups of equals are arrays
+	far    bool // words are guessed whose sizes the table does not have
 
 	words   int
 	arrayed bool // an array has been made
@@ -280,6 +285,7 @@ func (h *hider) of(c *arginfo.Component) *abi.Type {
 		size := int64(c.Size)
 		if c.Kind == arginfo.TooFar {
 			size = h.ptr // most have that; smaller ones take as many registers
+			h.failed = h.failed || !h.far
 		}
 		t := integer(size)
 		if h.floats>>min(h.words, 62)&1 != 0 {
