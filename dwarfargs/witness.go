@@ -69,6 +69,9 @@ func (f *Func) Confirm(w Witness) error {
 		f.contradicted = true
 		return fmt.Errorf("func %s: %w: %w", f.Name, ErrUnconfirmed, err)
 	}
+	if all, err = f.notFar(a, all); err != nil {
+		return err
+	}
 	if len(all) == 0 {
 		f.contradicted = true
 		return fmt.Errorf("func %s: %w: the arguments that the file has a record of are others than %s", f.Name, ErrUnconfirmed, f.Signature())
@@ -98,6 +101,12 @@ func (f *Func) witnessed(a *abi.Arch, w *Witness) ([]candidate, error) {
 			first = err
 		}
 		for i := range some {
+			if some[i].hasGuess {
+				if f.mayAgree(a, &some[i], w) {
+					all = append(all, some[i])
+				}
+				continue
+			}
 			if ok, err := f.agrees(a, &some[i], w); err != nil {
 				first = err
 			} else if ok {
@@ -224,6 +233,43 @@ func (f *Func) agrees(a *abi.Arch, c *candidate, w *Witness) (bool, error) {
 		f.doubtBehindTable(a, c, as, w, shown, behind)
 	}
 	return true, nil
+}
+
+// notFar returns the candidates without those for which sizes were guessed, if DWARF
+// contradicts them all.
+func (f *Func) notFar(a *abi.Arch, all []candidate) ([]candidate, error) {
+	far := func(c candidate) bool { return c.far }
+	if !slices.ContainsFunc(all, far) {
+		return all, nil
+	}
+	f.candidates = all
+	ps, err := f.placements(a)
+	f.candidates = nil
+	if err != nil {
+		return nil, err
+	}
+	if _, remaining := f.checkEntry(ps); len(remaining) == 0 {
+		all = slices.DeleteFunc(all, far)
+	}
+	return all, nil
+}
+
+// mayAgree reports whether the witness's table can be that of a candidate with sizes
+// that are a guess. What is behind that may be elsewhere.
+func (f *Func) mayAgree(a *abi.Arch, c *candidate, w *Witness) bool {
+	as, err := f.convention()(a, c.sig)
+	if err != nil {
+		return false
+	}
+	ok, err := f.inTable(a, c.sig, as, w.ArgInfo)
+	if !ok && err == nil && (w.ArgInfo.Cut || c.open) {
+		_, ok, err = f.inCutTable(a, c, w.ArgInfo, maxBehind)
+	}
+	c.unsure, c.unsureResult = make([]bool, len(f.Params)), all(len(f.Results))
+	for i, at := range c.at {
+		c.unsure[i] = at >= c.guessed
+	}
+	return ok || err != nil
 }
 
 // inTable reports whether the table is that of the signature.
