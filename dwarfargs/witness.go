@@ -77,7 +77,11 @@ func (f *Func) Confirm(w Witness) error {
 		return fmt.Errorf("func %s: %w: the arguments that the file has a record of are others than %s", f.Name, ErrUnconfirmed, f.Signature())
 	}
 	f.BlanksMissing = false
-	f.ResultsMissing = f.ResultsMissing || slices.ContainsFunc(all, func(c candidate) bool { return c.resultsMissing })
+	lacks := func(c candidate) bool { return c.resultsMissing }
+	if f.release.before(22) && !f.Wrapper && slices.ContainsFunc(all, func(c candidate) bool { return !lacks(c) }) {
+		all = slices.DeleteFunc(all, lacks) // no others lack any
+	}
+	f.ResultsMissing = f.ResultsMissing || slices.ContainsFunc(all, lacks)
 	f.conventionShown = len(w.Spills) > 0
 	f.adopt(all)
 	return nil
