@@ -138,6 +138,25 @@ func dwarfInlined(t *testing.T, path string) map[VirtAddr][]string {
 	return inlined
 }
 
+// gosymOf has debug/gosym read a table of functions, and returns where the text
+// starts, too.
+func gosymOf(t *testing.T, f *File, table *FuncTable) (*gosym.Table, VirtAddr) {
+	t.Helper()
+	text, err := table.TextStart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, table.stored.size)
+	if err := f.DataAt(table.addr, data); err != nil {
+		t.Fatal(err)
+	}
+	all, err := gosym.NewTable(nil, gosym.NewLineTable(data, uint64(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all, text
+}
+
 // TestGosym compares the table with what debug/gosym reads from it.
 func TestGosym(t *testing.T) {
 	b := tableBuilds[0]
@@ -147,18 +166,7 @@ func TestGosym(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := table.TextStart()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data := make([]byte, table.stored.size)
-	if err := f.DataAt(table.addr, data); err != nil {
-		t.Fatal(err)
-	}
-	ref, err := gosym.NewTable(nil, gosym.NewLineTable(data, uint64(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ref, _ := gosymOf(t, f, table)
 	all := allFuncs(t, table)
 	if len(ref.Funcs) != len(all) || len(all) < 1000 {
 		t.Fatalf("%d functions, debug/gosym has %d", len(all), len(ref.Funcs))

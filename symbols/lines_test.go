@@ -1,7 +1,6 @@
 package symbols
 
 import (
-	"debug/gosym"
 	"errors"
 	"slices"
 	"testing"
@@ -18,19 +17,7 @@ func TestLines(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := table.TextStart()
-			if err != nil {
-				t.Fatal(err)
-			}
-			data := make([]byte, table.stored.size)
-			if err := f.DataAt(table.addr, data); err != nil {
-				t.Fatal(err)
-			}
-			ref := gosym.NewLineTable(data, uint64(text))
-			all, err := gosym.NewTable(nil, ref)
-			if err != nil {
-				t.Fatal(err)
-			}
+			all, text := gosymOf(t, f, table)
 			n, inlined, frames := 0, 0, 0
 			for i, fn := range allFuncs(t, table) {
 				if i%7 != 0 && fn.Name != "main.nested" || fn.Foreign {

@@ -12,49 +12,20 @@ func BenchmarkCgroup(b *testing.B) {
 	makeCgroup(b, outside)
 	t := startBench(b, "bench")
 	moveTo(b, inside, t.pid)
-	const name, calls = "three", 50_000
-	fs, err := Inspect(t.path, "main."+name)
-	if err != nil {
-		b.Fatal(err)
+	const calls = 50_000
+	seen := func(s Stats) bool { return s.Calls == 2*calls+warming }
+	unseen := func(s Stats) bool { return s.Calls == 0 }
+	ways := []benchWay{
+		{"traced", nil, seen},
+		{"inside", []Option{WithCgroup(inside)}, seen},
+		{"outside", []Option{WithCgroup(outside)}, unseen},
+		{"outside-by-map", []Option{WithCgroup(outside), withoutFeatures("cgroupIDs")}, unseen},
 	}
-	ways := []struct {
-		metric string
-		seen   bool // the calls
-		opts   []Option
-	}{
-		{"x-traced", true, nil},
-		{"x-inside", true, []Option{WithCgroup(inside)}},
-		{"x-outside", false, []Option{WithCgroup(outside)}},
-		{"x-outside-by-map", false, []Option{WithCgroup(outside), withoutFeatures("cgroupIDs")}},
-	}
-	var empty []float64
-	took, programs := make([][]float64, len(ways)), make([][]float64, len(ways))
-	for range 15 {
-		detach := emptyProbe(b, t.path, fs[0])
-		t.run(name, 1000)
-		empty = append(empty, t.run(name, calls))
-		detach()
-		for i, w := range ways {
-			tr, err := Trace(t.path, "main."+name, func(*Call) {}, w.opts...)
-			if err != nil {
-				b.Fatal(err)
-			}
-			t.run(name, 1000)
-			took[i] = append(took[i], t.run(name, calls))
-			programs[i] = append(programs[i], programTime(b, func() { t.run(name, calls) }, tr.kernel.progs...))
-			if err := tr.Close(); err != nil {
-				b.Fatal(err)
-			}
-			if s := tr.Stats(); w.seen != (s.Calls == 2*calls+1000) || !w.seen && s.Calls != 0 {
-				b.Fatalf("%s: %+v", w.metric, s)
-			}
-		}
-	}
+	empty, took, programs := benchWays{fn: "three", run: "three", calls: calls, rounds: 15, programs: true}.measure(b, t, ways)
 	b.ReportMetric(0, "ns/op")
-	e := median(empty)
-	b.ReportMetric(e, "ns-empty")
+	b.ReportMetric(empty, "ns-empty")
 	for i, w := range ways {
-		b.ReportMetric(median(took[i])/e, w.metric)
-		b.ReportMetric(median(programs[i]), "ns-program"+w.metric[1:])
+		b.ReportMetric(took[i]/empty, "x-"+w.name)
+		b.ReportMetric(programs[i], "ns-program-"+w.name)
 	}
 }

@@ -34,51 +34,23 @@ func programTime(tb testing.TB, f func(), progs ...*ebpf.Program) float64 {
 // how long the program takes for it.
 func BenchmarkKeptBack(b *testing.B) {
 	t := startBench(b, "bench")
-	const name, calls = "three", 50_000
-	fs, err := Inspect(t.path, "main."+name)
-	if err != nil {
-		b.Fatal(err)
+	ways := []benchWay{
+		{"traced", nil, nil},
+		{"filtered", []Option{WithCondition("n < 0")}, nil},
+		{"filtered-memory", []Option{WithCondition(`p.X != 3 || s == "other"`)}, nil},
+		{"sampled-out", []Option{WithSampling(1 << 20)}, nil},
+		{"first-used-up", []Option{WithFirst(1)}, nil},
+		{"limited", []Option{WithRateLimit(1)}, nil},
+		{"paused", []Option{WithBudget(1e-8)}, nil},
+		{"measured", []Option{WithBudget(1)}, nil},
 	}
-	ways := []struct {
-		metric string
-		opts   []Option
-	}{
-		{"x-traced", nil},
-		{"x-filtered", []Option{WithCondition("n < 0")}},
-		{"x-filtered-memory", []Option{WithCondition(`p.X != 3 || s == "other"`)}},
-		{"x-sampled-out", []Option{WithSampling(1 << 20)}},
-		{"x-first-used-up", []Option{WithFirst(1)}},
-		{"x-limited", []Option{WithRateLimit(1)}},
-		{"x-paused", []Option{WithBudget(1e-8)}},
-		{"x-measured", []Option{WithBudget(1)}},
-	}
-	var empty []float64
-	took, programs := make([][]float64, len(ways)), make([][]float64, len(ways))
-	for range 15 {
-		detach := emptyProbe(b, t.path, fs[0])
-		t.run(name, 1000)
-		empty = append(empty, t.run(name, calls))
-		detach()
-		for i, w := range ways {
-			tr, err := Trace(t.path, "main."+name, func(*Call) {}, w.opts...)
-			if err != nil {
-				b.Fatal(err)
-			}
-			t.run(name, 1000)
-			took[i] = append(took[i], t.run(name, calls))
-			programs[i] = append(programs[i], programTime(b, func() { t.run(name, calls) }, tr.kernel.progs...))
-			if err := tr.Close(); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
+	empty, took, programs := benchWays{fn: "three", run: "three", calls: 50_000, rounds: 15, programs: true}.measure(b, t, ways)
 	b.ReportMetric(0, "ns/op")
-	e := median(empty)
-	b.ReportMetric(e, "ns-empty")
+	b.ReportMetric(empty, "ns-empty")
 	for i, w := range ways {
-		b.ReportMetric(median(took[i])/e, w.metric)
-		if ns := median(programs[i]); ns > 0 { // the probe may be gone
-			b.ReportMetric(ns, "ns-program"+w.metric[1:])
+		b.ReportMetric(took[i]/empty, "x-"+w.name)
+		if ns := programs[i]; ns > 0 { // the probe may be gone
+			b.ReportMetric(ns, "ns-program-"+w.name)
 		}
 	}
 }
@@ -88,46 +60,19 @@ func BenchmarkKeptBack(b *testing.B) {
 // empty program at the site of the entry.
 func BenchmarkKeptBackAtReturn(b *testing.B) {
 	t := startBench(b, "bench")
-	const name, calls = "three", 20_000
-	fs, err := Inspect(t.path, "main."+name)
-	if err != nil {
-		b.Fatal(err)
+	ways := []benchWay{
+		{"kept", []Option{WithResults()}, nil},
+		{"filtered-at-entry", []Option{WithResults(), WithCondition("n < 0 && duration > 0")}, nil},
+		{"filtered-at-return", []Option{WithResults(), WithCondition("duration > 1h")}, nil},
+		{"filtered-with-kept", []Option{WithResults(), WithCondition("duration > 1h || p.X != 3 && n > 0")}, nil},
+		{"met", []Option{WithResults(), WithCondition("duration >= 0")}, nil},
 	}
-	ways := []struct {
-		metric string
-		opts   []Option
-	}{
-		{"kept", nil},
-		{"filtered-at-entry", []Option{WithCondition("n < 0 && duration > 0")}},
-		{"filtered-at-return", []Option{WithCondition("duration > 1h")}},
-		{"filtered-with-kept", []Option{WithCondition("duration > 1h || p.X != 3 && n > 0")}},
-		{"met", []Option{WithCondition("duration >= 0")}},
-	}
-	var empty []float64
-	took := make([][]float64, len(ways))
-	for range 9 {
-		detach := emptyProbe(b, t.path, fs[0])
-		t.run(name, 1000)
-		empty = append(empty, t.run(name, calls))
-		detach()
-		for i, w := range ways {
-			tr, err := Trace(t.path, "main."+name, func(*Call) {}, append(w.opts, WithResults())...)
-			if err != nil {
-				b.Fatal(err)
-			}
-			t.run(name, 1000)
-			took[i] = append(took[i], t.run(name, calls))
-			if err := tr.Close(); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
+	empty, took, _ := benchWays{fn: "three", run: "three", calls: 20_000, rounds: 9}.measure(b, t, ways)
 	b.ReportMetric(0, "ns/op")
-	e, kept := median(empty), median(took[0])
-	b.ReportMetric(e, "ns-empty")
-	b.ReportMetric(kept, "ns-kept")
+	b.ReportMetric(empty, "ns-empty")
+	b.ReportMetric(took[0], "ns-kept")
 	for i, w := range ways {
-		b.ReportMetric(median(took[i])/e, "x-empty-"+w.metric)
-		b.ReportMetric(median(took[i])/kept, "x-kept-"+w.metric)
+		b.ReportMetric(took[i]/empty, "x-empty-"+w.name)
+		b.ReportMetric(took[i]/took[0], "x-kept-"+w.name)
 	}
 }

@@ -368,10 +368,19 @@ func noDescriptors(text string, at *expr.Node) error {
 	return &ExprError{Text: text, Column: at.Column, Message: "what interfaces hold is not known: the binary's type data were not found"}
 }
 
-// checkReturn is the error of conditions of the return where no returns are seen.
+// checkReturn is the error of conditions of the return where no returns are seen, or
+// where there are none and a panic does not meet them.
 func (f *Func) checkReturn() error {
-	if !f.asks() || f.noResults == "" {
+	why := ""
+	switch {
+	case !f.asks():
+	case f.noResults != "":
+		why = "it needs what is known only when the call returns, which cannot be had: " + f.noResults
+	case len(f.returns) == 0 && f.atReturn.unwound == expr.Unmet:
+		why = "it would never be met: each call ends by a panic, and so has neither results nor a duration"
+	}
+	if why == "" {
 		return nil
 	}
-	return &ExprError{Text: f.atReturn.texts[0], Column: 1, Message: "it needs what is known only when the call returns, which cannot be had: " + f.noResults}
+	return &ExprError{Text: f.atReturn.texts[0], Column: 1, Message: why}
 }

@@ -24,6 +24,7 @@ func TestReturnConditions(t *testing.T) {
 		{"work", "n > 5 || duration > 10ms", 0, 1, 1, expr.Depends},
 		{"work", "out[n] == s[0] && p.n + r > n*2 && n > 1", 1, 2, 4, expr.Unmet},
 		{"work", "panicked", 0, 1, 0, expr.Met},
+		{"panics", "panicked || duration > 5ms", 0, 1, 0, expr.Met},
 		{"work", "!panicked", 0, 1, 0, expr.Unmet},
 		{"work", "panicked || err != nil", 0, 1, 0, expr.Met},
 		{"work", "err != nil || panicked", 0, 1, 0, expr.Unmet},
@@ -63,6 +64,8 @@ func TestReturnConditions(t *testing.T) {
 		{"work", "duration > n", "different types", 10},
 		{"floats", "n > 1 && result0 > 1.5", "it would never be met: result result0 is not there at the return: register not readable", 1},
 		{"never", "duration > 5ms", "it needs what is known only when the call returns, which cannot be had: it has no return", 1},
+		{"panics", "duration > 5ms", "it would never be met: each call ends by a panic", 1},
+		{"panics", "result0 > 5 && panicked", "it would never be met: each call ends by a panic", 1},
 		{"many", "duration > 1h || n == 1 || n/2 == r || n/3 == r || n/4 == r || n/5 == r || n/6 == r || n/7 == r || n/8 == r || n/9 == r || n/10 == r || n/11 == r || n/12 == r || n/13 == r || n/14 == r || n/15 == r",
 			"more than 14 values", 0},
 	} {

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf/link"
 
@@ -108,4 +109,22 @@ func TestGroups(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDetachTime logs how long it takes to attach to many functions, and to
+// detach.
+func TestDetachTime(t *testing.T) {
+	needRoot(t)
+	path := buildFixture(t, "caps")
+	start := time.Now()
+	// Perf events are detached one after another, at some 50 to 100 ms each.
+	tr, err := Trace(path, "strconv.*", func(*Call) {}, WithPID(startCaps(t, path).pid()))
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	attached := time.Now()
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d functions: attached in %v, detached in %v", len(tr.Funcs()), attached.Sub(start), time.Since(attached))
 }

@@ -2,11 +2,13 @@ package uprobe
 
 import (
 	"log/slog"
+	"strings"
 
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/goruntime"
 	"github.com/argtap/argtap/internal/probegen"
+	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
 )
 
@@ -180,4 +182,24 @@ func (t *Tracer) thrownBy(c *openCall, how ending) *thrown {
 		x.why = abi.Implausible
 	}
 	return x
+}
+
+// panics reports whether all calls of a function without returns are left by panics:
+// one that loops may never end.
+func (b *executable) panics(s symbols.Func, code []byte) bool {
+	flow, err := site.NewFlow(b.arch, code, s.Entry, b.file.ConstantAt)
+	if err != nil {
+		return false
+	}
+	panics, blocks := false, false
+	ends := func(a symbols.VirtAddr) bool {
+		full, _ := b.names.name(uint64(a))
+		name, ok := strings.CutPrefix(full, "runtime.")
+		panics = panics || ok && name == "gopanic"
+		blocks = blocks || ok && name == "block" // of select {}
+		// The others are of checks that fail, and of the stack that grows.
+		return ok && (name == "gopanic" || strings.HasPrefix(name, "panic") || strings.HasPrefix(name, "goPanic") ||
+			strings.HasPrefix(name, "morestack"))
+	}
+	return flow.Ends(ends) && panics && !blocks
 }

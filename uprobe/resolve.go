@@ -3,17 +3,11 @@ package uprobe
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"io/fs"
-	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/argtap/argtap/abi"
-	"github.com/argtap/argtap/dwarfargs"
 	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/probegen"
-	"github.com/argtap/argtap/internal/rtype"
 	"github.com/argtap/argtap/internal/site"
 	"github.com/argtap/argtap/symbols"
 )
@@ -65,142 +59,6 @@ func InspectAll(binary, fn string, found func(name string, f *Func, err error) b
 		}
 	}
 	return nil
-}
-
-// executable is an executable file that is being analysed.
-type executable struct {
-	file  *symbols.File
-	arch  *abi.Arch
-	dwarf *dwarfargs.Data
-	// debugFile has the debug information, nil if the binary itself does, and
-	// debugHow says how it was found.
-	debugFile *symbols.File
-	debugHow  string
-	// noDwarf is why there is no debug information, nil if there is, and refused
-	// are the files that could have it.
-	noDwarf error
-	refused []string
-	g       *gOffsets
-	tls     *int64 // see threadOffset
-	// types is the runtime's type data, noTypes why there is none: see
-	// runtimeTypes.
-	types   *rtype.Data
-	noTypes error
-	// dicts are the dictionaries of generic code: see dictionaries.
-	// dictTypes are the types that words of them lead to, nil for none.
-	dicts     map[string][]symbols.Dictionary
-	dictTypes map[dictWord]*abi.Type
-	// walkTypes is the type table of the walks, nil if there are none.
-	walkTypes *capture.Types
-	// names are those of the functions.
-	names *funcNames
-	// witnesses tell how calls end, unwitnessed says that they do not tell of all:
-	// see findWitnesses.
-	witnesses   []witness
-	unwitnessed bool
-	// wrapped are the wrappers that are worked out as the methods that they have
-	// inlined, by their entries.
-	wrapped map[symbols.VirtAddr]*wrapping
-}
-
-func openBinary(path string, opts []Option) (*executable, *options, error) {
-	o, err := newOptions(opts)
-	if err != nil {
-		return nil, nil, err
-	}
-	f, err := symbols.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	o.inspect = true
-	b, err := newBinary(f, path, o)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return b, o, nil
-}
-
-// newBinary takes over f, the file at path.
-func newBinary(f *symbols.File, path string, o *options) (*executable, error) {
-	b := &executable{file: f, arch: abi.ArchFor(f.GOARCH()), names: newFuncNames(f)}
-	if b.arch == nil {
-		err := fmt.Errorf("%w: built for %s, only amd64, arm64 and 386 can be traced", ErrArch, f.GOARCH())
-		f.Close()
-		return nil, err
-	}
-	if err := b.openDWARF(path, o); err != nil {
-		b.close()
-		return nil, err
-	}
-	if b.dwarf != nil {
-		// Inflate while the function is looked up. Closing stops it.
-		b.dwarf.Prefetch()
-	}
-	return b, nil
-}
-
-// openDWARF opens the debug information: of the debug file that the user names,
-// else of the binary, else of a debug file that can be found.
-func (b *executable) openDWARF(path string, o *options) error {
-	if o.debugFile == "" {
-		if b.dwarf, b.noDwarf = dwarfargs.Open(b.file); !errors.Is(b.noDwarf, dwarfargs.ErrNoDWARF) {
-			return nil
-		}
-	}
-	f, how, err := symbols.FindDebugFile(b.file, symbols.DebugFileOptions{Path: o.debugFile, Program: path})
-	if err != nil {
-		if o.debugFile != "" {
-			return fmt.Errorf("%w: %w", ErrDebugFile, err)
-		}
-		b.noDwarf = fmt.Errorf("%w; %w", b.noDwarf, err)
-		b.refused = refused(err)
-		for _, why := range b.refused {
-			o.log.Warn("debug file not used", "why", why)
-		}
-		return nil
-	}
-	b.debugFile, b.debugHow = f, how
-	b.dwarf, b.noDwarf = dwarfargs.Open(f)
-	if b.dwarf == nil && o.debugFile != "" {
-		return fmt.Errorf("%w: %w", ErrDebugFile, b.noDwarf)
-	}
-	return nil
-}
-
-// refused returns the debug files that are there, but not used, with the reason.
-func refused(err error) (files []string) {
-	var missing *symbols.NoDebugFileError
-	if !errors.As(err, &missing) {
-		return nil
-	}
-	for _, a := range missing.Tried {
-		switch {
-		case a.Path == "" || errors.Is(a.Err, fs.ErrNotExist):
-		case strings.Contains(a.Err.Error(), a.Path):
-			files = append(files, fmt.Sprintf("debug file: %v", a.Err))
-		default:
-			files = append(files, fmt.Sprintf("debug file %s: %v", a.Path, a.Err))
-		}
-	}
-	return files
-}
-
-func (b *executable) close() {
-	b.names.close()
-	b.closeDebug()
-	b.file.Close()
-}
-
-// closeDebug closes what is of use only until the functions are worked out.
-func (b *executable) closeDebug() {
-	if b.dwarf != nil {
-		b.dwarf.Close()
-		b.dwarf = nil
-	}
-	if b.debugFile != nil {
-		b.debugFile.Close()
-		b.debugFile = nil
-	}
 }
 
 // find returns the functions that a name or pattern selects.
@@ -314,14 +172,21 @@ func typeDepth(o *options) int {
 // function works out one function, for the instances of generic code that have
 // the given dictionaries, nil for all.
 func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *options) (*Func, error) {
-	fail := func(err error) (*Func, error) { return nil, &FuncError{s.Name, err} }
+	f, err := b.workOut(s, dicts, o)
+	if err != nil {
+		return nil, &FuncError{s.Name, err}
+	}
+	return f, nil
+}
+
+func (b *executable) workOut(s symbols.Func, dicts []symbols.VirtAddr, o *options) (*Func, error) {
 	d, err := b.describe(s, o)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	code, err := b.file.Code(s)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	f := &Func{
 		name: s.Name, entry: s.Entry, size: s.Size, arch: b.arch, sig: d.sig,
@@ -337,49 +202,68 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 		f.params = append(f.params, p)
 	}
 	if err := b.expressions(f, d, o); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	live = append(live, f.live()...)
 	if f.receiver = d.receiver; f.receiver != nil && f.receiver.Base.Kind == abi.InRegister {
 		live = append(live, f.receiver.Base.Reg)
 	}
-	if instances := b.instances(s, d, typeDepth(o)); len(instances) > 0 {
-		f.setInstances(instances)
-		f.redactInstances(o.limits.Redact)
-		f.alsoFor(dicts)
-		f.dict = d.dict
-		f.inputs = append(f.inputs, dictInput(b.arch, d.dict))
-		if p := d.dict[0]; p.Kind == abi.InRegister {
-			live = append(live, p.Reg)
-		}
-		if f.aggregated != nil {
-			f.inputs = nil
-			if err := f.checkKeysRedacted(o.limits.Redact); err != nil {
-				return fail(err)
-			}
-		}
+	reg, err := b.generic(f, s, d, dicts, o)
+	if err != nil {
+		return nil, err
 	}
+	live = append(live, reg...)
 	if o.bound != nil {
 		if f.bound, err = o.bound.check(f); err != nil {
-			return fail(err)
+			return nil, err
 		}
 	}
 	if err := b.place(f, s, code, live, o); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	if f.g = b.findG(f, d, code); f.g.Kind != probegen.GNone {
 		f.schedPC = b.gOffsets().schedPC
 	}
 	b.findStack(f, s, d, o)
 	if err := b.findResults(s, f, d, code, o); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	if err := f.checkReturn(); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	if f.countedAtReturn() && !f.pairs(o) && !o.inspect {
-		return fail(f.notCounted())
+		return nil, f.notCounted()
 	}
+	if err := b.plan(f, s, d, o); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// generic adds the instances of generic code, those that have the given dictionaries,
+// nil for all. It returns the register that holds the dictionary, if one does.
+func (b *executable) generic(f *Func, s symbols.Func, d *description, dicts []symbols.VirtAddr, o *options) (live []abi.Reg, err error) {
+	instances := b.instances(s, d, typeDepth(o))
+	if len(instances) == 0 {
+		return nil, nil
+	}
+	f.setInstances(instances)
+	f.redactInstances(o.limits.Redact)
+	f.alsoFor(dicts)
+	f.dict = d.dict
+	f.inputs = append(f.inputs, dictInput(b.arch, d.dict))
+	if p := d.dict[0]; p.Kind == abi.InRegister {
+		live = append(live, p.Reg)
+	}
+	if f.aggregated != nil {
+		f.inputs = nil
+		err = f.checkKeysRedacted(o.limits.Redact)
+	}
+	return live, err
+}
+
+// plan makes the plans: what is captured, and how.
+func (b *executable) plan(f *Func, s symbols.Func, d *description, o *options) error {
 	if f.pairs(o) {
 		o = o.paired()
 	}
@@ -390,12 +274,12 @@ func (b *executable) function(s symbols.Func, dicts []symbols.VirtAddr, o *optio
 	}
 	b.planStack(f, o)
 	if err := b.planKeys(f, d, o); err != nil {
-		return fail(err)
+		return err
 	}
 	if f.pairs(o) {
 		b.resultPlan(s, f, o)
 	}
-	return f, nil
+	return nil
 }
 
 // readable replaces the pieces that a uprobe program cannot read by holes.
@@ -438,15 +322,6 @@ func (b *executable) place(f *Func, s symbols.Func, code []byte, live []abi.Reg,
 			return err
 		}
 		f.repeats = append(f.repeats, off)
-	}
-	return nil
-}
-
-// checkMachine reports whether the binary's code can run on this machine. That
-// of 386 runs on amd64.
-func (b *executable) checkMachine() error {
-	if b.arch.GOARCH != runtime.GOARCH && (b.arch != abi.I386 || runtime.GOARCH != abi.AMD64.GOARCH) {
-		return fmt.Errorf("%w: built for %s, this machine is %s", ErrArch, b.arch.GOARCH, runtime.GOARCH)
 	}
 	return nil
 }

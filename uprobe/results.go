@@ -21,7 +21,8 @@ import (
 // single-steps it, which takes several times as long as the probe of the entry.
 // Where nothing describes what a function returns, as in stripped binaries, there is
 // one result "?" of unknown type. Functions whose returns cannot be probed or joined
-// with the entry ([Func.NoResults]) are traced as without this option.
+// with the entry ([Func.NoResults]) are traced as without this option, and so are
+// those that have none; but not those that can only end by a panic.
 //
 // A call that does not return is not delivered, but counted in [Stats]; unless it
 // is left by a panic. That shows when the panic is recovered or the program ends for
@@ -206,7 +207,8 @@ func (f *Func) Results() []Param {
 // [WithResults], "" if they can.
 func (f *Func) NoResults() string { return f.noResults }
 
-// ReturnProbes returns where the returns are probed with [WithResults].
+// ReturnProbes returns where the returns are probed with [WithResults]: none of a
+// function that ends by a panic each time.
 func (f *Func) ReturnProbes() []Probe {
 	if f.result == nil {
 		return nil

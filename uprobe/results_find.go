@@ -149,7 +149,7 @@ func (b *executable) findResults(s symbols.Func, f *Func, d *description, code [
 	switch {
 	case len(sites.Returns) == 0 && sites.TailJumps > 0:
 		f.noResults = "it has no return: it ends in a jump to another function"
-	case len(sites.Returns) == 0:
+	case len(sites.Returns) == 0 && (f.countedAtReturn() || !b.panics(s, code)):
 		f.noResults = "it has no return: it never ends, or only by a panic"
 	case f.g.Kind == probegen.GNone || f.returnG.Kind == probegen.GNone:
 		f.noResults = "nothing tells its goroutine at a return"

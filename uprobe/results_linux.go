@@ -40,9 +40,14 @@ func (k *kernel) needOpen(funcs []*Func) (err error) {
 // laterSites returns the sites of what comes after the entries of whole calls.
 func laterSites(funcs []*Func, witnesses []witness) []entrySite {
 	var all []entrySite
+	whole := false
 	for i, f := range funcs {
 		if f.plan.Pair == 0 {
 			continue
+		}
+		whole = true
+		if len(f.returns) == 0 {
+			continue // it can only panic
 		}
 		r := f.result
 		e := entrySite{probegen.Func{
@@ -52,7 +57,7 @@ func laterSites(funcs []*Func, witnesses []witness) []entrySite {
 		e.askFor(f)
 		all = append(all, e)
 	}
-	if len(all) == 0 {
+	if !whole {
 		return nil
 	}
 	for _, w := range witnesses {

@@ -28,9 +28,13 @@ func (in *inspector) results(f *uprobe.Func) {
 			cell{p.Source, dim}, cell{missing, yellow})
 	}
 	results.print(in.out)
+	probes := f.ReturnProbes()
+	if len(probes) == 0 {
+		heading("no returns: each call ends by a panic")
+		return
+	}
 	heading("returns, probed for results only")
 	returns := table{style: in.style, indent: "    "}
-	probes := f.ReturnProbes()
 	for _, p := range probes[:min(len(probes), maxReturns)] {
 		returns.row(cell{fmt.Sprintf("%#x", uint64(p.Addr)), ""}, cell{p.Instruction, ""}, cell{steps(p), dim})
 	}

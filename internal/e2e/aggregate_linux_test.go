@@ -3,7 +3,6 @@ package e2e
 import (
 	"cmp"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"strings"
@@ -109,27 +108,17 @@ func testAggregates(t *testing.T, path string) {
 		t.Cleanup(func() { tr.Close() })
 		tracers[i] = tr
 	}
-	target.Go()
 	all := map[string][]counted{}
-	for {
-		var e struct {
-			Ev, Test string
-			Rows     []counted
-		}
-		line := target.Line()
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if e.Ev == "all" {
-			break
-		}
+	type countedTest struct {
+		Test string
+		Rows []counted
+	}
+	for e := range told[countedTest](t, target) {
 		all[e.Test] = e.Rows
 		if _, err := tracers[0].Aggregates(); err != nil { // as it may be at any time
 			t.Error(err)
 		}
 	}
-	target.Calls()
-	target.Close()
 	for i := range cases {
 		t.Run(cases[i].name, func(t *testing.T) { cases[i].compare(t, tracers[i], all[cases[i].test]) })
 	}

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -67,22 +66,10 @@ func testAggregateStacks(t *testing.T, path string, depth int, opts ...uprobe.Op
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}
-	target.Go()
 	var want []toldStack
-	for {
-		var e struct {
-			Ev string
-			toldStack
-		}
-		line := target.Line()
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if e.Ev == "all" {
-			break
-		}
+	for e := range told[toldStack](t, target) {
 		if f := plainName(e.Frames[0].Func); f == "main.twice[...]" || slices.Contains(stackFuncs, f) {
-			want = append(want, e.toldStack)
+			want = append(want, e)
 		}
 		if len(want) == 50 {
 			if _, err := tr.Aggregates(); err != nil { // as it may be at any time
@@ -90,8 +77,6 @@ func testAggregateStacks(t *testing.T, path string, depth int, opts ...uprobe.Op
 			}
 		}
 	}
-	target.Calls()
-	target.Close()
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}
@@ -164,10 +149,7 @@ func testAggregateParallel(t *testing.T, path string) {
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}
-	target.Go()
-	target.Line()
-	target.Calls()
-	target.Close()
+	toldAll(t, target)
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}

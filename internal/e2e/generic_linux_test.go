@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -42,17 +40,9 @@ func runGeneric(t *testing.T, path string, funcs []string, opts ...uprobe.Option
 	}
 	opts = append(opts, uprobe.WithLimits(uprobe.Limits{Depth: 100, Objects: 1024, Record: 32 << 10}))
 	tr := trace(t, path, funcs, handler, opts...)
-	cmd := exec.Command(path)
-	cmd.Stdin = strings.NewReader("go\n")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.Bytes())
-	}
+	lines := printed(t, path)
 	closeAll(t, tr)
-	for line := range strings.Lines(string(out)) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+	for _, f := range lines {
 		want = append(want, genericCall{name: f[0], args: f[1:]})
 	}
 	return want, got

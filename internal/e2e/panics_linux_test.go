@@ -2,7 +2,6 @@ package e2e
 
 import (
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,8 +16,12 @@ import (
 //go:embed testdata/panics/main.go
 var panicsSource string
 
+func panicsProgram() fixture.Source {
+	return fixture.Source{"main.go": panicsSource, "shape.go": shapeSource}
+}
+
 // panicFuncs are the functions of testdata/panics that it tells of.
-var panicFuncs = []string{"main.plain", "main.single", "main.loops", "main.(*node).method", "main.many"}
+var panicFuncs = []string{"main.plain", "main.single", "main.loops", "main.(*node).method", "main.many", "main.raises"}
 
 // panicCall is a call of testdata/panics, as the program and as the tracer tell.
 type panicCall struct {
@@ -68,7 +71,7 @@ func panicCallOf(c *uprobe.Call) (p panicCall, why map[string]int) {
 // others.
 func TestPanics(t *testing.T) {
 	needRoot(t)
-	src := fixture.Source{"main.go": panicsSource, "shape.go": shapeSource}
+	src := panicsProgram()
 	if list := trials(t, 1); list != nil {
 		for _, x := range list {
 			t.Run(x.String(), func(t *testing.T) {
@@ -120,28 +123,14 @@ func testPanicsOf(t *testing.T, path string, seed uint64, each int64, allowed ..
 		}
 		got[p.Goroutine] = append(got[p.Goroutine], p)
 	}, uprobe.WithResults(), uprobe.WithBufferSize(64<<20), uprobe.WithCondition(fmt.Sprintf("id%%%d == 0", each)))
-	target.Go()
 	hows, bad, total := map[string]int{}, 0, 0
 	var want []panicCall
-	for {
-		var e struct {
-			Ev string
-			panicCall
-		}
-		line := target.Line()
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if e.Ev == "all" {
-			break
-		}
+	for e := range told[panicCall](t, target) {
 		total++
 		if e.ID%each == 0 {
-			want = append(want, e.panicCall)
+			want = append(want, e)
 		}
 	}
-	target.Calls()
-	target.Close()
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}

@@ -141,7 +141,7 @@ func undescribed(minor int) []string {
 
 func prebuiltResults(set string, flags ...string) prebuilt {
 	return prebuilt{set: set, flags: flags, source: func(t *testing.T, minor int) fixture.Source {
-		return fixture.Source{"main.go": resultsSource}
+		return resultsProgram()
 	}, test: func(t *testing.T, path string, minor int) {
 		testResults(t, path, append(undescribed(minor), "register not readable")...)
 	}}
@@ -149,7 +149,7 @@ func prebuiltResults(set string, flags ...string) prebuilt {
 
 func prebuiltPanics(set string, flags ...string) prebuilt {
 	return prebuilt{set: set, flags: flags, source: func(t *testing.T, minor int) fixture.Source {
-		return fixture.Source{"main.go": panicsSource, "shape.go": shapeSource}
+		return panicsProgram()
 	}, test: func(t *testing.T, path string, minor int) {
 		if runtime.GOARCH == "arm64" && (minor == 14 || minor == 15) {
 			t.Log("these releases crash it on arm64, traced or not")

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	_ "embed"
-	"encoding/json"
 	"maps"
 	"os"
 	"slices"
@@ -57,6 +56,10 @@ func endedCall(c *uprobe.Call) ended {
 	return e
 }
 
+func resultsProgram() fixture.Source {
+	return fixture.Source{"main.go": resultsSource, "shape.go": shapeSource}
+}
+
 // resultFuncs are the functions of testdata/results that it tells of.
 var resultFuncs = []string{
 	"ints", "many", "texts", "wrapped", "arrays", "structs", "pointers", "anys", "floats", "none", "deferred", "(*node).find",
@@ -68,7 +71,7 @@ var resultFuncs = []string{
 // releases.
 func TestResults(t *testing.T) {
 	needRoot(t)
-	src := fixture.Source{"main.go": resultsSource}
+	src := resultsProgram()
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) { testResults(t, fixture.Build(t, src, b.flags...), "register not readable") })
 	}
@@ -103,7 +106,7 @@ func testResults(t *testing.T, path string, allowed ...string) {
 func TestResultsUndescribed(t *testing.T) {
 	needRoot(t)
 	for _, flag := range []string{"-ldflags=-w", "-ldflags=-s -w"} {
-		got, want, lost := traceResults(t, fixture.Build(t, fixture.Source{"main.go": resultsSource}, flag))
+		got, want, lost := traceResults(t, fixture.Build(t, resultsProgram(), flag))
 		for i := range want {
 			want[i].Args, want[i].Results = nil, nil
 		}
@@ -132,23 +135,7 @@ func traceResults(t *testing.T, path string) (got, want []ended, lost int) {
 		funcs[i] = "main." + f
 	}
 	tr := trace(t, path, funcs, func(c *uprobe.Call) { got = append(got, endedCall(c)) }, uprobe.WithResults())
-	target.Go()
-	for {
-		var e struct {
-			Ev string
-			ended
-		}
-		line := target.Line()
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if e.Ev == "all" {
-			break
-		}
-		want = append(want, e.ended)
-	}
-	target.Calls()
-	target.Close()
+	want = slices.Collect(told[ended](t, target))
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}

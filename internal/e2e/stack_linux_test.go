@@ -1,11 +1,9 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,48 +16,6 @@ import (
 
 // stackFuncs are the functions of testdata/stack that are traced.
 var stackFuncs = []string{"main.probe", "main.leaf", "main.nosplit", "main.loops", "main.grows"}
-
-// toldStack is the stack of a call and how its goroutine came to be, as the program
-// and as the tracer tell.
-type toldStack struct {
-	Goroutine uint64
-	Frames    []toldFrame
-	// Parent is 0 where nothing tells it.
-	Parent   uint64
-	By, File string
-	Line     int
-
-	end       string
-	start     string
-	noParent  string
-	noCreated string
-}
-
-type toldFrame struct {
-	Func, File string
-	Line       int
-	missing    string
-}
-
-// typeArgs are those in a function's name, which the runtime leaves out.
-var typeArgs = regexp.MustCompile(`\[.*\]`)
-
-func plainName(name string) string { return typeArgs.ReplaceAllString(name, "[...]") }
-
-func stackOf(c *uprobe.Call) (s toldStack, why string) {
-	st, created := c.Stack(), c.Creation()
-	s = toldStack{Goroutine: c.Goroutine(), end: st.End()}
-	for _, f := range st.Frames() {
-		s.Frames = append(s.Frames, toldFrame{plainName(f.Func), f.File, f.Line, f.Missing})
-	}
-	s.By, s.File, s.Line = plainName(created.By.Func), created.By.File, created.By.Line
-	s.Parent, _ = created.Parent()
-	s.noParent = created.NoParent()
-	s.noCreated, _ = created.Absent()
-	s.start = created.Start.Func
-	why, _ = st.Absent()
-	return s, why
-}
 
 // stackSource is the program of testdata/stack.
 func stackSource(t *testing.T) fixture.Source {
@@ -140,48 +96,22 @@ func testStack(t *testing.T, path string, depth, minor int, opts ...uprobe.Optio
 			kept, texts = append(kept, c.Clone()), append(texts, c.Stack().String()+c.Creation().String())
 		}
 	}, append(opts, uprobe.WithStack(depth))...)
-	target.Go()
 	var want []toldStack
 	untold := func(fn string) bool {
 		return minor < 21 && (strings.HasPrefix(fn, "main.twice") || strings.HasPrefix(fn, "main.(*box"))
 	}
-	for {
-		var e struct {
-			Ev string
-			toldStack
-		}
-		line := target.Line()
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if e.Ev == "all" {
-			break
-		}
+	for e := range told[toldStack](t, target) {
 		if !untold(e.Frames[0].Func) {
-			want = append(want, e.toldStack)
+			want = append(want, e)
 		}
 	}
-	target.Calls()
-	target.Close()
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}
 	if s := tr.Stats(); s.Calls != s.Delivered || s.LostStacks != 0 || int(s.Delivered) != len(want) {
 		t.Errorf("%d calls, stats %+v", len(want), s)
 	}
-	counts := map[string]int{}
-	for _, w := range want {
-		k := key{plainName(w.Frames[0].Func), w.Goroutine}
-		if len(got[k]) == 0 {
-			t.Errorf("no call of %v", k)
-			continue
-		}
-		g := got[k][0]
-		got[k] = got[k][1:]
-		if why := compareStack(g, w, depth, minor, counts); why != "" {
-			t.Errorf("%s:\n got %s\nwant %s", why, showStack(g), showStack(w))
-		}
-	}
+	counts := compareStacks(t, got, want, func(s toldStack) key { return key{plainName(s.Frames[0].Func), s.Goroutine} }, depth, minor)
 	compared(t, len(want))
 	t.Logf("%d calls: %v", len(want), counts)
 	for i, c := range kept {
@@ -202,11 +132,7 @@ func testStackWhere(t *testing.T, path string) {
 		}
 		texts = append(texts, fmt.Sprintf("%v %s %s", c.Arg(0), strings.Join(names, " "), c.Stack().End()))
 	}, uprobe.WithStack(4), uprobe.WithCondition("n == 9 || n == 60"), uprobe.WithCapture("n*2"))
-	target.Go()
-	for !strings.Contains(string(target.Line()), `"all"`) {
-	}
-	target.Calls()
-	target.Close()
+	toldAll(t, target)
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}
@@ -242,11 +168,7 @@ func testParallelStacks(t *testing.T, path string) {
 		}
 		whole[n]++
 	}, uprobe.WithStack(64))
-	target.Go()
-	for !strings.Contains(string(target.Line()), `"all"`) {
-	}
-	target.Calls()
-	target.Close()
+	toldAll(t, target)
 	closeAll(t, tr)
 	n := 0
 	for _, k := range whole {
@@ -268,11 +190,7 @@ func testLostStacks(t *testing.T, path string) {
 		reasons[why]++
 		texts[c.Stack().String()] = true
 	}, uprobe.WithStack(32), uprobe.WithBufferSize(4096), uprobe.WithImmediate())
-	target.Go()
-	for !strings.Contains(string(target.Line()), `"all"`) {
-	}
-	target.Calls()
-	target.Close()
+	toldAll(t, target)
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}
@@ -301,11 +219,7 @@ func testNoStack(t *testing.T, path, want string) {
 			parents++
 		}
 	}, uprobe.WithStack(32))
-	target.Go()
-	for !strings.Contains(string(target.Line()), `"all"`) {
-	}
-	target.Calls()
-	target.Close()
+	toldAll(t, target)
 	closeAll(t, tr)
 	for _, f := range tr.Funcs() {
 		if why := f.NoStack(); why != want {
@@ -315,70 +229,4 @@ func testNoStack(t *testing.T, path, want string) {
 	if calls < 60 || parents < 5 {
 		t.Errorf("%d calls, %d of goroutines with a parent", calls, parents)
 	}
-}
-
-func showStack(s toldStack) string {
-	var b strings.Builder
-	for _, f := range s.Frames {
-		fmt.Fprintf(&b, "\n\t%s %s:%d", f.Func, filepath.Base(f.File), f.Line)
-		if f.missing != "" {
-			fmt.Fprintf(&b, " <%s>", f.missing)
-		}
-	}
-	return fmt.Sprintf("goroutine %d %s\n\t<%s> created by %s %s:%d in %d, starts with %s", s.Goroutine, b.String(), s.end, s.By, s.File, s.Line, s.Parent, s.start)
-}
-
-// compareStack returns what is wrong with a stack, "" if nothing is.
-func compareStack(got, want toldStack, depth, minor int, counts map[string]int) string {
-	g, w := got.Frames, want.Frames
-	if g[0].Func != plainName(w[0].Func) || w[0].File != "" && g[0].File != w[0].File || g[0].Line <= 0 {
-		return "another function"
-	}
-	for i := range w {
-		w[i].Func = plainName(w[i].Func)
-	}
-	n := 1
-	for i := 1; i < len(g); i++ {
-		f := g[i]
-		if n < len(w) && g[i-1].missing != "" && (f.Func != w[n].Func || f.Line != w[n].Line) {
-			counts["missing: "+g[i-1].missing]++
-			n++
-		}
-		f.missing = ""
-		if n >= len(w) || f != w[n] {
-			return fmt.Sprintf("frame %d", i)
-		}
-		n++
-	}
-	switch {
-	case got.end == "":
-		if n != len(w) {
-			return "not all frames"
-		}
-		counts["whole"]++
-	case got.end == fmt.Sprintf("cut at depth %d", depth):
-		if n < depth/2 || n >= len(w) { // frames of wrappers are not shown
-			return "cut"
-		}
-		counts["cut"]++
-	default:
-		counts[got.end]++
-		if n >= len(w) {
-			return "no end"
-		}
-	}
-	switch {
-	case got.noCreated != "":
-		return "no creation: " + got.noCreated
-	case want.By == "":
-		// Tracebacks do not show it of the runtime's own goroutines, and the first.
-	case got.By != plainName(want.By) || got.File != want.File || got.Line != want.Line:
-		return "created elsewhere"
-	case minor < 21 && got.noParent == "" || minor >= 21 && (got.noParent != "" || got.Parent != want.Parent):
-		return "another parent: " + got.noParent
-	}
-	if n := len(w) - 2; n > 0 && got.end == "" && plainName(got.start) != w[n].Func && (minor < 17 || minor > 21 && !strings.Contains(got.start, "gowrap")) {
-		return "starts with another function"
-	}
-	return ""
 }

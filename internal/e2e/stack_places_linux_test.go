@@ -2,7 +2,6 @@ package e2e
 
 import (
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,21 +90,8 @@ func testStackPlaces(t *testing.T, path string, minor int, inlined bool) {
 		t.Fatal(err)
 	}
 	defer counted.Close()
-	target.Go()
-	counts := map[string]int{}
 	var want []toldStack
-	for {
-		var e struct {
-			Ev string
-			toldStack
-		}
-		line := target.Line()
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		if e.Ev == "all" {
-			break
-		}
+	for e := range told[toldStack](t, target) {
 		if len(e.Frames) < 2 {
 			continue
 		}
@@ -114,28 +100,12 @@ func testStackPlaces(t *testing.T, path string, minor int, inlined bool) {
 		if !(lines[f.Line] && filepath.Base(f.File) == "main.go") && !(inlined && f.Func == "main.inlined1") {
 			continue
 		}
-		want = append(want, e.toldStack)
+		want = append(want, e)
 	}
-	target.Calls()
-	target.Close()
 	closeAll(t, tr)
-	for _, w := range want {
-		k := key{plainName(w.Frames[0].Func), w.Frames[0].Line, w.Goroutine}
-		if len(got[k]) == 0 {
-			t.Errorf("no call of %v:%s", k, showStack(w))
-			continue
-		}
-		g := got[k][0]
-		got[k] = got[k][1:]
-		if why := compareStack(g, w, 32, minor, counts); why != "" {
-			t.Errorf("%s:\n got %s\nwant %s", why, showStack(g), showStack(w))
-		}
-	}
-	for _, all := range got {
-		for _, g := range all {
-			t.Errorf("a call too many: %s", showStack(g))
-		}
-	}
+	counts := compareStacks(t, got, want, func(s toldStack) key {
+		return key{plainName(s.Frames[0].Func), s.Frames[0].Line, s.Goroutine}
+	}, 32, minor)
 	if err := counted.Close(); err != nil {
 		t.Error(err)
 	}

@@ -1,11 +1,9 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -111,24 +109,16 @@ func testWrappers(t *testing.T, path string, minor int, whole bool) {
 	for _, err := range tr.LeftOut() {
 		t.Errorf("left out: %v", err)
 	}
-	cmd := exec.Command(path)
-	cmd.Stdin = strings.NewReader("go\n")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.Bytes())
-	}
+	lines := printed(t, path)
 	closeAll(t, tr)
 	var want, how []string
-	for line := range strings.Lines(string(out)) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+	for _, f := range lines {
 		if f[0] == "ready" || f[0] == "end" {
 			continue
 		}
 		end := slices.Index(f, "main.results{}")
 		if end < 0 {
-			t.Fatalf("%s", line)
+			t.Fatalf("%q", f)
 		}
 		text := append([]string{f[0]}, f[2:end]...)
 		if whole {

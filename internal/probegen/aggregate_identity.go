@@ -80,16 +80,9 @@ func (g *gen) keyStack(f *Func, to int16) {
 	if f.G.Kind == GThread {
 		g.threadG(f, slot)
 	}
-	loadG := func() {
-		if f.G.Kind == GThread {
-			g.emit(asm.LoadMem(asm.R3, asm.RFP, slot, asm.DWord))
-		} else {
-			g.loadReg(asm.R3, f.G.Reg)
-		}
-	}
 	// Without an area the part stays what it is, StackNone.
 	done, unread, known, give := g.fresh("nostack"), g.fresh("unread"), g.fresh("known"), g.fresh("give")
-	g.callers(f, slot, loadG, done, unread)
+	g.callers(f, slot, done, unread)
 	load := func(dst asm.Register, at int16) { g.emit(asm.LoadMem(dst, regAddr, at, asm.DWord)) }
 	arguments := func() {
 		g.emit(

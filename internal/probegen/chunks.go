@@ -215,14 +215,8 @@ func (g *gen) loop(name string, r *capture.Ref, l int16) {
 	g.emit(
 		asm.StoreMem(asm.RFP, l+levelRecord, regRecord, asm.DWord),
 		asm.LoadMem(asm.R1, asm.RFP, l+levelCount, asm.DWord),
-		asm.Instruction{
-			OpCode: asm.LoadImmOp(asm.DWord), Dst: asm.R2, Src: asm.PseudoFunc, Constant: -1,
-		}.WithReference(callback),
-		asm.Mov.Reg(asm.R3, asm.RFP),
-		asm.Add.Imm(asm.R3, int32(l)),
-		asm.Mov.Imm(asm.R4, 0),
-		asm.FnLoop.Call(),
 	)
+	g.loopCall(callback, l)
 	g.callbacks = append(g.callbacks, func() { g.each(callback, name, r) })
 }
 

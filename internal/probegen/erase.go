@@ -68,13 +68,9 @@ func (g *gen) eraseChunk(name string, r *capture.Ref, store string) {
 	g.emit(
 		asm.StoreMem(asm.RFP, l+levelRecord, regRecord, asm.DWord),
 		asm.LoadMem(asm.R1, asm.RFP, count, asm.DWord),
-		asm.Instruction{
-			OpCode: asm.LoadImmOp(asm.DWord), Dst: asm.R2, Src: asm.PseudoFunc, Constant: -1,
-		}.WithReference(callback),
-		asm.Mov.Reg(asm.R3, asm.RFP),
-		asm.Add.Imm(asm.R3, l),
-		asm.Mov.Imm(asm.R4, 0),
-		asm.FnLoop.Call(),
+	)
+	g.loopCall(callback, l)
+	g.emit(
 		asm.LoadMem(asm.R1, asm.RFP, count, asm.DWord),
 		asm.JEq.Reg(asm.R0, asm.R1, whole),
 		asm.LoadImm(asm.R2, int64(capture.NoSlot(abi.Redacted)), asm.DWord),
@@ -122,14 +118,8 @@ func (g *gen) eraseObject(types, rows int) {
 	g.store(walkEraseAll, asm.R1)
 	g.emit(
 		asm.StoreMem(asm.RFP, -8, regRecord, asm.DWord),
-		asm.Instruction{
-			OpCode: asm.LoadImmOp(asm.DWord), Dst: asm.R2, Src: asm.PseudoFunc, Constant: -1,
-		}.WithReference(callback),
-		asm.Mov.Reg(asm.R3, asm.RFP),
-		asm.Add.Imm(asm.R3, -8),
-		asm.Mov.Imm(asm.R4, 0),
-		asm.FnLoop.Call(),
 	)
+	g.loopCall(callback, -8)
 	g.load(asm.R1, walkEraseAll)
 	g.emit(asm.JEq.Reg(asm.R0, asm.R1, "read"))
 	g.callbacks = append(g.callbacks, func() { g.eraseSpan(callback, rows) })
@@ -138,7 +128,6 @@ func (g *gen) eraseObject(types, rows int) {
 // eraseSpan generates the function that bpf_loop calls for each span of each
 // element of an object.
 func (g *gen) eraseSpan(callback string, rows int) {
-	const cursor = scratchCursor - scratchRecord
 	g.function(callback, each)
 	g.note("erase a span of an element")
 	g.emit(asm.LoadMem(regRecord, asm.R2, 0, asm.DWord))
@@ -156,7 +145,7 @@ func (g *gen) eraseSpan(callback string, rows int) {
 		asm.Add.Reg(asm.R5, asm.R1),
 	)
 	g.load(asm.R1, walkEraseSize)
-	g.load(asm.R3, cursor)
+	g.load(asm.R3, walkCursor)
 	g.emit(
 		asm.Mul.Reg(asm.R4, asm.R1),
 		asm.Add.Reg(asm.R4, asm.R3),

@@ -65,6 +65,16 @@ func stackG(p *capture.Plan) int16 {
 	return stackCursor
 }
 
+// loadG loads the g into R3: from slot of the program's stack if threadG has read it
+// there.
+func (g *gen) loadG(f *Func, slot int16) {
+	if f.G.Kind == GThread {
+		g.emit(asm.LoadMem(asm.R3, asm.RFP, slot, asm.DWord))
+	} else {
+		g.loadReg(asm.R3, f.G.Reg)
+	}
+}
+
 // threadG reads the g from the thread's local storage to the stack.
 //
 // The kernel keeps the base of the FS register in the task, from when it is set

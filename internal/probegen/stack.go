@@ -99,35 +99,28 @@ func (g *gen) stack(f *Func) {
 	if f.G.Kind == GThread {
 		g.threadG(f, slot)
 	}
-	loadG := func() {
-		if f.G.Kind == GThread {
-			g.emit(asm.LoadMem(asm.R3, asm.RFP, slot, asm.DWord))
-		} else {
-			g.loadReg(asm.R3, f.G.Reg)
-		}
-	}
 	ptr := f.Arch.PtrSize
 	if c := p.Creation; c.Parent != 0 && c.Parent == c.GoPC-8 {
 		g.note("g.parentGoid, g.gopc, g.startpc")
-		loadG()
+		g.loadG(f, slot)
 		g.readFixed(capture.Read{Offset: p.Stack + capture.StackParent, Size: int(8 + 3*ptr), Bit: p.StackBit}, c.Parent)
 	} else if c.GoPC != 0 {
 		g.note("g.gopc, g.startpc")
-		loadG()
+		g.loadG(f, slot)
 		g.readFixed(capture.Read{Offset: p.Stack + capture.StackGoPC, Size: int(3 * ptr), Bit: p.StackBit}, c.GoPC)
 	}
 	if p.StackDepth > 0 {
-		g.collect(f, slot, loadG)
+		g.collect(f, slot)
 	}
 }
 
 // collect leaves the ID of the call's stack in the record, or why there is none.
-// slot is a word of the program's stack, loadG loads the g into R3.
-func (g *gen) collect(f *Func, slot int16, loadG func()) {
+// slot is a word of the program's stack, that of loadG.
+func (g *gen) collect(f *Func, slot int16) {
 	p := f.Plan
 	depth := p.StackDepth
 	done, unread, give := g.fresh("nostack"), g.fresh("unread"), g.fresh("give")
-	g.callers(f, slot, loadG, done, unread)
+	g.callers(f, slot, done, unread)
 	load := func(dst asm.Register, at int16) { g.emit(asm.LoadMem(dst, regAddr, at, asm.DWord)) }
 	store := func(at int16, src asm.Register) { g.emit(asm.StoreMem(regAddr, at, src, asm.DWord)) }
 	sent, kept := g.fresh("sent"), g.fresh("kept")
@@ -190,8 +183,9 @@ func (g *gen) collect(f *Func, slot int16, loadG func()) {
 
 // callers collects the call's stack in an area, whose record it leaves in regAddr. It
 // jumps to busy where no area is free, and to unread, with one, where not even the
-// return address can be read. It uses neither regRecord nor regSize.
-func (g *gen) callers(f *Func, slot int16, loadG func(), busy, unread string) {
+// return address can be read. slot is that of loadG. It uses neither regRecord nor
+// regSize.
+func (g *gen) callers(f *Func, slot int16, busy, unread string) {
 	depth := f.Plan.StackDepth
 	g.takeArea(&stackScratch, regAddr, busy, slot-8)
 	load := func(dst asm.Register, at int16) { g.emit(asm.LoadMem(dst, regAddr, at, asm.DWord)) }
@@ -214,7 +208,7 @@ func (g *gen) callers(f *Func, slot int16, loadG func(), busy, unread string) {
 	g.bias(asm.R1, asm.R2, f)
 	store(stackBias, asm.R1)
 	g.note("g.stack.hi")
-	loadG()
+	g.loadG(f, slot)
 	read(stackHigh, 8)
 	load(asm.R1, stackHigh)
 	g.emit(asm.Sub.Imm(asm.R1, 16))
@@ -274,14 +268,8 @@ func (g *gen) callers(f *Func, slot int16, loadG func(), busy, unread string) {
 	g.emit(
 		asm.StoreMem(asm.RFP, slot, regAddr, asm.DWord),
 		asm.Mov.Imm(asm.R1, int32(depth)),
-		asm.Instruction{
-			OpCode: asm.LoadImmOp(asm.DWord), Dst: asm.R2, Src: asm.PseudoFunc, Constant: -1,
-		}.WithReference(callback),
-		asm.Mov.Reg(asm.R3, asm.RFP),
-		asm.Add.Imm(asm.R3, int32(slot)),
-		asm.Mov.Imm(asm.R4, 0),
-		asm.FnLoop.Call(),
 	)
+	g.loopCall(callback, slot)
 }
 
 // frame generates the function that bpf_loop calls for each frame: R1 is its index,

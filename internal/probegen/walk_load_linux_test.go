@@ -70,20 +70,6 @@ func testWalkLoads(t *testing.T, l *loader, a *abi.Arch, cpus int, v variant, ca
 		l2.maps[k] = m
 	}
 	l2.walkMaps(t, types)
-	o := v.options(&l2)
-	ins, err := probegen.Entry(funcs, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := l2.load(ins, v.sleepable)
-	if err != nil {
-		t.Fatalf("%+v", err)
-	}
-	defer p.Close()
-	info, err := p.Info()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, _ := info.VerifiedInstructions()
-	t.Logf("%d instructions, %d verified", len(ins), n)
+	size, verified := l2.verify(t, v, funcs...)
+	t.Logf("%d instructions, %d verified", size, verified)
 }

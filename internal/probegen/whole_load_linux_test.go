@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/cilium/ebpf/asm"
-
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/internal/capture"
 	"github.com/argtap/argtap/internal/probegen"
@@ -15,19 +13,6 @@ import (
 // plans, of random ones and of walks, and those that tell of panics.
 func TestVerifierAcceptsWholeCalls(t *testing.T) {
 	l := newLoader(t)
-	loads := func(t *testing.T, v variant, funcs []probegen.Func) asm.Instructions {
-		t.Helper()
-		ins, err := probegen.Entry(funcs, v.options(l))
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := l.load(ins, v.sleepable)
-		if err != nil {
-			t.Fatalf("%+v", err)
-		}
-		p.Close()
-		return ins
-	}
 	for _, a := range targets() {
 		roles := []probegen.Role{probegen.RoleEntry, probegen.RoleReturn}
 		if a == abi.I386 {
@@ -38,14 +23,14 @@ func TestVerifierAcceptsWholeCalls(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%v/%d", a.GOARCH, v, role), func(t *testing.T) {
 					for i, tt := range plans() {
 						tt.arch, tt.limits.NoLoops, tt.limits.Pair = a, v.noLoops, true
-						loads(t, v, []probegen.Func{whole(tt.fn(uint32(i)), role)})
+						l.verify(t, v, whole(tt.fn(uint32(i)), role))
 					}
 					for seed := range 25 {
 						r := newRandom(uint64(seed), a)
 						limits := heavyLimits(v.noLoops)
 						limits.Pair = true
 						c := planCase{arch: a, params: r.heavyTypes(), limits: limits}
-						loads(t, v, []probegen.Func{whole(c.fn(uint32(seed)), role)})
+						l.verify(t, v, whole(c.fn(uint32(seed)), role))
 					}
 					if v.noLoops {
 						return
@@ -57,7 +42,7 @@ func TestVerifierAcceptsWholeCalls(t *testing.T) {
 					funcs, types := walks(a, cases, true)
 					l.walkMaps(t, types)
 					for i := range funcs {
-						loads(t, v, []probegen.Func{whole(funcs[i], role)})
+						l.verify(t, v, whole(funcs[i], role))
 					}
 				})
 			}
@@ -70,7 +55,7 @@ func TestVerifierAcceptsWholeCalls(t *testing.T) {
 					funcs = []probegen.Func{whole(f, role)}
 				}
 			}
-			loads(t, v, funcs)
+			l.verify(t, v, funcs...)
 		}
 	}
 }

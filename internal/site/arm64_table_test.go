@@ -1,7 +1,6 @@
 package site
 
 import (
-	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
@@ -30,16 +29,6 @@ func TestTableARM64(t *testing.T) {
 			d65f03c0 ; ret
 			d65f03c0 ; ret`
 	}
-	memory := func(table symbols.VirtAddr, targets ...uint64) Memory {
-		return func(a symbols.VirtAddr, buf []byte) error {
-			i := uint64(a-table) / 8
-			if i >= uint64(len(targets)) {
-				return errors.New("end of the segment")
-			}
-			binary.LittleEndian.PutUint64(buf, uint64(codeBase)+targets[i])
-			return nil
-		}
-	}
 	for _, form := range []struct {
 		name, listing string
 		table         symbols.VirtAddr
@@ -54,12 +43,12 @@ func TestTableARM64(t *testing.T) {
 			site symbols.VirtAddr // offset
 			err  string
 		}{
-			{"blocks behind the entry", memory(form.table, 0x1c, 0x20, 0x20), 4, ""},
-			{"and another function's table behind it", memory(form.table, 0x1c, 0x20, 1<<20), 4, ""},
-			{"the entry", memory(form.table, 0x1c, 0, 0x20), 0, "jump table"},
-			{"the jump", memory(form.table, 0x1c, 4, 0x20), 0, ""},
-			{"not a table", memory(form.table, 1<<20), 0, "indirect jump"},
-			{"not readable", memory(form.table), 0, "indirect jump"},
+			{"blocks behind the entry", jumpTable(form.table, 0x1c, 0x20, 0x20), 4, ""},
+			{"and another function's table behind it", jumpTable(form.table, 0x1c, 0x20, 1<<20), 4, ""},
+			{"the entry", jumpTable(form.table, 0x1c, 0, 0x20), 0, "jump table"},
+			{"the jump", jumpTable(form.table, 0x1c, 4, 0x20), 0, ""},
+			{"not a table", jumpTable(form.table, 1<<20), 0, "indirect jump"},
+			{"not readable", jumpTable(form.table), 0, "indirect jump"},
 			{"none", nil, 0, "indirect jump"},
 		} {
 			s, err := FindIn(abi.ARM64, code, codeBase, abi.ARM64.Ints, c.mem)
@@ -76,7 +65,7 @@ func TestTableARM64(t *testing.T) {
 		}
 	}
 	// A base or an index that is not what it seems.
-	mem := memory(codeBase+0x1000, 0x1c, 0x20)
+	mem := jumpTable(codeBase+0x1000, 0x1c, 0x20)
 	for name, spoilt := range map[string]string{
 		"another base":          strings.Replace(listing(far), "d503201f", "f9400001", 1), // ldr x1,[x0]
 		"another jump register": strings.Replace(listing(far), "d61f0360", "d61f0340", 1), // br x26

@@ -262,6 +262,19 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// jumpTable is memory with a table of addresses, given as offsets from codeBase, and
+// nothing behind it.
+func jumpTable(table symbols.VirtAddr, targets ...uint64) Memory {
+	return func(a symbols.VirtAddr, buf []byte) error {
+		i := uint64(a-table) / 8
+		if i >= uint64(len(targets)) {
+			return errors.New("end of the segment")
+		}
+		binary.LittleEndian.PutUint64(buf, uint64(codeBase)+targets[i])
+		return nil
+	}
+}
+
 // TestTable: a switch in a function without a frame, whose table says
 // whether it leads back to the entry.
 func TestTable(t *testing.T) {
@@ -273,16 +286,7 @@ func TestTable(t *testing.T) {
 		c3                      ; 1: ret
 		c3                      ; 2: ret`)
 	const table = codeBase + 0x1000
-	memory := func(targets ...uint64) Memory {
-		return func(a symbols.VirtAddr, buf []byte) error {
-			i := uint64(a-table) / 8
-			if i >= uint64(len(targets)) {
-				return errors.New("end of the segment")
-			}
-			binary.LittleEndian.PutUint64(buf, uint64(codeBase)+targets[i])
-			return nil
-		}
-	}
+	memory := func(targets ...uint64) Memory { return jumpTable(table, targets...) }
 	for _, c := range []struct {
 		name string
 		mem  Memory

@@ -195,16 +195,23 @@ func (w *walker) callsMorestack() bool {
 // x86asm's.
 func TestLayout(t *testing.T) {
 	b := openBinary(t, goCommand(t))
+	compareLengths(t, b, 64)
+}
+
+// compareLengths compares the lengths of all instructions of a large binary with
+// x86asm's.
+func compareLengths(t *testing.T, b *elfFile, bits int) {
+	t.Helper()
 	total, unknown := 0, 0
 	for _, fn := range b.funcs {
 		code := b.code(t, fn)
 		for off := 0; off < len(code); {
-			l, err := parse(code[off:], 64)
+			l, err := parse(code[off:], bits)
 			if err != nil {
 				t.Errorf("%s+%#x: % x: %v", fn.Name, off, code[off:min(off+instrMax, len(code))], err)
 				break
 			}
-			x, err := x86asm.Decode(code[off:], 64)
+			x, err := x86asm.Decode(code[off:], bits)
 			switch {
 			case err != nil || x.Op == 0 || x.Op == x86asm.VZEROUPPER:
 				unknown++ // not known to x86asm v0.32, or (vzeroupper) not its length

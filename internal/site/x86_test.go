@@ -4,8 +4,6 @@ import (
 	"errors"
 	"testing"
 
-	"golang.org/x/arch/x86/x86asm"
-
 	"github.com/argtap/argtap/abi"
 	"github.com/argtap/argtap/symbols"
 )
@@ -137,30 +135,7 @@ func TestLayout386(t *testing.T) {
 // TestLayoutCorpus386 is TestLayout for 386.
 func TestLayoutCorpus386(t *testing.T) {
 	b := openBinary(t, goBuildFor(t, "386", "cmd/go"))
-	total, unknown := 0, 0
-	for _, fn := range b.funcs {
-		code := b.code(t, fn)
-		for off := 0; off < len(code); {
-			l, err := parse(code[off:], 32)
-			if err != nil {
-				t.Errorf("%s+%#x: % x: %v", fn.Name, off, code[off:min(off+instrMax, len(code))], err)
-				break
-			}
-			x, err := x86asm.Decode(code[off:], 32)
-			switch {
-			case err != nil || x.Op == 0:
-				unknown++
-			case x.Len != l.size:
-				t.Errorf("%s+%#x: % x: %d bytes, x86asm says %d", fn.Name, off, code[off:off+l.size], l.size, x.Len)
-			}
-			total++
-			off += l.size
-		}
-	}
-	t.Logf("%d instructions, %d unknown to x86asm", total, unknown)
-	if total < 1000000 || unknown > total/1000 {
-		t.Errorf("%d instructions, %d of them not compared: want a million and a few", total, unknown)
-	}
+	compareLengths(t, b, 32)
 	st := checkAll(t, b)
 	t.Log(st)
 	if share := float64(st.emulated) / float64(st.total); share < 0.9 {

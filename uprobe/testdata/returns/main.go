@@ -26,11 +26,14 @@ func floats(n int) float64 { return float64(n) }
 func never(n int) {
 	for {
 		n++
-		if n < 0 {
+		if println(n); n < 0 {
 			panic("never")
 		}
 	}
 }
+
+//go:noinline
+func panics(n int) int { panic(n) }
 
 //go:noinline
 func many(n int) (r int) { return n * 2 }
@@ -41,5 +44,6 @@ func main() {
 	shadows(1, 2)
 	floats(1)
 	many(1)
+	panics(1)
 	never(1)
 }

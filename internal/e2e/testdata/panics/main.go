@@ -188,7 +188,7 @@ func (t *task) body(id int) int {
 func (t *task) child() int {
 	t.left--
 	id := t.n*1000 + callsOfOne - t.left
-	switch t.random(5) {
+	switch t.random(6) {
 	case 0:
 		r := plain(t.n, id)
 		t.returned(id, r)
@@ -205,6 +205,10 @@ func (t *task) child() int {
 		r, err := (&node{id}).method(t.n, id)
 		t.returned(id, r, &err)
 		return r
+	case 4:
+		if len(t.panics) < maxPanics {
+			raises(t.n, id)
+		}
 	}
 	burn(8)
 	many(t.n, id)
@@ -426,6 +430,16 @@ func many(k, id int) {
 		panic(p.value)
 	}
 	t.body(id)
+}
+
+// raises has no return.
+//
+//go:noinline
+func raises(k, id int) (res int) {
+	t := all[k]
+	t.enter(id, "raises")
+	res = id
+	panic(t.thrown(9).value)
 }
 
 func (t *task) run() {

@@ -188,20 +188,6 @@ func (c *comparer) function(path string, v uprobe.Value, d *api.Variable) {
 	}
 }
 
-// typeName makes one form of the names that the two have for a type. Delve
-// writes some that the debug information leaves out.
-func typeName(name string) string {
-	name = strings.ReplaceAll(name, "interface {}", "any")
-	name = strings.ReplaceAll(name, "struct {}", "struct{}")
-	return name
-}
-
-// sameType compares names of types. Of generic code Delve names what instances
-// share, argtap each one's own types.
-func sameType(mine, theirs string) bool {
-	return typeName(mine) == typeName(theirs) || strings.Contains(theirs, "go.shape.")
-}
-
 // missingKey counts an entry whose key is not known, for a reason that names
 // the side.
 func (c *comparer) missingKey(path, reason string) {

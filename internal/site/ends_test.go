@@ -1,0 +1,43 @@
+package site
+
+import (
+	"testing"
+
+	"github.com/argtap/argtap/abi"
+	"github.com/argtap/argtap/symbols"
+)
+
+// TestEnds looks whether all ways through code end with a call of address 0.
+func TestEnds(t *testing.T) {
+	const entry = 5 // so that e8 f6 ff ff ff at offset 0 calls 0
+	for _, c := range []struct {
+		name string
+		code []byte
+		want bool
+	}{
+		{"straight", []byte{0xe8, 0xf6, 0xff, 0xff, 0xff, 0x90}, true},
+		{"another call", []byte{0xe8, 0, 0, 0, 0, 0x0f, 0x0b}, false},
+		{"returns", []byte{0x90, 0xc3}, false},
+		// je +5; call 0; jmp -7 (to the call); nop
+		{"back, no loop", []byte{0x74, 0x05, 0xe8, 0xf4, 0xff, 0xff, 0xff, 0xeb, 0xf9}, true},
+		{"a loop", []byte{0x74, 0xfe, 0xe8, 0xf4, 0xff, 0xff, 0xff}, true},
+		// L: call *%rax; je L; call 0
+		{"a loop with a call", []byte{0xff, 0xd0, 0x74, 0xfc, 0xe8, 0xf2, 0xff, 0xff, 0xff}, false},
+		// L: je M; call 5; M: je L; call 0: one loop without a call, and one with
+		{"two loops", []byte{0x74, 0x05, 0xe8, 0xf9, 0xff, 0xff, 0xff, 0x74, 0xf7, 0xe8, 0xed, 0xff, 0xff, 0xff}, false},
+		// L: je M; nop; M: je L; call *%rax; call 0: a call behind the loop
+		{"then a call", []byte{0x74, 0x01, 0x90, 0x74, 0xfb, 0xff, 0xd0, 0xe8, 0xef, 0xff, 0xff, 0xff}, true},
+		{"calls itself", []byte{0xe8, 0xfb, 0xff, 0xff, 0xff, 0xe8, 0xf1, 0xff, 0xff, 0xff}, true},
+		{"a jump out", []byte{0x74, 0x05, 0xe8, 0xf4, 0xff, 0xff, 0xff, 0xeb, 0x70}, false},
+		{"a trap", []byte{0x74, 0x05, 0xe8, 0xf4, 0xff, 0xff, 0xff, 0x0f, 0x0b}, false},
+		{"into nothing", []byte{0x90}, false},
+	} {
+		w, err := NewFlow(abi.AMD64, c.code, entry, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if got := w.Ends(func(a symbols.VirtAddr) bool { return a == 0 }); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
