@@ -81,7 +81,9 @@ func (f *Func) checkEntry(ps []placement) (rs []Resolved, remaining []placement)
 		case f.foreignRelease() && (none || r.Agreement != Agree):
 			r.Agreement, reason = Unconfirmed, abi.UnknownRelease
 		case r.Agreement == Contradicted:
-		case none && r.Agreement.unconfirmed():
+		case none && (r.Agreement.unconfirmed() || r.Agreement == DeadPieces && f.release.before(22)):
+			// Where there may be hidden parameters, what is there of a part may be another's: of a slice of 24 bytes the
+			// length or, 8 bytes before, the capacity.
 			r.Agreement = Unconfirmed
 		default:
 			for _, other := range all[min(1, len(all)):] {

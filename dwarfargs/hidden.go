@@ -20,6 +20,14 @@ type candidate struct {
 	unsure, unsureResult []bool
 	// open says that the table cuts off the last hidden parameter within.
 	open bool
+	// guessed is behind how many parameters of sig the first hidden one is whose
+	// sizes are a guess, if hasGuess is set.
+	guessed  int
+	hasGuess bool
+	// far says that the table does not have the sizes of hidden parameters.
+	far bool
+	// resultsMissing says that it agrees with the witness only if results are missing.
+	resultsMissing bool
 	// results, if not nil, is the order of Func.Results in sig and unsureResult.
 	results []int
 }
@@ -122,6 +130,8 @@ type embedSlot struct {
 	item   *embedItem
 	hidden *abi.Type
 	open   bool // hidden is only the begin of the type
+	// guessed: the table does not have the sizes of its words.
+	guessed, far bool
 }
 
 // step goes on with items and table, of which the arguments so far are done.
@@ -147,6 +157,14 @@ func (e *embedding) step(items []embedItem, table []arginfo.Component, done []em
 	if !e.mayHide || !cut && len(table) <= len(items) || !e.f.BlanksMissing && len(items) > 0 {
 		return // those that a loop's body lacks are the last
 	}
+	if tooFar(&table[0]) && e.f.BlanksMissing {
+		// Where results are left out, the sizes of all do not tell which guess is right.
+		types, guessed := guessTypes(&table[0], e.arch, e.f.RegABI)
+		for _, t := range types {
+			e.step(items, table[1:], append(slices.Clip(done), embedSlot{hidden: t, far: true, guessed: guessed || e.f.ResultsMissing}), cut)
+		}
+		return
+	}
 	types, open := hiddenTypes(&table[0], e.arch, e.f.RegABI)
 	for _, t := range types {
 		e.step(items, table[1:], append(slices.Clip(done), embedSlot{hidden: t, open: open}), cut)
@@ -157,6 +175,7 @@ func (e *embedding) step(items []embedItem, table []arginfo.Component, done []em
 func (e *embedding) candidate(done []embedSlot) {
 	base := e.base.sig
 	sig := &abi.Signature{Method: base.Method, Dict: base.Dict, Results: base.Results}
+	c := candidate{sig: sig, at: make([]int, len(e.base.at))}
 	at := make([]int, len(base.Params))
 	for i, s := range done {
 		switch {
@@ -164,15 +183,17 @@ func (e *embedding) candidate(done []embedSlot) {
 			if i == 0 && base.Dict != abi.NoDict {
 				return // not before the dictionary or the receiver
 			}
+			if s.guessed && !c.hasGuess {
+				c.guessed, c.hasGuess = len(sig.Params), true
+			}
 			sig.Params = append(sig.Params, abi.Param{Name: "_", Type: s.hidden})
 		case s.item.param >= 0:
 			at[s.item.param] = len(sig.Params)
 			sig.Params = append(sig.Params, base.Params[s.item.param])
 		}
 	}
-	c := candidate{sig: sig, at: make([]int, len(e.base.at))}
 	for _, s := range done {
-		c.open = c.open || s.open
+		c.open, c.far = c.open || s.open, c.far || s.far
 	}
 	for i, p := range e.base.at {
 		c.at[i] = at[p]
@@ -200,6 +221,42 @@ func sameShape(have, want *arginfo.Component) bool {
 		}
 	}
 	return len(have.Elems) == len(want.Elems) || want.Elems[len(have.Elems)].Kind == arginfo.More
+}
+
+// tooFar reports whether the component has words whose place is too far away for the
+// table to have their sizes.
+func tooFar(c *arginfo.Component) bool {
+	return c.Kind == arginfo.TooFar || slices.ContainsFunc(c.Elems, func(e arginfo.Component) bool { return tooFar(&e) })
+}
+
+// guessTypes is hiddenTypes for a component that is too far away: all that a single
+// word can be, or one guess for a group.
+func guessTypes(c *arginfo.Component, a *abi.Arch, registers bool) (ts []*abi.Type, guessed bool) {
+	if c.Kind != arginfo.TooFar {
+		return []*abi.Type{guessType(c, a)}, true
+	}
+	for size := a.PtrSize; size > 0; size /= 2 {
+		t := integer(size)
+		t.Align = min(t.Align, a.PtrSize)
+		if ts = append(ts, t); registers && size >= 4 {
+			ts = append(ts, float(size))
+		}
+	}
+	return ts, false
+}
+
+// guessType is a type of words that looks like the component in a table.
+func guessType(c *arginfo.Component, a *abi.Arch) *abi.Type {
+	if c.Kind != arginfo.Group {
+		return integer(a.PtrSize)
+	}
+	t := &abi.Type{Name: "group", Kind: abi.Struct, Align: 1}
+	for i := range c.Elems {
+		ft := guessType(&c.Elems[i], a)
+		t.Fields = append(t.Fields, abi.Field{Name: fmt.Sprint(i), Type: ft, Offset: t.Size})
+		t.Size, t.Align = t.Size+ft.Size, max(t.Align, ft.Align)
+	}
+	return t
 }
 
 // maxHiddenLeaves bounds the words of a hidden value of which each may be an

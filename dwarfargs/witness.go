@@ -69,11 +69,18 @@ func (f *Func) Confirm(w Witness) error {
 		f.contradicted = true
 		return fmt.Errorf("func %s: %w: %w", f.Name, ErrUnconfirmed, err)
 	}
+	if all, err = f.notFar(a, all); err != nil {
+		return err
+	}
 	if len(all) == 0 {
 		f.contradicted = true
 		return fmt.Errorf("func %s: %w: the arguments that the file has a record of are others than %s", f.Name, ErrUnconfirmed, f.Signature())
 	}
 	f.BlanksMissing = false
+	// Up to Go 1.21 only wrappers lack any, but for what resultsMissing says of 1.17.
+	if !f.release.before(22) || f.Wrapper {
+		f.ResultsMissing = f.ResultsMissing || slices.ContainsFunc(all, func(c candidate) bool { return c.resultsMissing })
+	}
 	f.conventionShown = len(w.Spills) > 0
 	f.adopt(all)
 	return nil
@@ -97,6 +104,12 @@ func (f *Func) witnessed(a *abi.Arch, w *Witness) ([]candidate, error) {
 			first = err
 		}
 		for i := range some {
+			if some[i].hasGuess {
+				if f.mayAgree(a, &some[i], w) {
+					all = append(all, some[i])
+				}
+				continue
+			}
 			if ok, err := f.agrees(a, &some[i], w); err != nil {
 				first = err
 			} else if ok {

@@ -26,7 +26,7 @@ func (f *Func) agrees(a *abi.Arch, c *candidate, w *Witness) (bool, error) {
 	case w.ArgInfo != nil && !cut, w.ArgInfo == nil && len(c.sig.Params) == 0 && c.sig.Dict == abi.NoDict && f.Wrapper:
 		// All arguments are as the table has them, so it is results that are
 		// missing: those of wrappers, and of functions that range over functions.
-		f.ResultsMissing = true
+		c.resultsMissing = true
 		c.unsureResult = all(len(f.Results))
 	default:
 		return false, nil

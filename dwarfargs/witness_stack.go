@@ -32,7 +32,7 @@ func (f *Func) stacked(a *abi.Arch, base *candidate, total int64) ([]candidate, 
 		return nil, nil
 	}
 	whole := told && excess == 0
-	if n := parseName(f.Name); base.sig.Method && f.anyOrder {
+	if n := parseName(f.Name); base.sig.Method && f.anyOrder && (whole || f.noRoomForReceiver(n, total)) {
 		for i := range vars {
 			vars[i].notFirst = !n.isReceiver(vars[i].typ)
 		}

@@ -1,6 +1,7 @@
 package uprobe
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 
@@ -159,17 +160,22 @@ func mayCapture(name string) bool {
 }
 
 // closureType is the type of what a func value of the closure points to. Variables
-// that the debug information leaves out are fields called "?".
+// that the debug information leaves out are fields called "?", "?2" and so on. A
+// variable of which it does not tell whether it or its address is there may take all
+// the place up to the next one.
 func closureType(a *abi.Arch, name string, c *dwarfargs.Closure) (t *abi.Type, holes []capture.Hole) {
 	t = &abi.Type{
 		Name: "closure of " + name, Kind: abi.Struct, Size: a.PtrSize, Align: a.PtrSize,
 		Fields: []abi.Field{{Name: "F", Type: &abi.Type{Name: "uintptr", Kind: abi.Uintptr, Size: a.PtrSize, Align: a.PtrSize}}},
 	}
-	for _, v := range c.Vars {
-		if gap := v.Offset - t.Size; gap >= max(v.Type.Align, 1) {
-			t.Fields = append(t.Fields, abi.Field{
-				Name: "?", Offset: t.Size, Type: &abi.Type{Name: "?", Kind: abi.Struct, Size: gap, Align: 1},
-			})
+	gaps := 0
+	for i, v := range c.Vars {
+		if gap := v.Offset - t.Size; gap >= max(v.Type.Align, 1) && (i == 0 || !c.Vars[i-1].Unknown) {
+			field := abi.Field{Name: "?", Offset: t.Size, Type: &abi.Type{Name: "?", Kind: abi.Struct, Size: gap, Align: 1}}
+			if gaps++; gaps > 1 {
+				field.Name = fmt.Sprint("?", gaps)
+			}
+			t.Fields = append(t.Fields, field)
 			holes = append(holes, capture.Hole{Offset: t.Size, Size: gap, Reason: abi.OptimizedOut})
 		}
 		field := abi.Field{Name: v.Name, Type: v.Type, Offset: v.Offset}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/argtap/argtap/abi"
@@ -31,13 +32,39 @@ func (f *Func) pairs(o *options) bool {
 // joined.
 func (f *Func) pairsNow() bool { return f.plan.Pair != 0 }
 
-// resultName is the name of the i-th result: as in debuggers if it has none. Up to
-// Go 1.17 the compiler counts them on from the parameters.
+// resultName is the name of the i-th result: as in debuggers if it has none.
 func resultName(name string, i int) string {
 	if name == "" || name == "_" || strings.HasPrefix(name, "~") {
 		return fmt.Sprintf("~r%d", i)
 	}
 	return name
+}
+
+// resultNumber is the number that the compiler gives a result without a name, ok
+// only if it has one. Up to Go 1.17 it counts them on from the parameters
+// (cmd/compile/internal/gc/dcl.go, funcargs).
+func resultNumber(name string) (n int, ok bool) {
+	digits, ok := strings.CutPrefix(name, "~r")
+	if !ok {
+		digits, ok = strings.CutPrefix(name, "~b")
+	}
+	n, err := strconv.Atoi(digits)
+	return n, ok && err == nil
+}
+
+// inNumberedOrder sorts results that all have a number by it: up to Go 1.16 the debug
+// information has them by where they are, or by their names, ~r10 before ~r9.
+func inNumberedOrder(results []dwarfargs.Resolved) {
+	for i := range results {
+		if _, ok := resultNumber(results[i].Param.Name); !ok {
+			return
+		}
+	}
+	slices.SortStableFunc(results, func(a, b dwarfargs.Resolved) int {
+		m, _ := resultNumber(a.Param.Name)
+		n, _ := resultNumber(b.Param.Name)
+		return m - n
+	})
 }
 
 // missingResult stands for results that the debug information may leave out, or that
@@ -55,11 +82,15 @@ func (b *executable) dwarfResults(f *dwarfargs.Func) ([]Param, error) {
 	if err != nil {
 		return nil, err
 	}
+	inNumberedOrder(resolved)
 	var results []Param
 	for i, r := range resolved {
-		results = append(results, Param{
-			Name: resultName(r.Param.Name, i), Type: r.Param.Type, Location: r.Location, Source: r.Agreement.String(),
-		})
+		name := resultName(r.Param.Name, i)
+		if n, ok := resultNumber(r.Param.Name); ok && f.ResultsMissing {
+			// Nothing tells how many are missing before it: this is the compiler's.
+			name = fmt.Sprintf("~r%d", n)
+		}
+		results = append(results, Param{Name: name, Type: r.Param.Type, Location: r.Location, Source: r.Agreement.String()})
 	}
 	if f.ResultsMissing {
 		results = append(results, missing(abi.HiddenParameter))

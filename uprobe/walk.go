@@ -216,6 +216,9 @@ func (h *heap) missing(v Value, hops int) abi.Reason {
 		return abi.CutRecord
 	case flags&capture.FlagScan != 0:
 		return abi.CutScan
+	case hops > 0 && int(v.base) > h.fixed:
+		// A shorter way to the object of v was found when the walk had passed it already.
+		return abi.TooDeep
 	}
 	return abi.NotFollowed
 }

@@ -101,6 +101,8 @@ func TestWalkValues(t *testing.T) {
 		}, `(*main.node)(0xa0 <cut at the limit on objects or bytes of a call>)`},
 		{"too deep", func(r *walkRecord) { r.object(0xa0, nodeType, 3, 1, zero(0xb0)...) },
 			`&main.node{next: (*main.node)(0xb0 <too deep>), name: ""` + rest},
+		{"passed before a shorter way was found", func(r *walkRecord) { r.object(0xa0, nodeType, 0, 1, zero(0xb0)...) },
+			`&main.node{next: (*main.node)(0xb0 <too deep>), name: ""` + rest},
 		{"string", func(r *walkRecord) {
 			r.object(0xa0, nodeType, 1, 1, zero(0, 0xc0, 3)...)
 			r.object(0xc0, byteType, 1, 3, 0x636261)

@@ -77,10 +77,19 @@ func panicCallOf(c *uprobe.Call) (p panicCall, why map[string]int) {
 
 // TestPanics compares how the calls of a program end, whose goroutines panic and
 // recover at random, with its own account: of programs that the local toolchain
-// builds, and with ARGTAP_TOOLCHAINS=1 of those of all releases.
+// builds, with ARGTAP_TOOLCHAINS=1 of those of all releases, and with seedVar of
+// others.
 func TestPanics(t *testing.T) {
 	needRoot(t)
 	src := panicsProgram(t)
+	if list := trials(t, 1); list != nil {
+		for _, x := range list {
+			t.Run(x.String(), func(t *testing.T) {
+				testPanicsOf(t, x.build(t, src), x.seed, 1+int64(x.seed%2), undescribed(x.minor(t))...)
+			})
+		}
+		return
+	}
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) { testPanics(t, fixture.Build(t, src, b.flags...), 1) })
 	}
@@ -109,7 +118,12 @@ func TestPanics(t *testing.T) {
 // for the reasons that are allowed.
 func testPanics(t *testing.T, path string, each int64, allowed ...string) {
 	t.Helper()
-	target := fixture.Start(t, path, "FIXTURE_SEED=4")
+	testPanicsOf(t, path, 4, each, allowed...)
+}
+
+func testPanicsOf(t *testing.T, path string, seed uint64, each int64, allowed ...string) {
+	t.Helper()
+	target := fixture.Start(t, path, fmt.Sprintf("FIXTURE_SEED=%d", seed))
 	got := map[uint64][]panicCall{} // by goroutine, in order
 	reasons := map[string]int{}
 	tr := trace(t, path, panicFuncs, func(c *uprobe.Call) {

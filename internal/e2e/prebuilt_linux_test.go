@@ -63,7 +63,7 @@ var prebuilts = map[string]prebuilt{
 	"random": {set: "calls", since: 22, source: func(t *testing.T, minor int) fixture.Source {
 		return randomResults(uint64(minor)).Source
 	}, test: func(t *testing.T, path string, minor int) {
-		testRandomResults(t, path, randomResults(uint64(minor)))
+		testRandomResults(t, path, randomResults(uint64(minor)), minor, "prebuilt")
 	}},
 	"wrappers": {set: "calls", source: wrapperSource, test: func(t *testing.T, path string, minor int) {
 		testWrappers(t, path, minor, true)

@@ -140,9 +140,22 @@ func returnsProgram(seed uint64, n int) (fixture.Source, map[string][]string) {
 
 // TestReturnConditions traces whole calls with conditions over arguments, results and
 // duration, and compares which calls are delivered with what the program itself
-// says of the conditions.
+// says of the conditions. With seedVar they are others, funcsVar of them.
 func TestReturnConditions(t *testing.T) {
 	needRoot(t)
+	if list := trials(t, 40); list != nil {
+		for _, x := range list {
+			t.Run(x.String(), func(t *testing.T) {
+				if undescribed(x.minor(t)) != nil {
+					t.Log("too little is described for conditions")
+					return
+				}
+				src, texts := returnsProgram(x.seed, x.funcs)
+				testReturns(t, x.build(t, src), texts)
+			})
+		}
+		return
+	}
 	for i, b := range builds {
 		n := 7
 		if i == 0 {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -26,8 +25,15 @@ func check(t *testing.T, r *fixture.Report, what string) {
 
 // compare traces functions of a program while it runs and compares all of
 // its calls with what was seen.
-func compare(t *testing.T, path string, symbols map[string]string, lim fixture.Limits, env string) *fixture.Report {
+func compare(t *testing.T, path string, symbols map[string]string, lim fixture.Limits, env ...string) *fixture.Report {
 	t.Helper()
+	return compareBy(t, path, symbols, fixture.Rules{Limits: lim}, env...)
+}
+
+// compareBy is compare for a program of which not all is known.
+func compareBy(t *testing.T, path string, symbols map[string]string, rules fixture.Rules, env ...string) *fixture.Report {
+	t.Helper()
+	lim := rules.Limits
 	var funcs []string
 	for _, s := range symbols {
 		if !slices.Contains(funcs, s) {
@@ -35,7 +41,7 @@ func compare(t *testing.T, path string, symbols map[string]string, lim fixture.L
 		}
 	}
 	slices.Sort(funcs)
-	target := fixture.Start(t, path, env)
+	target := fixture.Start(t, path, env...)
 	var rec recorder
 	tr := trace(t, path, funcs, rec.handle, uprobe.WithPID(target.PID),
 		uprobe.WithLimits(uprobe.Limits{String: lim.String, Elems: lim.Elems, Bytes: lim.Bytes, Depth: lim.Depth}))
@@ -56,7 +62,7 @@ func compare(t *testing.T, path string, symbols map[string]string, lim fixture.L
 		}
 	}
 	target.Close()
-	return fixture.Compare(want, got, lim)
+	return fixture.CompareBy(rules, want, got)
 }
 
 // builds are the ways to build a program that matter for its code.
@@ -94,48 +100,39 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestRandom traces generated programs. ARGTAP_SEED sets the first seed, and
-// ARGTAP_PROGRAMS the number of programs.
+// TestRandom traces generated programs: see seedVar.
 func TestRandom(t *testing.T) {
 	needRoot(t)
-	first, programs := uint64(1), 9
-	if s := os.Getenv("ARGTAP_SEED"); s != "" {
-		var err error
-		if first, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if s := os.Getenv("ARGTAP_PROGRAMS"); s != "" {
-		var err error
-		if programs, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const each = 60
 	limits := []fixture.Limits{
 		{String: 512, Elems: 64, Bytes: 4096}, // the default
 		{String: 40, Elems: 5, Bytes: 1024},
 		{String: 100, Elems: 12, Bytes: 8192, Depth: 9},
 	}
+	list := trials(t, 60)
+	if list == nil {
+		for seed := uint64(1); seed < 10; seed++ {
+			b := builds[0] // every third another way
+			if seed%3 == 0 {
+				b = builds[1+seed/3%2]
+			}
+			list = append(list, trial{seed: seed, funcs: 60, flags: b.flags})
+		}
+	}
 	total := &fixture.Report{}
 	functions := 0
-	for i := range programs {
-		seed := first + uint64(i)
-		b := builds[0] // every third another way
-		if seed%3 == 0 {
-			b = builds[1+seed/3%2]
-		}
-		t.Run(fmt.Sprintf("%s/%d", b.name, seed), func(t *testing.T) {
-			p := fixture.Generate(seed, each)
+	for _, x := range list {
+		t.Run(x.String(), func(t *testing.T) {
+			p := fixture.GenerateFor(x.minor(t), x.seed, x.funcs)
 			functions += len(p.Funcs)
-			path := fixture.Build(t, p.Source, b.flags...)
-			r := compare(t, path, p.Symbols(t, path), limits[seed%uint64(len(limits))], fmt.Sprintf("FIXTURE_SEED=%d", seed))
-			check(t, r, fmt.Sprintf("ARGTAP_SEED=%d ARGTAP_PROGRAMS=1 (%s build)", seed, b.name))
+			path := x.build(t, p.Source)
+			rules := fixture.Rules{Limits: limits[x.seed%uint64(len(limits))], Blanks: fixture.BlanksOf(x.minor(t))}
+			r := compareBy(t, path, p.Symbols(t, path), rules, fmt.Sprintf("FIXTURE_SEED=%d", x.seed), "FIXTURE_WORDS=1")
+			check(t, r, x.again())
 			total.Add(r)
 		})
 	}
 	t.Logf("%d functions: %s", functions, total)
-	if os.Getenv("ARGTAP_PROGRAMS") == "" && functions < 500 {
+	if os.Getenv(seedVar) == "" && functions < 500 {
 		t.Errorf("%d functions, want at least 500", functions)
 	}
 }

@@ -281,11 +281,8 @@ const firstLoops = "5.17"
 // blanks says what debug information of the release has of blank parameters.
 func (r *Result) blanks() fixture.Blanks {
 	minor, err := r.toolchain().Minor()
-	switch {
-	case err != nil || minor >= 22:
+	if err != nil {
 		return fixture.BlanksKnown
-	case minor >= 17:
-		return fixture.BlanksWords
 	}
-	return fixture.BlanksMemory
+	return fixture.BlanksOf(minor)
 }
