@@ -84,7 +84,7 @@ func resume(f *Func, p *site.Probe) probegen.Resume {
 // seen to end.
 func (k *kernel) attach(tg *target, funcs []*Func, b *executable) error {
 	k.adapt(funcs)
-	k.unwinds = unwinds(funcs)
+	k.unwinds, k.joins = unwinds(funcs), slices.ContainsFunc(funcs, (*Func).countedAtReturn)
 	if err := k.checkReturns(funcs); err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (k *kernel) detach() {
 		}
 	}
 	k.funcLinks = nil
-	if k.unwinds {
+	if k.joins {
 		// A return must not be taken for that of a call that was left in its place before:
 		// as long as it is probed, the entry is.
 		all[stageEntry], all[stageAnnounce], all[stageLater] = all[stageLater], all[stageEntry], all[stageAnnounce]

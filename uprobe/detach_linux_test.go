@@ -70,6 +70,22 @@ func TestDetachOrder(t *testing.T) {
 	}
 }
 
+// TestDetachJoins: where the kernel joins returns with entries, no return is probed any
+// more when entries are not.
+func TestDetachJoins(t *testing.T) {
+	k := &kernel{opts: &options{log: slog.New(slog.DiscardHandler)}, joins: true}
+	var closed atomic.Int64
+	for i, stage := range []linkStage{stageLater, stageEntry, stageAnnounce} {
+		for range 20 {
+			k.addLink(&orderedLink{t: t, name: "a link", before: 20 * int64(i), closed: &closed}, stage, nil)
+		}
+	}
+	k.detach()
+	if n := closed.Load(); n != 60 {
+		t.Errorf("%d of 60 links are closed", n)
+	}
+}
+
 // TestGroups: what announces hits of entries is attached before them, by links of its
 // own, so that it can be removed after them.
 func TestGroups(t *testing.T) {

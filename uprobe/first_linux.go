@@ -151,8 +151,9 @@ func (f *firsts) step() (all bool) {
 	taken := f.t.kernel.taken()
 	for i, fn := range f.t.funcs {
 		if f.state[i] == firstOpen && f.usedUp(i, taken) {
-			// Counted calls that were left, and stay open, are told from others by the entries.
-			if f.careful && !f.t.kernel.unwinds || !fn.pairsNow() {
+			// Where the kernel joins returns with entries, calls that were left, and stay open,
+			// are told from others by the entries.
+			if f.careful && !f.t.kernel.joins || !fn.pairsNow() {
 				f.gone[i].Store(true)
 				wg.Go(func() { f.t.kernel.detachEntries(fn) })
 			}

@@ -35,6 +35,21 @@ func other(n int) int { sink -= n; return n }
 //go:noinline
 func waits(n int, c chan bool) int { <-c; return n }
 
+//go:noinline
+func fails(n int) int {
+	if n == 0 {
+		panic("nothing")
+	}
+	sink += n
+	return sink
+}
+
+//go:noinline
+func tries(n int) {
+	defer func() { recover() }()
+	fails(n)
+}
+
 func main() {
 	fmt.Println("ready")
 	c := make(chan bool)
@@ -55,6 +70,8 @@ func main() {
 		case "wait":
 			waiting.Add(1)
 			go func() { defer waiting.Done(); waits(n, c) }()
+		case "try":
+			tries(n)
 		case "release":
 			close(c)
 			waiting.Wait()
@@ -196,16 +213,37 @@ func TestFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer tr.Close()
-		all := target.patched()
 		target.do("wait 7")
 		target.do("wait 8")
-		eventually(t, "the probe of the entry goes", func() bool { return target.patched() == all-1 })
+		target.do("wait 9")
 		time.Sleep(2500 * time.Millisecond) // the reader looks about each second
 		target.do("release")
 		if err := tr.Wait(); err != nil {
 			t.Error(err)
 		}
-		if s := tr.Stats(); s.Aggregated != 2 || s.Open != 0 || s.Calls != 2 {
+		if s := tr.Stats(); s.Aggregated != 2 || s.Open != 0 || s.Beyond != 1 || s.Calls != 3 {
+			t.Errorf("%+v", s)
+		}
+		if n, links := target.patched(), linksTo(t, path); n+links != 0 {
+			t.Errorf("%d bytes are changed, %d links", n, links)
+		}
+	})
+	// A call that a panic has left has its place until another comes, whose return is
+	// not that of the first.
+	t.Run("durations of calls that are left", func(t *testing.T) {
+		target := startFirst(t, path)
+		tr, err := uprobe.Trace(path, "main.fails", nil, uprobe.WithFirst(1), uprobe.WithHistogram("duration", uprobe.Log2()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tr.Close()
+		target.do("try 0")
+		time.Sleep(1500 * time.Millisecond)
+		target.do("try 5")
+		if err := tr.Wait(); err != nil {
+			t.Error(err)
+		}
+		if s := tr.Stats(); s.Aggregated != 0 || s.Abandoned != 1 || s.Beyond != 1 || s.Calls != 2 {
 			t.Errorf("%+v", s)
 		}
 	})
