@@ -53,7 +53,8 @@ var (
 	// ErrWrongProcess: the process does not run the binary.
 	ErrWrongProcess = errors.New("process does not run the binary")
 	// ErrPatched: a process has changed the code of the function in its memory, as
-	// libraries do that replace functions at run time.
+	// libraries do that replace functions at run time. One that a pattern selects is left
+	// out.
 	ErrPatched = errors.New("the code was patched in memory")
 	// ErrFIPS: the function is of the code that programs in FIPS 140 mode verify when
 	// they start, and processes may start while it is traced.

@@ -49,7 +49,7 @@ type kernel struct {
 	// unwinds says that calls are counted that a panic leaves: see unwinder.
 	unwinds bool
 	// joins says that the kernel itself joins returns with entries, to count calls.
-	joins bool
+	joins   bool
 	gateMem []byte // the memory of gates, if the tracer takes from them, too
 	// laterProgs are those for other sites than entries.
 	laterProgs []*ebpf.Program

@@ -2,6 +2,7 @@ package uprobe
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -11,46 +12,62 @@ import (
 	"github.com/argtap/argtap/symbols"
 )
 
-// checkCode returns [ErrPatched] if a process that is to have probes has other code in
-// a function than the file. The kernel puts a breakpoint there all the same, and
-// carries out the file's instruction in place of that in memory: the process would
-// crash. Functions that only tell how calls end are looked at, too.
-func checkCode(tg *target, b *executable, funcs []*Func) error {
-	funcs = slices.Clone(funcs)
+// checkCode returns the functions that can be traced, and of others why they are left
+// out: [ErrPatched] if a process that is to have probes has other code there than the
+// file. The kernel puts a breakpoint there all the same, and carries out the file's
+// instruction in place of that in memory: the process would crash. It is an error
+// for a function that is asked for by its name, if no function is left, and for those
+// that only tell how calls end.
+func checkCode(tg *target, b *executable, funcs []*Func, patterns []string) (kept []*Func, leftOut []error, err error) {
+	all := slices.Clone(funcs)
 	for _, w := range b.witnesses {
-		funcs = append(funcs, w.fn)
+		all = append(all, w.fn)
 	}
-	check := func(pid int, f *os.File) error {
-		err := unpatched(pid, f, b.file, funcs)
-		if err != nil && tg.stillThere() != nil {
-			return nil // that is for others to tell
+	other := map[symbols.VirtAddr]error{} // by entry
+	check := func(pid int, f *os.File) {
+		found := patchedIn(pid, f, b.file, all)
+		if len(found) > 0 && tg.stillThere() != nil {
+			return // that is for others to tell
 		}
-		return err
+		for entry, err := range found {
+			other[entry] = cmp.Or(other[entry], err)
+		}
 	}
 	if len(tg.tracees) > 0 {
 		for _, c := range tg.tracees {
-			if err := check(c.pid, c.file); err != nil {
-				return err
+			check(c.pid, c.file)
+		}
+	} else {
+		running := newProcesses(nil, tg, 0)
+		for _, pid := range allProcesses() {
+			if running.runsFile(pid, true) != nil {
+				check(pid, tg.file)
 			}
 		}
-		return nil
 	}
-	running := newProcesses(nil, tg, 0)
-	for _, pid := range allProcesses() {
-		if running.runsFile(pid, true) == nil {
-			continue
-		}
-		if err := check(pid, tg.file); err != nil {
-			return err
+	for i, f := range all {
+		err := other[f.entry]
+		switch {
+		case err == nil && i < len(funcs):
+			kept = append(kept, f)
+		case err == nil:
+		case i >= len(funcs) || slices.Contains(patterns, f.name):
+			return nil, nil, err
+		default:
+			leftOut = append(leftOut, err)
 		}
 	}
-	return nil
+	if len(kept) == 0 {
+		return nil, nil, leftOut[0]
+	}
+	return kept, leftOut, nil
 }
 
-// unpatched compares the code of functions in a process with the file that it runs.
-// What cannot be looked at is not patched: most programs never change their code, and
-// a tracer that may not read another's memory is of use, too.
-func unpatched(pid int, f *os.File, sf *symbols.File, funcs []*Func) error {
+// patchedIn compares the code of functions in a process with the file that it runs, and
+// returns the errors of those that differ, by their entries. What cannot be looked at
+// is not patched: most programs never change their code, and a tracer that may not read
+// another's memory is of use, too.
+func patchedIn(pid int, f *os.File, sf *symbols.File, funcs []*Func) map[symbols.VirtAddr]error {
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {
 		return nil
@@ -65,6 +82,7 @@ func unpatched(pid int, f *os.File, sf *symbols.File, funcs []*Func) error {
 	}
 	defer mem.Close()
 	maps := parseMappings(text)
+	found := map[symbols.VirtAddr]error{}
 	var want, got []byte
 	var last symbols.VirtAddr
 	for _, fn := range funcs {
@@ -90,11 +108,11 @@ func unpatched(pid int, f *os.File, sf *symbols.File, funcs []*Func) error {
 			continue
 		}
 		if at, ok := otherCode(fn.arch, want, got); ok {
-			return &FuncError{fn.name, fmt.Errorf("%w: process %d, at %#x: a probe there would crash it: "+
+			found[fn.entry] = &FuncError{fn.name, fmt.Errorf("%w: process %d, at %#x: a probe there would crash it: "+
 				"trace other functions, or other processes by their IDs", ErrPatched, pid, uint64(fn.entry)+uint64(at))}
 		}
 	}
-	return nil
+	return found
 }
 
 // maxFunction bounds how much of a function is compared.

@@ -60,16 +60,17 @@ func (t *Tracer) start(path string, patterns []string) (err error) {
 	if p.err != nil {
 		return p.err
 	}
-	t.funcs, t.leftOut, t.kernel, t.epoch = funcs, leftOut, p.k, p.k.clock.epoch()
+	funcs, patched, err := checkCode(tg, b, funcs, patterns)
+	if err != nil {
+		return err
+	}
+	t.funcs, t.leftOut, t.kernel, t.epoch = funcs, append(leftOut, patched...), p.k, p.k.clock.epoch()
 	t.tallies = make([]funcTally, len(funcs))
 	for _, f := range funcs {
 		if size := p.k.ring.BufferSize(); f.plan.Fixed > size/2 {
 			return &FuncError{f.name, fmt.Errorf("a record has %d bytes and more, too much for a buffer of %d: make the buffer larger",
 				f.plan.Fixed, size)}
 		}
-	}
-	if err := checkCode(tg, b, funcs); err != nil {
-		return err
 	}
 	if err := p.k.attach(tg, funcs, b); err != nil {
 		return err

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,6 +113,16 @@ func main() {
 		if s := closeAll(t, tr); s.Calls != 20 || s.Delivered != 20 {
 			t.Errorf("%+v", s)
 		}
+	}
+	// Of a pattern the function is left out.
+	both := trace(t, path, []string{"main.wor*", "main.other"}, ignore)
+	if out := both.LeftOut(); len(both.Funcs()) != 1 || both.Funcs()[0].Name() != "main.other" ||
+		!slices.ContainsFunc(out, func(err error) bool { return errors.Is(err, uprobe.ErrPatched) }) {
+		t.Errorf("%d functions, left out %v", len(both.Funcs()), out)
+	}
+	round()
+	if s := closeAll(t, both); s.Calls != 20 {
+		t.Errorf("%+v", s)
 	}
 	round()
 }
