@@ -70,7 +70,7 @@ func TestAggregatePanics(t *testing.T) {
 
 func testAggregatePanics(t *testing.T, path string) {
 	t.Helper()
-	target := fixture.Start(t, path, "FIXTURE_SEED=4")
+	target := fixture.Start(t, path, fmt.Sprintf("FIXTURE_SEED=%d", panicSeed))
 	cases := panicCounts()
 	tracers := make([]*uprobe.Tracer, len(cases))
 	for i, c := range cases {

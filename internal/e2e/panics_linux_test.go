@@ -85,7 +85,12 @@ func TestPanics(t *testing.T) {
 	if list := trials(t, 1); list != nil {
 		for _, x := range list {
 			t.Run(x.String(), func(t *testing.T) {
-				testPanicsOf(t, x.build(t, src), x.seed, 1+int64(x.seed%2), undescribed(x.minor(t))...)
+				path := x.build(t, src)
+				if minor := x.minor(t); minor >= 14 && minor <= 16 && !endsWell(path, x.seed) {
+					t.Logf("seed %d: the program crashes when it is not traced, too", x.seed)
+					return
+				}
+				testPanicsOf(t, path, x.seed, 1+int64(x.seed%2), undescribed(x.minor(t))...)
 			})
 		}
 		return
@@ -114,11 +119,25 @@ func TestPanics(t *testing.T) {
 	}
 }
 
+// panicSeed is one with which the program does not crash by itself: the runtime of Go
+// 1.14 to 1.16 does not survive all that it does (deferred calls in the open, on which
+// a panic comes that another has been recovered in front of).
+const panicSeed = 12
+
+// endsWell reports whether the program ends as it should when it is not traced. What it
+// does depends on the seed alone.
+func endsWell(path string, seed uint64) bool {
+	cmd := exec.Command(path)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("FIXTURE_SEED=%d", seed))
+	cmd.Stdin = strings.NewReader("go\n")
+	return cmd.Run() == nil
+}
+
 // testPanics traces the program, one of so many of its calls. Values may be absent
 // for the reasons that are allowed.
 func testPanics(t *testing.T, path string, each int64, allowed ...string) {
 	t.Helper()
-	testPanicsOf(t, path, 4, each, allowed...)
+	testPanicsOf(t, path, panicSeed, each, allowed...)
 }
 
 func testPanicsOf(t *testing.T, path string, seed uint64, each int64, allowed ...string) {

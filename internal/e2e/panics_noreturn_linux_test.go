@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/argtap/argtap/internal/fixture"
@@ -15,7 +16,7 @@ func TestOnlyPanics(t *testing.T) {
 	for _, b := range builds {
 		t.Run(b.name, func(t *testing.T) {
 			path := fixture.Build(t, src, b.flags...)
-			target := fixture.Start(t, path, "FIXTURE_SEED=5")
+			target := fixture.Start(t, path, fmt.Sprintf("FIXTURE_SEED=%d", panicSeed))
 			got := map[int64]panicCall{}
 			tr := trace(t, path, []string{"main.raises"}, func(c *uprobe.Call) {
 				p, why := panicCallOf(c)
