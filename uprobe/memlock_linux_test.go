@@ -29,28 +29,6 @@ func TestMemlock(t *testing.T) {
 		return
 	}
 	needRoot(t)
-	// Somebody else must be able to read both files.
-	dir, err := os.MkdirTemp("", "argtap-memlock-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, from := range map[string]string{"caps": buildFixture(t, "caps"), "test": exe} {
-		b, err := os.ReadFile(from)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), b, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &old); err != nil {
 		t.Fatal(err)
@@ -59,15 +37,7 @@ func TestMemlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Setrlimit(unix.RLIMIT_MEMLOCK, &old)
-	cmd := exec.Command(filepath.Join(dir, "test"), "-test.run=^TestMemlock$")
-	cmd.Env = append(os.Environ(), limitedVar+"="+filepath.Join(dir, "caps"))
-	cmd.Dir = dir
-	const nobody = 65534
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
-		AmbientCaps: []uintptr{capPerfmon, capBPF},
-	}
-	out, err := cmd.CombinedOutput()
+	out, err := asNobody(t, buildFixture(t, "caps"), func(caps string) string { return limitedVar + "=" + caps })
 	version, _ := kernelVersion(t)
 	want := "memlock=false ulimit=false error=<nil>\n"
 	level, _ := perfParanoid()
@@ -82,4 +52,42 @@ func TestMemlock(t *testing.T) {
 		t.Errorf("%v: %s; want %s", err, out, want)
 	}
 	t.Logf("%s", out)
+}
+
+// asNobody runs the test that calls it in a process of another user, with the
+// capabilities that tracing needs and no others, and returns its output. env makes an
+// environment variable of the path of a copy of the program that such a process can read.
+func asNobody(t *testing.T, program string, env func(path string) string) ([]byte, error) {
+	t.Helper()
+	// Somebody else must be able to read both files: not below t.TempDir.
+	dir, err := os.MkdirTemp("", "argtap-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, from := range map[string]string{"caps": program, "test": exe} {
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(filepath.Join(dir, "test"), "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), env(filepath.Join(dir, "caps")))
+	cmd.Dir = dir
+	const nobody = 65534
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
+		AmbientCaps: []uintptr{capPerfmon, capBPF},
+	}
+	return cmd.CombinedOutput()
 }

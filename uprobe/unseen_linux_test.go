@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -45,35 +43,7 @@ func TestUnseen(t *testing.T) {
 	}
 	needRoot(t)
 	target := startCaps(t, buildFixture(t, "caps")) // of root
-	dir, err := os.MkdirTemp("", "argtap-unseen-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, from := range map[string]string{"caps": target.path, "test": exe} {
-		b, err := os.ReadFile(from)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), b, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command(filepath.Join(dir, "test"), "-test.run=^TestUnseen$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", unseenVar, target.pid(), filepath.Join(dir, "caps")))
-	cmd.Dir = dir
-	const nobody = 65534
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: []uintptr{capPerfmon, capBPF},
-	}
-	out, err := cmd.CombinedOutput()
+	out, err := asNobody(t, target.path, func(caps string) string { return fmt.Sprintf("%s=%d %s", unseenVar, target.pid(), caps) })
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
