@@ -119,7 +119,7 @@ func (t *Tracer) tick(last *time.Time) {
 	if t.joiner != nil {
 		t.joiner.tick()
 	}
-	t.tickUnwinder()
+	t.lookUnwound((*unwinder).tick)
 }
 
 // deliver decodes a record and calls the handler.
@@ -243,6 +243,6 @@ func (t *Tracer) finish() {
 	if t.joiner != nil {
 		t.joiner.finish()
 	}
-	t.finishUnwinder()
+	t.lookUnwound((*unwinder).finish)
 	t.procs.finish()
 }

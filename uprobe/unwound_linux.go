@@ -55,21 +55,12 @@ func (t *Tracer) unwindings(data []byte) {
 	}
 }
 
-func (t *Tracer) tickUnwinder() {
+// lookUnwound looks at all open calls, by a method of the unwinder if there is one.
+func (t *Tracer) lookUnwound(look func(*unwinder) error) {
 	if t.unwinder == nil {
 		return
 	}
-	if err := t.unwinder.tick(); err != nil {
-		t.opts.log.Warn("the open calls cannot be read", "err", err)
-	}
-	t.settleAll()
-}
-
-func (t *Tracer) finishUnwinder() {
-	if t.unwinder == nil {
-		return
-	}
-	if err := t.unwinder.finish(); err != nil {
+	if err := look(t.unwinder); err != nil {
 		t.opts.log.Warn("the open calls cannot be read", "err", err)
 	}
 	t.settleAll()
